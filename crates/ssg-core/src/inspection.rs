@@ -1,0 +1,219 @@
+//! Three results of one inspection: for callers, for the pipeline, for operators.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::finding::{Category, RuleMode};
+use crate::id::{InspectionId, QuarantineId};
+use crate::tier::{RiskScore, RiskTier, Verdict};
+
+/// What a caller may see. It has no score and no text of the content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Inspection {
+    /// This inspection; the id of its event in the log.
+    pub inspection_id: InspectionId,
+    /// How dangerous the content is.
+    pub tier: RiskTier,
+    /// What is done with it.
+    pub verdict: Verdict,
+    /// Why, in words for programs: unique and sorted.
+    pub labels: Vec<String>,
+    /// Where, sorted by field, start and pattern: at most 100.
+    pub matches: Vec<Match>,
+    /// There were more matches than are listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// The rules that judged: `<pack>@<version>+<8 hex>`.
+    pub policy: String,
+    /// When it was judged.
+    pub timestamp: Timestamp,
+    /// What to ask for when it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine_id: Option<QuarantineId>,
+}
+
+/// One place at which a pattern was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Match {
+    /// The plugin that found it.
+    pub plugin: String,
+    /// What it found.
+    pub pattern_id: String,
+    /// What sort of trouble it is.
+    pub category: Category,
+    /// RFC 6901 pointer of the member.
+    pub field: String,
+    /// First byte, in the value's UTF-8 after JSON decoding.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+    /// What may be shown of it: the public prefix of its format at most.
+    pub redacted: String,
+    /// It stands in the name of the member.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_key: bool,
+    /// It runs over the end of its field into the next.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
+}
+
+/// What the pipeline knows: the inspection, and how it came about. It has no `Serialize`, so no handler can send it.
+///
+/// ```compile_fail
+/// fn leak<T: serde::Serialize>() {}
+/// leak::<clawexchange_ssg_core::Assessment>();
+/// ```
+#[derive(Clone)]
+pub struct Assessment {
+    pub(crate) inspection: Inspection,
+    pub(crate) score: RiskScore,
+    pub(crate) rules: Vec<RuleResult>,
+    pub(crate) failures: Vec<PluginFault>,
+}
+
+impl Assessment {
+    /// What a caller may see.
+    pub const fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// What a caller may see, alone.
+    pub fn into_inspection(self) -> Inspection {
+        self.inspection
+    }
+
+    /// What is done with the content.
+    pub const fn verdict(&self) -> Verdict {
+        self.inspection.verdict
+    }
+
+    /// The sum of all points.
+    pub const fn score(&self) -> RiskScore {
+        self.score
+    }
+
+    /// What was found, a rule each, strongest first; rules that only watch are among them.
+    pub fn rules(&self) -> &[RuleResult] {
+        &self.rules
+    }
+
+    /// Plugins that gave no result.
+    pub fn failures(&self) -> &[PluginFault] {
+        &self.failures
+    }
+
+    /// Whether a failed plugin, and not what was found, made the tier what it is.
+    pub fn is_by_failure(&self, thresholds: &crate::TierThresholds) -> bool {
+        !self.failures.is_empty() && thresholds.tier(self.score) < self.inspection.tier
+    }
+
+    /// Where the content is held.
+    pub(crate) fn held_as(&mut self, id: QuarantineId) {
+        self.inspection.quarantine_id = Some(id);
+    }
+
+    /// All of it in a form that can be printed, for operators only.
+    pub fn explain(&self) -> Explanation {
+        Explanation {
+            inspection: self.inspection.clone(),
+            score: self.score.get(),
+            rules: self.rules.clone(),
+            failures: self.failures.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Assessment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assessment")
+            .field("inspection_id", &self.inspection.inspection_id)
+            .field("tier", &self.inspection.tier)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An inspection with its points and proofs, for operators.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What callers see.
+    #[serde(flatten)]
+    pub inspection: Inspection,
+    /// The sum of all points.
+    pub score: u32,
+    /// What was found, strongest first; the deltas add up to the score.
+    pub rules: Vec<RuleResult>,
+    /// Plugins that gave no result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<PluginFault>,
+}
+
+/// What one rule did to the score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RuleResult {
+    /// The plugin that has the rule.
+    pub plugin: String,
+    /// The rule.
+    pub pattern_id: String,
+    /// What sort of trouble it is.
+    pub category: Category,
+    /// Its points.
+    pub points: u32,
+    /// What it gave to the score, after caps.
+    pub delta: u32,
+    /// How often it was found.
+    pub count: u64,
+    /// Whether it counts.
+    pub mode: RuleMode,
+    /// The places that were kept.
+    pub places: Vec<Place>,
+}
+
+/// One place, and how it was seen there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Place {
+    /// RFC 6901 pointer of the member.
+    pub field: String,
+    /// First byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+    /// What may be shown of it.
+    pub redacted: String,
+    /// Through which decodings it was seen, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<String>,
+    /// Which proofs it passed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
+    /// It stands in the name of the member.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_key: bool,
+    /// It runs over the end of its field into the next.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
+}
+
+/// A plugin that gave no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PluginFault {
+    /// The plugin.
+    pub plugin: String,
+    /// Why, without content.
+    pub reason: String,
+    /// Whether it lifted the tier.
+    pub held: bool,
+}

@@ -1,0 +1,159 @@
+//! JSON read strictly: what two readers could read differently is refused.
+//!
+//! serde_json reads; this adds what it lets pass: duplicate names (RFC 8259, section 4, leaves them open), NUL,
+//! nesting beyond a bound. Numbers keep their source text, since a float would lose digits of a card number.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Why a text is not taken. No variant carries a part of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JsonError {
+    Syntax { line: usize, column: usize },
+    DuplicateName,
+    Nul,
+    TooDeep,
+}
+
+/// One value, its text not yet looked into.
+pub(crate) enum Value<'a> {
+    Null,
+    Bool,
+    Number(&'a str),
+    String(String),
+    Array(Vec<&'a RawValue>),
+    Object(Vec<(String, &'a RawValue)>),
+}
+
+/// Checks that all of `text` is one JSON value.
+pub(crate) fn whole(text: &str) -> Result<&RawValue, JsonError> {
+    serde_json::from_str(text).map_err(|e| syntax(&e))
+}
+
+/// Looks one level into a value.
+pub(crate) fn value(raw: &RawValue) -> Result<Value<'_>, JsonError> {
+    let text = raw.get();
+    match text.as_bytes().first() {
+        Some(b'n') => Ok(Value::Null),
+        Some(b't' | b'f') => Ok(Value::Bool),
+        Some(b'"') => {
+            let string: String = serde_json::from_str(text).map_err(|e| syntax(&e))?;
+            no_nul(&string)?;
+            Ok(Value::String(string))
+        }
+        Some(b'[') => serde_json::Deserializer::from_str(text)
+            .deserialize_seq(Elements)
+            .map(Value::Array)
+            .map_err(|e| syntax(&e)),
+        Some(b'{') => {
+            let members =
+                serde_json::Deserializer::from_str(text).deserialize_map(Members).map_err(|e| syntax(&e))?;
+            let mut names = HashSet::with_capacity(members.len());
+            for (name, _) in &members {
+                no_nul(name)?;
+                if !names.insert(name.as_str()) {
+                    return Err(JsonError::DuplicateName);
+                }
+            }
+            Ok(Value::Object(members))
+        }
+        _ => Ok(Value::Number(text)),
+    }
+}
+
+fn no_nul(text: &str) -> Result<(), JsonError> {
+    if text.as_bytes().contains(&0) { Err(JsonError::Nul) } else { Ok(()) }
+}
+
+fn syntax(error: &serde_json::Error) -> JsonError {
+    JsonError::Syntax { line: error.line(), column: error.column() }
+}
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(raw) = seq.next_element::<&RawValue>()? {
+            elements.push(raw);
+        }
+        Ok(elements)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            members.push((name, map.next_value::<&RawValue>()?));
+        }
+        Ok(members)
+    }
+}
+
+/// Writes `raw` with its members in the order of RFC 8785, section 3.2.3, leaving out the members of the outermost
+/// object that `skip` names. Numbers are written as they came: two texts of one number are two contents.
+pub(crate) fn canonical(raw: &RawValue, depth_max: usize, skip: &[&str]) -> Result<Vec<u8>, JsonError> {
+    let mut out = Vec::with_capacity(raw.get().len());
+    write_canonical(raw, depth_max, skip, &mut out)?;
+    Ok(out)
+}
+
+fn write_canonical(
+    raw: &RawValue,
+    depth_left: usize,
+    skip: &[&str],
+    out: &mut Vec<u8>,
+) -> Result<(), JsonError> {
+    let Some(deeper) = depth_left.checked_sub(1) else { return Err(JsonError::TooDeep) };
+    match value(raw)? {
+        Value::Null | Value::Bool | Value::Number(_) => out.extend_from_slice(raw.get().as_bytes()),
+        Value::String(text) => write_string(&text, out)?,
+        Value::Array(elements) => {
+            out.push(b'[');
+            for (i, element) in elements.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_canonical(element, deeper, &[], out)?;
+            }
+            out.push(b']');
+        }
+        Value::Object(mut members) => {
+            members.retain(|(name, _)| !skip.contains(&name.as_str()));
+            members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            out.push(b'{');
+            for (i, (name, member)) in members.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_string(&name, out)?;
+                out.push(b':');
+                write_canonical(member, deeper, &[], out)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) -> Result<(), JsonError> {
+    serde_json::to_writer(out, text).map_err(|e| syntax(&serde_json::Error::custom(e)))
+}
