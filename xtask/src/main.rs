@@ -1,2 +1,103 @@
-//! Not yet.
-fn main() {}
+//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|bench`.
+//!
+//! It launches cargo and the programs that cargo has built, and links none of our crates: a format check must not
+//! have to build an ORM first. Talk goes to stderr; stdout has nothing but the answer.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a maintainer's tool talks to its terminal")]
+
+mod bench;
+mod ci;
+mod deny;
+mod launch;
+mod run;
+mod suites;
+mod tools;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::run::Failed;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "What a maintainer of the pipeline runs", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every suite; the last line on stdout is `N passed, N failed`
+    Test {
+        /// Runs matrices and oracles whole instead of a sample; with a name, that test target alone
+        #[arg(long, value_name = "SUITE", num_args = 0..=1, default_missing_value = "")]
+        full: Option<String>,
+        /// Installs missing programs with apt instead of naming them (as root on Debian)
+        #[arg(long)]
+        install: bool,
+        /// Handed to the test programs, such as a part of a test's name
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Runs what CI runs, each step timed, up to the first that fails
+    Ci {
+        /// These steps alone, in this order
+        #[arg(value_enum)]
+        steps: Vec<ci::Step>,
+    },
+    /// Runs `claw migrate …` out of target/, with its exit code
+    Migrate {
+        /// up, down, status, plan, verify and their options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Judges the detectors on labelled texts: `eval/`, and $CLAW_CORPORA where that folder is there
+    Eval {
+        /// Further folders of *.jsonl and *.jsonl.gz
+        #[arg(long, value_name = "DIR")]
+        corpora: Vec<PathBuf>,
+        /// Handed to the evaluation, such as --gate or --sample N
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Measures: all benches, or those called so
+    Bench {
+        /// The name of a bench target
+        name: Option<String>,
+        /// Handed to the bench programs
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(failed) => {
+            eprintln!("error: {failed}");
+            if let Some(hint) = failed.hint() {
+                eprintln!("hint: {hint}");
+            }
+            failed.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failed> {
+    let workspace = Workspace::find()?;
+    match cli.command {
+        Command::Test { full, install, args } => {
+            tools::provide(&workspace, install)?;
+            let tally = suites::run(&workspace, &suites::Selection { full, args }, None)?;
+            println!("{tally}");
+            Ok(if tally.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Ci { steps } => ci::run(&workspace, &steps),
+        Command::Migrate { args } => launch::migrate(&workspace, &args),
+        Command::Eval { corpora, args } => launch::eval(&workspace, &corpora, &args),
+        Command::Bench { name, args } => bench::run(&workspace, name.as_deref(), &args),
+    }
+}
