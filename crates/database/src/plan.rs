@@ -1,0 +1,442 @@
+//! Ordered sets of steps as one plan: one lock, one transaction, checksums, drift.
+
+use std::collections::BTreeMap;
+
+use clawexchange_ssg_core::{EventId, Fault, FaultKind, Timestamp};
+use ring::digest;
+use sea_orm::sea_query::{Alias, IntoIden};
+use sea_orm::{ConnectionTrait, DbErr, DynIden};
+use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTraitSelf, SchemaManager};
+
+use crate::error::DatabaseError;
+use crate::handle::{Database, Tx};
+use crate::rows::Statements;
+use crate::schema::{SchemaObject, expected_schema, schema};
+use crate::steps::{MIGRATIONS, MigrationSet, Step};
+
+const LEDGER: &str = "CREATE TABLE IF NOT EXISTS clawexchange_migrations (\
+    name TEXT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL, applied_us INTEGER NOT NULL) STRICT";
+
+/// The changes of some crates, in order. The order is for repeatability; no table refers to another crate's.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    sets: Vec<MigrationSet>,
+}
+
+/// A step and whether it has run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepState {
+    /// The crate that it belongs to.
+    pub owner: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// SHA-256 of its text there and back, in hexadecimal.
+    pub checksum: String,
+    /// When it ran; `None` if it has not.
+    pub applied: Option<Timestamp>,
+    /// The text that it runs.
+    pub sql: &'static str,
+}
+
+/// How far a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SchemaState {
+    /// It has no tables.
+    Empty,
+    /// Every step has run, and none besides.
+    Current,
+    /// These steps have not run.
+    Behind(Vec<&'static str>),
+    /// These steps have run and are not known: a newer version was here.
+    Ahead(Vec<String>),
+    /// It has tables and they are not ours.
+    Foreign,
+}
+
+/// How far to go back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DownTo {
+    /// The last so many steps.
+    Steps(u32),
+    /// Every step after the one of this name.
+    Step(String),
+}
+
+/// Leave to destroy rows that are evidence. Only who says the phrase gets it.
+#[derive(Debug)]
+pub struct Destroy(());
+
+impl Destroy {
+    /// The phrase.
+    pub const PHRASE: &'static str = "destroy-evidence";
+
+    /// `None` for any other phrase.
+    pub fn named(phrase: &str) -> Option<Self> {
+        (phrase == Self::PHRASE).then_some(Self(()))
+    }
+}
+
+impl Plan {
+    /// The steps of this crate, then those of `sets`.
+    pub fn of(sets: impl IntoIterator<Item = MigrationSet>) -> Self {
+        Self { sets: std::iter::once(MIGRATIONS).chain(sets).collect() }
+    }
+
+    /// The plan for one crate and nothing else; `None` if it has none of that name.
+    #[must_use]
+    pub fn only(&self, owner: &str) -> Option<Self> {
+        let set = self.sets.iter().find(|set| set.owner == owner)?;
+        Some(Self { sets: vec![*set] })
+    }
+
+    /// Every step in order.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = (&MigrationSet, &'static Step)> {
+        self.sets.iter().flat_map(|set| set.steps.iter().map(move |step| (set, step)))
+    }
+
+    /// Every step in order, and whether it has run. Needs no right to make tables.
+    pub async fn status(&self, db: &Database) -> Result<Vec<StepState>, MigrateError> {
+        let ledger = ledger(&db.read()).await?;
+        Ok(self
+            .steps()
+            .map(|(set, step)| StepState {
+                owner: set.owner,
+                name: step.name,
+                checksum: checksum(step),
+                applied: ledger.get(step.name).map(|(_, at)| *at),
+                sql: step.sqlite.up,
+            })
+            .collect())
+    }
+
+    /// How far the database is.
+    ///
+    /// # Errors
+    ///
+    /// If a step has another text than when it ran.
+    pub async fn state(&self, db: &Database) -> Result<SchemaState, MigrateError> {
+        let ledger = ledger(&db.read()).await?;
+        if ledger.is_empty() {
+            let is_empty = schema(db).await?.is_empty();
+            return Ok(if is_empty { SchemaState::Empty } else { SchemaState::Foreign });
+        }
+        self.unchanged(&ledger)?;
+        let unknown: Vec<String> =
+            ledger.keys().filter(|name| !self.steps().any(|(_, step)| step.name == *name)).cloned().collect();
+        if !unknown.is_empty() {
+            return Ok(SchemaState::Ahead(unknown));
+        }
+        let pending: Vec<_> =
+            self.steps().map(|(_, step)| step.name).filter(|name| !ledger.contains_key(*name)).collect();
+        Ok(if pending.is_empty() { SchemaState::Current } else { SchemaState::Behind(pending) })
+    }
+
+    /// Runs what has not run, up to `to` if given: all of it or nothing, by one process at a time. Gives the names
+    /// of what ran.
+    pub async fn up(
+        &self,
+        db: &Database,
+        to: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<&'static str>, MigrateError> {
+        if let Some(name) = to {
+            self.known(name)?;
+        }
+        if self.state(db).await? == SchemaState::Foreign {
+            return Err(MigrateError::Foreign);
+        }
+        let tx = db.begin().await?;
+        execute(&tx, LEDGER).await?;
+        let ledger = ledger(&tx).await?;
+        self.unchanged(&ledger)?;
+        self.no_newer(&ledger)?;
+        let mut ran = Vec::new();
+        for set in &self.sets {
+            let wanted = set.steps.iter().take_while(|step| !self.is_after(step.name, to));
+            let pending: Vec<_> = wanted.filter(|step| !ledger.contains_key(step.name)).collect();
+            if pending.is_empty() {
+                continue;
+            }
+            let count = u32::try_from(pending.len()).unwrap_or(u32::MAX);
+            set.up(tx.inner(), Some(count)).await.map_err(|source| failed(pending.first(), source))?;
+            for step in pending {
+                let sql =
+                    "INSERT INTO clawexchange_migrations (name, sha256, applied_us) VALUES ($1, $2, $3)";
+                tx.execute(sql, [step.name.into(), checksum(step).into(), now.as_micros().into()]).await?;
+                ran.push(step.name);
+            }
+        }
+        name_deployment(&tx, now).await?;
+        tx.commit().await?;
+        Ok(ran)
+    }
+
+    /// Undoes steps, last first through the whole plan. Gives the names of what was undone.
+    ///
+    /// # Errors
+    ///
+    /// Refuses while a table of evidence that would go has rows, unless `destroy` is given.
+    pub async fn down(
+        &self,
+        db: &Database,
+        to: &DownTo,
+        destroy: Option<Destroy>,
+    ) -> Result<Vec<&'static str>, MigrateError> {
+        let tx = db.begin().await?;
+        let ledger = ledger(&tx).await?;
+        self.unchanged(&ledger)?;
+        self.no_newer(&ledger)?;
+        let applied = self.steps().rev().filter(|(_, step)| ledger.contains_key(step.name));
+        let undo: Vec<_> = match to {
+            DownTo::Steps(n) => applied.take(usize::try_from(*n).unwrap_or(usize::MAX)).collect(),
+            DownTo::Step(name) => {
+                self.known(name)?;
+                applied.take_while(|(_, step)| step.name != name).collect()
+            }
+        };
+        for (set, step) in &undo {
+            if destroy.is_none() {
+                for table in step.evidence {
+                    refuse_if_rows(&tx, step.name, table).await?;
+                }
+            }
+            set.down(tx.inner(), Some(1)).await.map_err(|source| failed(Some(step), source))?;
+            tx.execute("DELETE FROM clawexchange_migrations WHERE name = $1", [step.name.into()]).await?;
+        }
+        tx.commit().await?;
+        Ok(undo.into_iter().map(|(_, step)| step.name).collect())
+    }
+
+    /// Compares the schema with what the steps that have run would make. Gives what is missing and what is too much.
+    pub async fn drift(&self, db: &Database) -> Result<Drift, MigrateError> {
+        let ledger = ledger(&db.read()).await?;
+        self.unchanged(&ledger)?;
+        let applied = self.steps().map(|(_, step)| step).filter(|step| ledger.contains_key(step.name));
+        let wanted = expected_schema(applied).await?;
+        let found = schema(db).await?;
+        Ok(Drift {
+            missing: wanted.difference(&found).cloned().collect(),
+            unexpected: found.difference(&wanted).cloned().collect(),
+        })
+    }
+
+    fn known(&self, name: &str) -> Result<(), MigrateError> {
+        if self.steps().any(|(_, step)| step.name == name) {
+            Ok(())
+        } else {
+            Err(MigrateError::Unknown { name: name.chars().take(64).collect() })
+        }
+    }
+
+    fn is_after(&self, name: &str, to: Option<&str>) -> bool {
+        let at = |wanted: &str| self.steps().position(|(_, step)| step.name == wanted);
+        to.is_some_and(|to| at(name) > at(to))
+    }
+
+    fn unchanged(&self, ledger: &Ledger) -> Result<(), MigrateError> {
+        for (_, step) in self.steps() {
+            if ledger.get(step.name).is_some_and(|(sum, _)| *sum != checksum(step)) {
+                return Err(MigrateError::Changed { name: step.name });
+            }
+        }
+        Ok(())
+    }
+
+    fn no_newer(&self, ledger: &Ledger) -> Result<(), MigrateError> {
+        // A plan of one crate sees the steps of the others and leaves them alone.
+        if self.sets.len() == 1 {
+            return Ok(());
+        }
+        match ledger.keys().find(|name| !self.steps().any(|(_, step)| step.name == *name)) {
+            Some(name) => Err(MigrateError::Newer { name: name.chars().take(64).collect() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How the schema differs from what it should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drift {
+    /// What should be there, and as it should be.
+    pub missing: Vec<SchemaObject>,
+    /// What is there and should not be, or not so.
+    pub unexpected: Vec<SchemaObject>,
+}
+
+impl Drift {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty()
+    }
+}
+
+type Ledger = BTreeMap<String, (String, Timestamp)>;
+
+async fn ledger(on: &impl Statements) -> Result<Ledger, DatabaseError> {
+    let there =
+        on.row("SELECT 1 AS one FROM sqlite_schema WHERE name = 'clawexchange_migrations'", []).await?;
+    if there.is_none() {
+        return Ok(Ledger::new());
+    }
+    let rows = on.rows("SELECT name, sha256, applied_us FROM clawexchange_migrations", []).await?;
+    rows.iter()
+        .map(|row| {
+            Ok((row.get("name")?, (row.get("sha256")?, Timestamp::from_micros(row.get("applied_us")?))))
+        })
+        .collect()
+}
+
+async fn name_deployment(tx: &Tx, now: Timestamp) -> Result<(), DatabaseError> {
+    let there = tx.row("SELECT 1 AS one FROM sqlite_schema WHERE name = 'database_deployment'", []).await?;
+    if there.is_some() {
+        let sql = "INSERT INTO database_deployment (only, id, created_us) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
+        tx.execute(sql, [EventId::fresh().as_bytes().to_vec().into(), now.as_micros().into()]).await?;
+    }
+    Ok(())
+}
+
+async fn refuse_if_rows(tx: &Tx, step: &'static str, table: &'static str) -> Result<(), MigrateError> {
+    let rows = tx.row(&format!("SELECT 1 AS one FROM {table} LIMIT 1"), []).await?;
+    if rows.is_some() { Err(MigrateError::WouldDestroy { step, table }) } else { Ok(()) }
+}
+
+async fn execute(tx: &Tx, sql: &str) -> Result<(), DatabaseError> {
+    tx.inner().execute_unprepared(sql).await?;
+    Ok(())
+}
+
+fn checksum(step: &Step) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for text in [step.sqlite.up, step.sqlite.down] {
+        context.update(&(text.len() as u64).to_be_bytes());
+        context.update(text.as_bytes());
+    }
+    context.finish().as_ref().iter().fold(String::new(), |hex, b| hex + &format!("{b:02x}"))
+}
+
+fn failed(step: Option<&&Step>, source: DbErr) -> MigrateError {
+    let name = step.map_or("?", |step| step.name);
+    MigrateError::Step { name, source: DatabaseError::from(source) }
+}
+
+/// Why a plan was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// The database refused.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A step failed; nothing of the plan was done.
+    #[error("step {name} failed; nothing was changed")]
+    Step {
+        /// The step, or the first of several that ran together.
+        name: &'static str,
+        /// Why.
+        source: DatabaseError,
+    },
+    /// A step has another text than when it ran.
+    #[error("step {name} was changed after it had run")]
+    Changed {
+        /// The step.
+        name: &'static str,
+    },
+    /// A newer version was here.
+    #[error("step {name} has run and is not known: a newer version made this schema")]
+    Newer {
+        /// The step.
+        name: String,
+    },
+    /// There is no such step.
+    #[error("there is no step {name}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The tables are not ours.
+    #[error("the database has tables that are not of this system")]
+    Foreign,
+    /// Evidence would be lost.
+    #[error("undoing {step} would destroy the rows of {table}")]
+    WouldDestroy {
+        /// The step.
+        step: &'static str,
+        /// The table.
+        table: &'static str,
+    },
+}
+
+impl Fault for MigrateError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Database(e) => e.code(),
+            Self::Step { .. } => "database/migration-failed",
+            Self::Changed { .. } => "database/migration-changed",
+            Self::Newer { .. } => "database/schema-newer",
+            Self::Unknown { .. } => "database/migration-unknown",
+            Self::Foreign => "database/schema-foreign",
+            Self::WouldDestroy { .. } => "database/would-destroy-evidence",
+        }
+    }
+
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Database(e) | Self::Step { source: e, .. } => e.kind(),
+            Self::Changed { .. } => FaultKind::Integrity,
+            Self::Unknown { .. } => FaultKind::NotFound,
+            Self::Newer { .. } | Self::Foreign | Self::WouldDestroy { .. } => FaultKind::NotAllowed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Database(e) | Self::Step { source: e, .. } => e.hint(),
+            Self::Changed { .. } => {
+                Some("run the version that made this schema, or restore the step's text".to_owned())
+            }
+            Self::Newer { .. } => Some("run the version that made this schema, or a newer one".to_owned()),
+            Self::Unknown { .. } => Some("`claw migrate status` lists the steps".to_owned()),
+            Self::Foreign => Some("choose another folder or file".to_owned()),
+            Self::WouldDestroy { .. } => {
+                Some(format!("export them first; then say so by name: --destroy {}", Destroy::PHRASE))
+            }
+        }
+    }
+}
+
+/// One step as sea-orm-migration wants it: always inside a transaction, which SQLite does not do by itself.
+struct Adapter(&'static Step);
+
+impl MigrationName for Adapter {
+    fn name(&self) -> &str {
+        self.0.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Adapter {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.0.sqlite.up).await.map(drop)
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.0.sqlite.down).await.map(drop)
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+impl MigratorTraitSelf for MigrationSet {
+    fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
+        self.steps.iter().map(|step| Box::new(Adapter(step)) as Box<dyn MigrationTrait>).collect()
+    }
+
+    fn migration_table_name(&self) -> DynIden {
+        Alias::new(self.table).into_iden()
+    }
+}

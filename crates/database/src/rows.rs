@@ -1,0 +1,90 @@
+//! Statements in, rows out, on whatever can run a statement.
+
+use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
+
+use crate::error::DatabaseError;
+use crate::handle::{Read, Tx};
+
+/// Runs statements with numbered parameters (`$1`, `$2`, …), the same text on each database.
+pub trait Statements: Send + Sync {
+    /// What runs them.
+    #[doc(hidden)]
+    fn connection(&self) -> &impl ConnectionTrait;
+
+    /// All rows of a query.
+    fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send {
+        let statement = statement(self.connection(), sql, values);
+        async move {
+            let rows = self.connection().query_all_raw(statement).await?;
+            Ok(rows.into_iter().map(Row).collect())
+        }
+    }
+
+    /// The first row of a query, if there is one.
+    fn row(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> impl Future<Output = Result<Option<Row>, DatabaseError>> + Send {
+        let statement = statement(self.connection(), sql, values);
+        async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) }
+    }
+}
+
+impl Tx {
+    /// Runs a statement that changes rows and says how many it changed.
+    pub async fn execute(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> Result<u64, DatabaseError> {
+        let statement = statement(self.connection(), sql, values);
+        Ok(self.connection().execute_raw(statement).await?.rows_affected())
+    }
+}
+
+impl Statements for Tx {
+    fn connection(&self) -> &impl ConnectionTrait {
+        self.inner()
+    }
+}
+
+impl Statements for Read {
+    fn connection(&self) -> &impl ConnectionTrait {
+        self.inner()
+    }
+}
+
+fn statement(on: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(on.get_database_backend(), sql, values)
+}
+
+/// One row of a result.
+#[derive(Debug)]
+pub struct Row(QueryResult);
+
+impl Row {
+    /// The value of a column; a value of another type is an `Integrity` fault, since nobody but us writes them.
+    pub fn get<T: TryGetable>(&self, column: &'static str) -> Result<T, DatabaseError> {
+        self.0.try_get("", column).ok().ok_or(DatabaseError::Row { column })
+    }
+
+    /// A column that holds a number that is never negative.
+    pub fn get_u64(&self, column: &'static str) -> Result<u64, DatabaseError> {
+        u64::try_from(self.get::<i64>(column)?).ok().ok_or(DatabaseError::Row { column })
+    }
+
+    /// A column that holds exactly `N` bytes.
+    pub fn get_bytes<const N: usize>(&self, column: &'static str) -> Result<[u8; N], DatabaseError> {
+        self.get::<Vec<u8>>(column)?.try_into().ok().ok_or(DatabaseError::Row { column })
+    }
+
+    /// A column whose text is read by `FromStr`.
+    pub fn get_parsed<T: std::str::FromStr>(&self, column: &'static str) -> Result<T, DatabaseError> {
+        self.get::<String>(column)?.parse().ok().ok_or(DatabaseError::Row { column })
+    }
+}
