@@ -1,1 +1,45 @@
-//! Not yet.
+//! An append-only log of decisions whose every edit is found.
+//!
+//! Two logs of one kind: `decisions` (what was held and refused, and all that people, bots, keys and settings did)
+//! and `verdicts` (what was passed on). Events become leaves, leaves are committed in batches whose hashes form a
+//! chain, triggers refuse to change them, and [`AuditLog::verify`] recomputes everything from the leaves, compares the
+//! state of other tables with what their last events fixed, and both logs with a pin kept outside the database.
+//!
+//! Agents and owners stand as aliases; `audit_subjects` alone knows both. This crate knows no content and no
+//! quarantine; whoever owns rows that the log fixes hands them in as a [`StateSource`].
+//!
+//! What it cannot do: whoever owns the database file *and* the pin's folder *and* the master key can write another
+//! history. Checkpoints that leave the machine are not part of this version.
+//!
+//! The crate has no features.
+
+mod error;
+mod leaf;
+mod log;
+mod pin;
+mod query;
+mod store;
+mod subjects;
+mod verify;
+
+use clawexchange_database::{MigrationSet, Script, Step};
+
+pub use error::AuditError;
+pub use leaf::Log;
+pub use log::{AuditConfig, AuditLog};
+pub use query::{Entry, Query};
+pub use verify::{Discrepancy, Report, StateSource};
+
+/// The tables of the log.
+pub const MIGRATIONS: MigrationSet = MigrationSet {
+    owner: "audit",
+    table: "clawexchange_audit_migrations",
+    steps: &[Step {
+        name: "audit_0001_log",
+        sqlite: Script {
+            up: include_str!("../migrations/0001_audit.up.sqlite.sql"),
+            down: include_str!("../migrations/0001_audit.down.sqlite.sql"),
+        },
+        evidence: &["audit_logs", "audit_subjects"],
+    }],
+};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clawexchange_ssg_core::{Fault as _, FaultKind};
+use clawexchange_ssg_core::{Fault as _, FaultKind, KeyId};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
@@ -124,6 +124,24 @@ impl Database {
         }
         let row = self.read().row("SELECT id FROM database_deployment", []).await?;
         row.map(|row| row.get_bytes("id")).transpose()
+    }
+
+    /// Notes which master key this deployment is used with, if none is noted yet, and says which is noted.
+    pub async fn bind_key(&self, key: &KeyId) -> Result<KeyId, DatabaseError> {
+        let tx = self.begin().await?;
+        tx.execute("UPDATE database_deployment SET key_id = $1 WHERE key_id IS NULL", [key.as_str().into()])
+            .await?;
+        let row = tx.row("SELECT key_id FROM database_deployment", []).await?;
+        let bound = row.ok_or(DatabaseError::Row { column: "key_id" })?.get_parsed("key_id")?;
+        tx.commit().await?;
+        Ok(bound)
+    }
+
+    /// Which master key this deployment is used with; `None` if it was never used with any.
+    pub async fn bound_key(&self) -> Result<Option<KeyId>, DatabaseError> {
+        let row = self.read().row("SELECT key_id FROM database_deployment", []).await?;
+        let bound: Option<String> = row.map(|row| row.get("key_id")).transpose()?.flatten();
+        bound.map(|id| KeyId::new(id).ok().ok_or(DatabaseError::Row { column: "key_id" })).transpose()
     }
 
     /// Waits until everything begun is done, and closes the files.

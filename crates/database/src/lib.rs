@@ -45,7 +45,7 @@ pub use lease::{LEASE_TIME, Lease};
 pub use outbox::{Drain, STATE, STATE_CONTEXT, StateRow};
 #[cfg(feature = "migrate")]
 pub use plan::{Destroy, DownTo, Drift, MigrateError, Plan, SchemaState, StepState};
-pub use rows::{Row, Statements};
+pub use rows::{Answer, Row, Statements};
 pub use schema::{SchemaObject, expected_schema, schema};
 pub use sea_orm::{TryGetable, Value};
 pub use steps::{MIGRATIONS, MigrationSet, Script, Step};

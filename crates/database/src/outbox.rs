@@ -57,6 +57,18 @@ pub async fn depth(db: &Database) -> Result<OutboxDepth, DatabaseError> {
     }
 }
 
+/// What waits, oldest first, without taking it: at most 10,000, far more than ever wait while a log works.
+pub async fn waiting(db: &Database) -> Result<Vec<AuditEvent>, DatabaseError> {
+    let sql = "SELECT event FROM database_outbox WHERE aside = 0 ORDER BY seq LIMIT 10000";
+    let rows = db.read().rows(sql, []).await?;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        // One that does not parse is set aside by whoever takes it, and counted then.
+        events.extend(AuditEvent::from_json(&row.get::<Vec<u8>>("event")?));
+    }
+    Ok(events)
+}
+
 /// Moves what waits in the outbox to where it belongs for good; the log implements it.
 #[async_trait::async_trait]
 pub trait Drain: std::fmt::Debug + Send + Sync + 'static {

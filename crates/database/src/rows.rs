@@ -1,5 +1,7 @@
 //! Statements in, rows out, on whatever can run a statement.
 
+use std::pin::Pin;
+
 use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
 
 use crate::error::DatabaseError;
@@ -12,38 +14,29 @@ pub trait Statements: Send + Sync {
     fn connection(&self) -> &impl ConnectionTrait;
 
     /// All rows of a query.
-    fn rows(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = Value> + Send,
-    ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send {
+    fn rows<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, Vec<Row>> {
         let statement = statement(self.connection(), sql, values);
-        async move {
+        Box::pin(async move {
             let rows = self.connection().query_all_raw(statement).await?;
             Ok(rows.into_iter().map(Row).collect())
-        }
+        })
     }
 
     /// The first row of a query, if there is one.
-    fn row(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = Value> + Send,
-    ) -> impl Future<Output = Result<Option<Row>, DatabaseError>> + Send {
+    fn row<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, Option<Row>> {
         let statement = statement(self.connection(), sql, values);
-        async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) }
+        Box::pin(async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) })
     }
 }
 
+/// What a statement comes to. Boxed, so that it does not carry the type of the values into every caller's future.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Send + 'a>>;
+
 impl Tx {
     /// Runs a statement that changes rows and says how many it changed.
-    pub async fn execute(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = Value> + Send,
-    ) -> Result<u64, DatabaseError> {
+    pub fn execute<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, u64> {
         let statement = statement(self.connection(), sql, values);
-        Ok(self.connection().execute_raw(statement).await?.rows_affected())
+        Box::pin(async move { Ok(self.connection().execute_raw(statement).await?.rows_affected()) })
     }
 }
 

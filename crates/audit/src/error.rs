@@ -1,0 +1,120 @@
+//! What can go wrong with the log.
+
+use clawexchange_database::DatabaseError;
+use clawexchange_ssg_core::{Fault, FaultKind, PortError};
+
+/// Why the log did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The database refused.
+    #[error("the log could not be read or written")]
+    Database(#[from] DatabaseError),
+    /// The schema was never made.
+    #[error("the database has no log yet")]
+    NoSchema,
+    /// The end of a log does not fit its batches.
+    #[error("the end of log {log} is missing or does not belong to it")]
+    Head {
+        /// The log.
+        log: &'static str,
+    },
+    /// A leaf would be larger than 60,000 bytes.
+    #[error("an event is larger than a leaf may be")]
+    TooLarge,
+    /// A leaf is no JSON of ours.
+    #[error("a leaf of the log does not parse")]
+    Leaf,
+    /// A key could not be used.
+    #[error("could not use a key for the log")]
+    Key(#[source] PortError),
+    /// A text could not be sealed.
+    #[error("could not seal a personal text")]
+    Seal,
+    /// A row that the log should fix could not be read.
+    #[error("could not read the rows that the log fixes")]
+    State(#[source] PortError),
+    /// The cursor is not one of ours.
+    #[error("the cursor is not one that this list gave")]
+    Cursor,
+    /// The pin could not be read or written.
+    #[error("could not read or write the pin {}", path.display())]
+    Pin {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The pin was altered, or belongs to another log.
+    #[error("the pin {} is not what was written there", path.display())]
+    PinAltered {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// The log is not the one that was pinned.
+    #[error("log {log} does not extend what was pinned: {pinned} events then")]
+    NotExtended {
+        /// The log.
+        log: &'static str,
+        /// How many events it had.
+        pinned: u64,
+    },
+    /// The batch of this event was not committed.
+    #[error("the batch of the event was not committed")]
+    Batch(#[source] std::sync::Arc<Self>),
+    /// The task that commits was stopped.
+    #[error("the log is shutting down")]
+    Stopped,
+}
+
+impl Fault for AuditError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Database(e) => e.code(),
+            Self::NoSchema => "audit/no-schema",
+            Self::Head { .. } => "audit/head",
+            Self::TooLarge => "audit/too-large",
+            Self::Leaf => "audit/leaf",
+            Self::Key(e) => e.code(),
+            Self::Seal => "audit/seal",
+            Self::State(_) => "audit/state",
+            Self::Cursor => "audit/cursor",
+            Self::Pin { .. } => "audit/pin",
+            Self::PinAltered { .. } => "audit/pin-altered",
+            Self::NotExtended { .. } => "audit/not-extended",
+            Self::Batch(e) => e.code(),
+            Self::Stopped => "audit/stopped",
+        }
+    }
+
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Database(e) => e.kind(),
+            Self::NoSchema => FaultKind::Pending,
+            Self::Head { .. } | Self::Leaf | Self::PinAltered { .. } | Self::NotExtended { .. } => {
+                FaultKind::Integrity
+            }
+            Self::TooLarge | Self::Seal => FaultKind::Internal,
+            Self::Key(e) | Self::State(e) => e.kind(),
+            Self::Cursor => FaultKind::Invalid,
+            Self::Pin { .. } | Self::Stopped => FaultKind::Unavailable,
+            Self::Batch(e) => e.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Database(e) => e.hint(),
+            Self::NoSchema => Some("run `claw migrate up`".to_owned()),
+            Self::Head { .. } | Self::Leaf | Self::NotExtended { .. } => Some(
+                "`claw audit verify` says what was altered; restore the database from a backup".to_owned(),
+            ),
+            Self::PinAltered { .. } => {
+                Some("`claw audit verify` compares; keep the file for whoever investigates".to_owned())
+            }
+            Self::Key(e) => e.hint(),
+            Self::Batch(e) => e.hint(),
+            _ => None,
+        }
+    }
+}

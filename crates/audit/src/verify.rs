@@ -1,0 +1,528 @@
+//! Everything recomputed from the leaves, and the state compared with the log.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use clawexchange_database::{
+    Row, STATE, STATE_CONTEXT, StateRow, Statements as _, expected_schema, outbox, schema,
+};
+use clawexchange_ssg_core::{EventKind, Mac, PortError, Target};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::AuditError;
+use crate::leaf::{BatchHead, Hash, Log, Projection, batch_hash, canonical, genesis, leaf_hash};
+use crate::log::AuditLog;
+use crate::{MIGRATIONS, store, subjects};
+
+/// Rows of other crates whose content the log fixes.
+#[async_trait::async_trait]
+pub trait StateSource: Send + Sync {
+    /// The sorts of targets that its rows are about: an event about one of them must have its row.
+    fn target_types(&self) -> &[&'static str];
+
+    /// `async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError>`
+    ///
+    /// Some rows after `after` in an order of its own; none at the end.
+    async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError>;
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Discrepancy {
+    /// Where: a table, with log and index or id where there is one.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Report {
+    /// Events of the log of decisions.
+    pub decisions: u64,
+    /// Events of the log of verdicts.
+    pub verdicts: u64,
+    /// Rows of state that were compared.
+    pub state_rows: u64,
+    /// Events that wait in the outbox.
+    pub waiting: u64,
+    /// Whether the logs extend what was pinned; absent when nothing was pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extends_pin: Option<bool>,
+    /// What is not as it was written: at most 1000, in the order in which it was found.
+    pub discrepancies: Vec<Discrepancy>,
+    /// There were more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+const DISCREPANCIES_MAX: usize = 1000;
+
+/// Leaves and rows read at once.
+const PAGE: u32 = 500;
+
+impl Report {
+    /// Whether everything is as it was written.
+    pub fn is_clean(&self) -> bool {
+        self.discrepancies.is_empty() && !self.truncated
+    }
+
+    fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
+        if self.discrepancies.len() < DISCREPANCIES_MAX {
+            self.discrepancies.push(Discrepancy { place: place.into(), what: what.into() });
+        } else {
+            self.truncated = true;
+        }
+    }
+}
+
+/// What the log says of rows elsewhere, gathered on the way through the leaves.
+#[derive(Default)]
+struct Said {
+    /// The last code of each target.
+    states: HashMap<(String, String), String>,
+    aliases: HashSet<String>,
+    erased: HashSet<String>,
+}
+
+impl AuditLog {
+    /// Recomputes every hash from the leaves, compares every column with its leaf, the end with the batches, both
+    /// with the pin, the guards with their text, aliases with their codes, and the rows of `sources` with what their
+    /// last events fixed. `progress` is told how many events of how many are done.
+    pub async fn verify(
+        &self,
+        sources: &[&dyn StateSource],
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Report, AuditError> {
+        let mut report = Report::default();
+        self.verify_schema(&mut report).await?;
+        let mut said = Said::default();
+        let mut total = 0;
+        for log in Log::ALL {
+            total += store::head(&self.0.db.read(), log).await?.map_or(0, |head| head.size);
+        }
+        let mut done = 0;
+        for log in Log::ALL {
+            let n = self.verify_log(log, &mut report, &mut said, &|n| progress(done + n, total)).await?;
+            done += n;
+            match log {
+                Log::Decisions => report.decisions = n,
+                Log::Verdicts => report.verdicts = n,
+            }
+        }
+        self.verify_strays(&mut report).await?;
+        self.verify_pin(&mut report).await?;
+        self.verify_subjects(&mut report, &said).await?;
+        self.verify_outbox(&mut report, &mut said).await?;
+        for source in sources {
+            self.verify_states(*source, &mut report, &said).await?;
+        }
+        Ok(report)
+    }
+
+    async fn verify_schema(&self, report: &mut Report) -> Result<(), AuditError> {
+        let ours =
+            |o: &&clawexchange_database::SchemaObject| o.name.starts_with("audit_") || o.kind == "trigger";
+        let (found, wanted) = (schema(&self.0.db).await?, expected_schema(MIGRATIONS.steps).await?);
+        for missing in wanted.difference(&found) {
+            let what = if found.iter().any(|o| (&o.kind, &o.name) == (&missing.kind, &missing.name)) {
+                "altered"
+            } else {
+                "missing"
+            };
+            report.add(format!("schema: {} {}", missing.kind, missing.name), what);
+        }
+        let about_us = |o: &clawexchange_database::SchemaObject| {
+            o.sql.contains("audit_") && !wanted.iter().any(|w| (&w.kind, &w.name) == (&o.kind, &o.name))
+        };
+        for extra in found.difference(&wanted).filter(ours).filter(|o| about_us(o)) {
+            report.add(format!("schema: {} {}", extra.kind, extra.name), "not one of ours");
+        }
+        Ok(())
+    }
+
+    async fn verify_log(
+        &self,
+        log: Log,
+        report: &mut Report,
+        said: &mut Said,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<u64, AuditError> {
+        let head = store::head(&self.0.db.read(), log).await?;
+        let deployment = self.0.db.deployment().await?.unwrap_or_default();
+        let origin = store::origin(&deployment, log);
+        if head.as_ref().is_some_and(|head| head.origin != origin) {
+            report.add(format!("audit_head {}", log.as_str()), "the origin is not that of this deployment");
+        }
+        let mut prev = genesis(&origin);
+        let (mut next_batch, mut size) = (0_u64, 0_u64);
+        loop {
+            let batches = self.batches(log, next_batch).await?;
+            let Some(last) = batches.last() else { break };
+            let upto = last.id;
+            let mut leaves = self.leaves(log, next_batch, upto).await?;
+            for batch in &batches {
+                let place = format!("audit_batches {} batch {} (from index {size})", log.as_str(), batch.id);
+                if batch.id != next_batch {
+                    report.add(
+                        &place,
+                        format!("batches {next_batch} to {} are missing", batch.id.saturating_sub(1)),
+                    );
+                }
+                if batch.head.prev != prev {
+                    report.add(&place, "it does not continue the batch before it");
+                }
+                if batch.head.start != size {
+                    report.add(&place, "its first index is not where the batch before it ended");
+                }
+                let mine = leaves.remove(&batch.id).unwrap_or_default();
+                let hashes = check_leaves(log, batch, &mine, report, said);
+                if batch_hash(&batch.head, hashes.iter()) != batch.hash {
+                    report.add(&place, "its hash is not that of its parts");
+                }
+                prev = batch.hash;
+                size = batch.head.start.max(size).saturating_add(u64::from(batch.head.n));
+                next_batch = batch.id + 1;
+            }
+            progress(size);
+        }
+        match head {
+            None => report.add(format!("audit_head {}", log.as_str()), "missing"),
+            Some(head) if (head.size, head.batches, head.hash) != (size, next_batch, prev) => {
+                report.add(format!("audit_head {}", log.as_str()), format!("it says {} events in {} batches; {size} in {next_batch} are there, or their hash differs", head.size, head.batches));
+            }
+            Some(_) => {}
+        }
+        Ok(size)
+    }
+
+    async fn batches(&self, log: Log, from: u64) -> Result<Vec<Batch>, AuditError> {
+        // As many batches as have a page of leaves together, and one at least.
+        let sql = "SELECT batch_id, start_index, n, batch_uuid, committed_us, prev_hash, batch_hash, \
+                   SUM(n) OVER (ORDER BY batch_id) AS running FROM audit_batches \
+                   WHERE log = $1 AND batch_id >= $2 ORDER BY batch_id LIMIT $3";
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let rows =
+            self.0.db.read().rows(sql, [log.as_str().into(), from.into(), i64::from(PAGE).into()]).await?;
+        let mut batches = Vec::new();
+        for row in rows {
+            if !batches.is_empty() && row.get_u64("running")? > u64::from(PAGE) {
+                break;
+            }
+            batches.push(Batch::of(&row)?);
+        }
+        Ok(batches)
+    }
+
+    async fn leaves(&self, log: Log, from: u64, upto: u64) -> Result<HashMap<u64, Vec<LeafRow>>, AuditError> {
+        let sql = "SELECT batch_id, ord, month, leaf, leaf_hash, id, event_type, actor_type, actor_id, target_type, \
+                   target_id, ip_address, created_us FROM audit_logs \
+                   WHERE log = $1 AND batch_id BETWEEN $2 AND $3 ORDER BY batch_id, ord";
+        let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let values = [log.as_str().into(), bound(from).into(), bound(upto).into()];
+        let mut leaves: HashMap<u64, Vec<LeafRow>> = HashMap::new();
+        for row in self.0.db.read().rows(sql, values).await? {
+            leaves.entry(row.get_u64("batch_id")?).or_default().push(LeafRow::of(&row)?);
+        }
+        Ok(leaves)
+    }
+
+    /// Events that belong to no batch, and events that are there twice.
+    async fn verify_strays(&self, report: &mut Report) -> Result<(), AuditError> {
+        let sql = "SELECT l.log, l.batch_id FROM audit_logs l LEFT JOIN audit_batches b \
+                   ON b.log = l.log AND b.batch_id = l.batch_id WHERE b.log IS NULL LIMIT 100";
+        for row in self.0.db.read().rows(sql, []).await? {
+            let (log, batch): (String, i64) = (row.get("log")?, row.get("batch_id")?);
+            report.add(format!("audit_logs {log} batch {batch}"), "an event belongs to no batch");
+        }
+        let sql = "SELECT id, COUNT(*) AS n FROM audit_logs GROUP BY id HAVING COUNT(*) > 1 LIMIT 100";
+        for row in self.0.db.read().rows(sql, []).await? {
+            let id: String = row.get("id")?;
+            report.add(format!("audit_logs event {id}"), "it is there more than once");
+        }
+        Ok(())
+    }
+
+    async fn verify_pin(&self, report: &mut Report) -> Result<(), AuditError> {
+        match self.pinned().await {
+            Ok(None) => {}
+            Ok(Some(pinned)) => {
+                let mut all = true;
+                for pin in pinned {
+                    if !self.extends(&pin).await? {
+                        all = false;
+                        let place = format!("audit_logs {}", pin.log.as_str());
+                        report.add(
+                            place,
+                            format!("it does not extend what was pinned: {} events then", pin.size),
+                        );
+                    }
+                }
+                report.extends_pin = Some(all);
+            }
+            Err(AuditError::PinAltered { path }) => {
+                report.extends_pin = Some(false);
+                report.add(format!("pin {}", path.display()), "it is not what was written there");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn verify_subjects(&self, report: &mut Report, said: &Said) -> Result<(), AuditError> {
+        let (mut after, mut known) = (String::new(), HashSet::new());
+        loop {
+            let page = subjects::page(&self.0.db, &after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.id);
+            for subject in page {
+                if !subjects::is_genuine(&*self.0.keys, &subject).await? {
+                    report
+                        .add(format!("audit_subjects {}", subject.id), "its alias, key or code was altered");
+                }
+                known.insert(subject.alias);
+            }
+        }
+        let mut gone: Vec<&String> =
+            said.aliases.iter().filter(|a| !known.contains(*a) && !said.erased.contains(*a)).collect();
+        gone.sort();
+        for alias in gone {
+            report.add(
+                format!("audit_subjects alias {alias}"),
+                "missing, and no event says that it was erased",
+            );
+        }
+        Ok(())
+    }
+
+    /// What waits in the outbox is as good as said; what is no event there was altered.
+    async fn verify_outbox(&self, report: &mut Report, said: &mut Said) -> Result<(), AuditError> {
+        let depth = outbox::depth(&self.0.db).await?;
+        report.waiting = depth.waiting;
+        if depth.aside > 0 {
+            report.add("database_outbox", format!("{} rows are no events", depth.aside));
+        }
+        for event in outbox::waiting(&self.0.db).await? {
+            if let (Some(target), Some(state)) =
+                (event.target(), event.meta().get(STATE).and_then(Value::as_str))
+            {
+                said.states.insert((target.kind.clone(), target.id.clone()), state.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    async fn verify_states(
+        &self,
+        source: &dyn StateSource,
+        report: &mut Report,
+        said: &Said,
+    ) -> Result<(), AuditError> {
+        let mut seen: HashSet<(String, String)> = HashSet::new();
+        let mut after: Option<Target> = None;
+        loop {
+            let page = source.page(after.as_ref(), PAGE).await.map_err(AuditError::State)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.target.clone());
+            for row in page {
+                let name = (row.target.kind.clone(), row.target.id.clone());
+                report.state_rows += 1;
+                if !self.is_said(&row, said.states.get(&name)).await? && !self.is_said_by_now(&row).await? {
+                    let place = format!("{} {}", row.table, row.target.id);
+                    report.add(place, "it is not as its last event left it, or has none");
+                }
+                seen.insert(name);
+            }
+        }
+        let mut gone: Vec<_> = said
+            .states
+            .keys()
+            .filter(|(kind, _)| source.target_types().contains(&kind.as_str()))
+            .filter(|name| !seen.contains(*name))
+            .collect();
+        gone.sort();
+        for (kind, id) in gone {
+            report.add(format!("{kind} {id}"), "the log tells of it and its row is missing");
+        }
+        Ok(())
+    }
+
+    async fn is_said(&self, row: &StateRow, state: Option<&String>) -> Result<bool, AuditError> {
+        let Some(mac) = state.and_then(|text| text.parse::<Mac>().ok()) else { return Ok(false) };
+        let wanted = self.0.keys.mac(&mac.key, STATE_CONTEXT, &row.state).await.map_err(AuditError::Key)?;
+        Ok(subtle::ConstantTimeEq::ct_eq(&wanted.tag[..], &mac.tag[..]).into())
+    }
+
+    /// Another process may have changed the row after its events were read here: asks for them again.
+    async fn is_said_by_now(&self, row: &StateRow) -> Result<bool, AuditError> {
+        let sql = "SELECT leaf FROM audit_logs WHERE target_id = $1 AND target_type = $2 \
+                   ORDER BY created_us DESC, batch_id DESC, ord DESC LIMIT 20";
+        let rows = self
+            .0
+            .db
+            .read()
+            .rows(sql, [row.target.id.clone().into(), row.target.kind.clone().into()])
+            .await?;
+        let waiting = outbox::waiting(&self.0.db).await?;
+        let said = waiting.iter().rev().filter(|e| e.target() == Some(&row.target)).map(|e| e.meta().clone());
+        let mut states: Vec<String> =
+            said.filter_map(|meta| Some(meta.get(STATE)?.as_str()?.to_owned())).take(1).collect();
+        for leaf in rows {
+            let leaf: Value =
+                serde_json::from_slice(&leaf.get::<Vec<u8>>("leaf")?).ok().ok_or(AuditError::Leaf)?;
+            if let Some(state) = leaf.get("meta").and_then(|meta| meta.get(STATE)).and_then(Value::as_str) {
+                states.push(state.to_owned());
+                break;
+            }
+        }
+        for state in states {
+            if self.is_said(row, Some(&state)).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+struct Batch {
+    id: u64,
+    head: BatchHead,
+    hash: Hash,
+}
+
+impl Batch {
+    fn of(row: &Row) -> Result<Self, AuditError> {
+        let n = u32::try_from(row.get_u64("n")?).unwrap_or(u32::MAX);
+        Ok(Self {
+            id: row.get_u64("batch_id")?,
+            head: BatchHead {
+                prev: row.get_bytes("prev_hash")?,
+                start: row.get_u64("start_index")?,
+                n,
+                uuid: row.get_bytes("batch_uuid")?,
+                committed_us: row.get("committed_us")?,
+            },
+            hash: row.get_bytes("batch_hash")?,
+        })
+    }
+}
+
+struct LeafRow {
+    ord: u64,
+    leaf: Vec<u8>,
+    hash: Hash,
+    projection: Projection,
+}
+
+impl LeafRow {
+    fn of(row: &Row) -> Result<Self, AuditError> {
+        Ok(Self {
+            ord: row.get_u64("ord")?,
+            leaf: row.get("leaf")?,
+            hash: row.get_bytes("leaf_hash")?,
+            projection: Projection {
+                id: row.get("id")?,
+                event_type: row.get("event_type")?,
+                actor_type: row.get("actor_type")?,
+                actor_id: row.get("actor_id")?,
+                target_type: row.get("target_type")?,
+                target_id: row.get("target_id")?,
+                ip: row.get("ip_address")?,
+                created_us: row.get("created_us")?,
+                month: row.get("month")?,
+            },
+        })
+    }
+}
+
+/// Checks the events of a batch and gives the hashes of their leaves.
+fn check_leaves(
+    log: Log,
+    batch: &Batch,
+    rows: &[LeafRow],
+    report: &mut Report,
+    said: &mut Said,
+) -> Vec<Hash> {
+    if rows.len() as u64 != u64::from(batch.head.n) {
+        let place = format!("audit_logs {} from index {}", log.as_str(), batch.head.start);
+        report.add(
+            place,
+            format!("{} events are there of the {} of batch {}", rows.len(), batch.head.n, batch.id),
+        );
+    }
+    let mut hashes = Vec::with_capacity(rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        let place = format!("audit_logs {} index {}", log.as_str(), batch.head.start.saturating_add(row.ord));
+        if row.ord != at as u64 {
+            report.add(&place, "an event before it is missing");
+        }
+        let hash = leaf_hash(&row.leaf);
+        hashes.push(hash);
+        if hash != row.hash {
+            report.add(&place, "the hash is not that of the leaf");
+        }
+        let leaf: Option<Value> = serde_json::from_slice(&row.leaf).ok();
+        let is_canonical =
+            leaf.as_ref().and_then(|l| canonical(l).ok()).is_some_and(|bytes| bytes == row.leaf);
+        let (Some(leaf), true) = (leaf, is_canonical) else {
+            report.add(&place, "the leaf is not one of ours");
+            continue;
+        };
+        match Projection::of(&leaf) {
+            None => report.add(&place, "the leaf is not one of ours"),
+            Some(wanted) => {
+                for column in differing(&wanted, &row.projection) {
+                    report.add(&place, format!("column {column} does not say what the leaf says"));
+                }
+                if EventKind::ALL
+                    .iter()
+                    .find(|k| k.as_str() == wanted.event_type)
+                    .is_none_or(|k| Log::of(*k) != log)
+                {
+                    report.add(&place, "an event of its type does not belong into this log");
+                }
+            }
+        }
+        said.take(&leaf);
+    }
+    hashes
+}
+
+fn differing(leaf: &Projection, row: &Projection) -> BTreeSet<&'static str> {
+    [
+        ("id", leaf.id != row.id),
+        ("event_type", leaf.event_type != row.event_type),
+        ("actor_type", leaf.actor_type != row.actor_type),
+        ("actor_id", leaf.actor_id != row.actor_id),
+        ("target_type", leaf.target_type != row.target_type),
+        ("target_id", leaf.target_id != row.target_id),
+        ("ip_address", leaf.ip != row.ip),
+        ("created_us", leaf.created_us != row.created_us),
+        ("month", leaf.month != row.month),
+    ]
+    .into_iter()
+    .filter_map(|(column, differs)| differs.then_some(column))
+    .collect()
+}
+
+impl Said {
+    fn take(&mut self, leaf: &Value) {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(ToOwned::to_owned);
+        self.aliases.extend(text(leaf.get("actor").and_then(|a| a.get("ref"))));
+        let meta = leaf.get("meta");
+        self.aliases.extend(text(meta.and_then(|m| m.get("owner"))));
+        let target = leaf.get("target");
+        let (kind, id) = (text(target.and_then(|t| t.get("type"))), text(target.and_then(|t| t.get("id"))));
+        let (Some(kind), Some(id)) = (kind, id) else { return };
+        if leaf.get("type").and_then(Value::as_str) == Some(EventKind::SubjectErased.as_str()) {
+            self.erased.insert(id.clone());
+        }
+        if let Some(state) = text(meta.and_then(|m| m.get(STATE))) {
+            self.states.insert((kind, id), state);
+        }
+    }
+}

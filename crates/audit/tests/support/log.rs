@@ -1,0 +1,156 @@
+//! A log in a folder of its own, with keys that need no file.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use clawexchange_audit::{AuditConfig, AuditLog, MIGRATIONS, Report, StateSource};
+use clawexchange_database::{Database, DatabaseConfig, Place, Plan, StateRow};
+use clawexchange_ssg_core::testing::ManualClock;
+use clawexchange_ssg_core::{
+    Actor, AgentId, AuditEvent, Clock as _, DataKey, EventKind, Fault, FaultKind, KeyId, KeyProvider, Mac,
+    PortError, Target,
+};
+use ring::{aead, hmac};
+
+#[derive(Clone, Debug)]
+pub struct TestKeys([u8; 32]);
+
+impl Default for TestKeys {
+    fn default() -> Self {
+        Self([9; 32])
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the key does not open it")]
+pub struct DoesNotOpen;
+
+impl Fault for DoesNotOpen {
+    fn code(&self) -> &'static str {
+        "test/does-not-open"
+    }
+    fn kind(&self) -> FaultKind {
+        FaultKind::Integrity
+    }
+}
+
+#[async_trait]
+impl KeyProvider for TestKeys {
+    fn active(&self) -> KeyId {
+        KeyId::new("test").unwrap()
+    }
+
+    async fn wrap(&self, _: &KeyId, context: &[u8], key: &DataKey) -> Result<Vec<u8>, PortError> {
+        let sealer = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, &self.0).unwrap());
+        let mut bytes = key.expose().to_vec();
+        let nonce = aead::Nonce::assume_unique_for_key([0; 12]);
+        sealer.seal_in_place_append_tag(nonce, aead::Aad::from(context), &mut bytes).unwrap();
+        Ok(bytes)
+    }
+
+    async fn unwrap(&self, id: &KeyId, context: &[u8], wrapped: &[u8]) -> Result<DataKey, PortError> {
+        if id.as_str() != "test" {
+            return Err(DoesNotOpen.into());
+        }
+        let opener = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, &self.0).unwrap());
+        let mut bytes = wrapped.to_vec();
+        let nonce = aead::Nonce::assume_unique_for_key([0; 12]);
+        let plain =
+            opener.open_in_place(nonce, aead::Aad::from(context), &mut bytes).map_err(|_| DoesNotOpen)?;
+        Ok(DataKey::new((&*plain).try_into().map_err(|_| DoesNotOpen)?))
+    }
+
+    async fn mac(&self, id: &KeyId, context: &[u8], message: &[u8]) -> Result<Mac, PortError> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let tag = hmac::sign(&key, &[context, &[0], id.as_str().as_bytes(), &[0], message].concat());
+        Ok(Mac::new(id.clone(), tag.as_ref().try_into().unwrap()))
+    }
+}
+
+pub struct Fixture {
+    pub folder: tempfile::TempDir,
+    pub db: Database,
+    pub log: AuditLog,
+    pub clock: ManualClock,
+}
+
+pub async fn open_at(folder: &Path, clock: &ManualClock) -> (Database, AuditLog) {
+    let place = Place::Sqlite(folder.join("claw.db"));
+    let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+    Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
+    let mut config = AuditConfig::default();
+    std::fs::create_dir_all(folder.join("pins")).unwrap();
+    config.pin = Some(folder.join("pins/log.pin"));
+    let log =
+        AuditLog::open_with_clock(db.clone(), TestKeys::default(), config, clock.clone()).await.unwrap();
+    (db, log)
+}
+
+pub async fn fixture() -> Fixture {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let (db, log) = open_at(folder.path(), &clock).await;
+    Fixture { folder, db, log, clock }
+}
+
+impl Fixture {
+    /// An event of an agent, a second after the one before.
+    pub fn event(&self, kind: EventKind, agent: &str, target: &str) -> AuditEvent {
+        self.clock.advance(std::time::Duration::from_secs(1));
+        AuditEvent::new(kind, Actor::agent(AgentId::new(agent).unwrap()), self.clock.now())
+            .of_owner(Some("owner-of-all".parse().unwrap()))
+            .on(Target::new("content", target))
+            .from_ip(Some("203.0.113.77".parse().unwrap()))
+            .with("tier", "CRITICAL")
+            .unwrap()
+    }
+
+    /// Some events of both logs, pinned.
+    pub async fn fill(&self) {
+        for n in 0..6 {
+            let kind = if n % 2 == 0 { EventKind::SsgBlock } else { EventKind::SsgPass };
+            self.log
+                .append(self.event(kind, &format!("agent-{}", n % 3), &format!("post-{n}")))
+                .await
+                .unwrap();
+        }
+        self.log.pin().await.unwrap();
+    }
+
+    pub async fn verify(&self) -> Report {
+        self.log.verify(&[], &|_, _| {}).await.unwrap()
+    }
+
+    /// Does what somebody with the file in their hands would do: guards off, edit, guards on again.
+    pub async fn tamper(&self, edits: &[&str]) {
+        use clawexchange_database::Statements as _;
+        let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'";
+        let guards = self.db.read().rows(sql, []).await.unwrap();
+        let tx = self.db.begin().await.unwrap();
+        for guard in &guards {
+            tx.execute(&format!("DROP TRIGGER {}", guard.get::<String>("name").unwrap()), []).await.unwrap();
+        }
+        for edit in edits {
+            tx.execute(edit, []).await.unwrap();
+        }
+        for guard in &guards {
+            tx.execute(&guard.get::<String>("sql").unwrap(), []).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+}
+
+/// Rows of a state that live in memory.
+pub struct Rows(pub Vec<StateRow>);
+
+#[async_trait]
+impl StateSource for Rows {
+    fn target_types(&self) -> &[&'static str] {
+        &["thing"]
+    }
+
+    async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError> {
+        let begin =
+            after.map_or(0, |a| self.0.iter().position(|row| row.target == *a).map_or(usize::MAX, |i| i + 1));
+        Ok(self.0.iter().skip(begin).take(at_most as usize).cloned().collect())
+    }
+}

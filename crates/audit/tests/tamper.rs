@@ -1,0 +1,245 @@
+//! Whatever is edited behind the log's back is found, with its place.
+#![expect(clippy::missing_docs_in_private_items, reason = "tests")]
+
+#[path = "support/log.rs"]
+#[expect(unreachable_pub, reason = "it is shared between tests")]
+mod support;
+
+use clawexchange_audit::{AuditError, Report};
+use clawexchange_database::{STATE, STATE_CONTEXT, StateRow};
+use clawexchange_ssg_core::{
+    Actor, AuditEvent, Clock as _, EventKind, Fault as _, FaultKind, KeyProvider as _, Target,
+};
+use support::{Fixture, Rows, TestKeys, fixture};
+
+async fn assert_found(edits: &[&str], place: &str) {
+    let f = fixture().await;
+    f.fill().await;
+    assert!(f.verify().await.is_clean(), "an honest log is clean");
+    f.tamper(edits).await;
+    let report = f.verify().await;
+    assert!(!report.is_clean(), "{edits:?} was not found");
+    assert!(
+        report.discrepancies.iter().any(|d| d.place.contains(place)),
+        "{edits:?}: {:?}",
+        report.discrepancies
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_any_column_is_found() {
+    let decision = "log = 'decisions' AND batch_id = 1";
+    for (table, column, value) in [
+        ("audit_logs", "leaf", "CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB)"),
+        ("audit_logs", "leaf_hash", "zeroblob(32)"),
+        ("audit_logs", "id", "'00000000-0000-0000-0000-000000000000'"),
+        ("audit_logs", "event_type", "'SSG_QUARANTINE'"),
+        ("audit_logs", "actor_type", "'human'"),
+        ("audit_logs", "actor_id", "'somebody'"),
+        ("audit_logs", "target_type", "'message'"),
+        ("audit_logs", "target_id", "'post-99'"),
+        ("audit_logs", "target_id", "NULL"),
+        ("audit_logs", "ip_address", "'198.51.100.0'"),
+        ("audit_logs", "created_us", "created_us + 1"),
+        ("audit_logs", "month", "month + 1"),
+        ("audit_logs", "ord", "5"),
+        ("audit_logs", "batch_id", "77"),
+        ("audit_logs", "log", "'verdicts'"),
+        ("audit_batches", "start_index", "start_index + 1"),
+        ("audit_batches", "n", "n + 1"),
+        ("audit_batches", "batch_uuid", "randomblob(16)"),
+        ("audit_batches", "committed_us", "committed_us - 1"),
+        ("audit_batches", "prev_hash", "zeroblob(32)"),
+        ("audit_batches", "batch_hash", "zeroblob(32)"),
+    ] {
+        // A batch moved into the other log would collide with one there; its number says where it came from.
+        let moved = if column == "log" { ", batch_id = 50" } else { "" };
+        let edit = format!("UPDATE {table} SET {column} = {value}{moved} WHERE {decision}");
+        assert_found(&[&edit], table).await;
+    }
+    for (column, value) in [
+        ("size", "size + 1"),
+        ("batches", "batches - 1"),
+        ("head_hash", "zeroblob(32)"),
+        ("origin", "'local/x/decisions'"),
+    ] {
+        let edit = format!("UPDATE audit_head SET {column} = {value} WHERE log = 'decisions'");
+        assert_found(&[&edit], "audit_head").await;
+    }
+    for (column, value) in [
+        ("subject_id", "'agent:somebody'"),
+        ("ref", "'ffffffffffffffffffffffffffffffff'"),
+        ("key_id", "'other'"),
+        ("wrapped_key", "zeroblob(48)"),
+        ("mac", "'test:' || hex(zeroblob(32))"),
+        ("mac", "'nonsense'"),
+    ] {
+        let edit = format!("UPDATE audit_subjects SET {column} = {value} WHERE subject_id = 'agent:agent-0'");
+        assert_found(&[&edit], "audit_subjects").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_were_deleted_are_missed() {
+    for (edit, place) in [
+        ("DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 1", "decisions"),
+        ("DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 2", "decisions"),
+        ("DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 1", "decisions"),
+        ("DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 2", "decisions"),
+        ("DELETE FROM audit_head WHERE log = 'decisions'", "audit_head"),
+        ("DELETE FROM audit_subjects WHERE subject_id = 'agent:agent-2'", "audit_subjects"),
+        ("DELETE FROM audit_subjects WHERE subject_id = 'owner:owner-of-all'", "audit_subjects"),
+    ] {
+        assert_found(&[edit], place).await;
+    }
+    assert_found(
+        &["DELETE FROM audit_logs", "DELETE FROM audit_batches", "DELETE FROM audit_head"],
+        "audit_head",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_cut_off_at_its_end_and_made_whole_again_does_not_extend_its_pin() {
+    let cut = [
+        "DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 2",
+        "DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 2",
+        "UPDATE audit_head SET size = 2, batches = 2, head_hash = (SELECT batch_hash FROM audit_batches \
+         WHERE log = 'decisions' AND batch_id = 1) WHERE log = 'decisions'",
+    ];
+    assert_found(&cut, "decisions").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_rewritten_and_rehashed_by_the_log_itself_does_not_extend_its_pin() {
+    let f = fixture().await;
+    f.fill().await;
+    f.tamper(&[
+        "DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 2",
+        "DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 2",
+        "UPDATE audit_head SET size = 2, batches = 2, head_hash = (SELECT batch_hash FROM audit_batches \
+         WHERE log = 'decisions' AND batch_id = 1) WHERE log = 'decisions'",
+    ])
+    .await;
+    // Our own code makes the forged event: every hash of the new history is right.
+    f.log.append(f.event(EventKind::SsgBlock, "agent-0", "forged")).await.unwrap();
+    let report = f.verify().await;
+    assert_eq!(report.extends_pin, Some(false));
+    assert!(!report.is_clean());
+    let refused = f.log.pin().await.unwrap_err();
+    assert!(matches!(refused, AuditError::NotExtended { .. }), "the old pin is the evidence and stays");
+    assert_eq!(refused.kind(), FaultKind::Integrity);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_was_altered_is_said_and_not_written_over() {
+    let f = fixture().await;
+    f.fill().await;
+    let path = f.folder.path().join("pins/log.pin");
+    let forged = std::fs::read_to_string(&path).unwrap().replace("\"size\":3", "\"size\":2");
+    std::fs::write(&path, forged).unwrap();
+    assert_eq!(f.verify().await.extends_pin, Some(false));
+    assert!(matches!(f.log.pin().await.unwrap_err(), AuditError::PinAltered { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guards_that_were_dropped_or_weakened_are_missed() {
+    for edits in [
+        ["DROP TRIGGER audit_logs_no_update", "SELECT 1"],
+        ["DROP TRIGGER audit_head_only_grows", "SELECT 1"],
+        [
+            "DROP TRIGGER audit_logs_no_delete",
+            "CREATE TRIGGER audit_logs_no_delete BEFORE DELETE ON audit_logs WHEN 0 BEGIN SELECT RAISE(ABORT, ''); END",
+        ],
+        ["SELECT 1", "CREATE TRIGGER sly AFTER INSERT ON audit_logs BEGIN DELETE FROM audit_subjects; END"],
+        ["DROP INDEX audit_logs_by_id", "SELECT 1"],
+    ] {
+        let f = fixture().await;
+        f.fill().await;
+        let tx = f.db.begin().await.unwrap();
+        for edit in edits {
+            tx.execute(edit, []).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let report = f.verify().await;
+        assert!(report.discrepancies.iter().any(|d| d.place.starts_with("schema")), "{edits:?}: {report:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guards_refuse_update_delete_and_replace() {
+    let f = fixture().await;
+    f.fill().await;
+    for edit in [
+        "UPDATE audit_logs SET actor_id = 'x'",
+        "DELETE FROM audit_logs",
+        "INSERT OR REPLACE INTO audit_logs SELECT * FROM audit_logs WHERE batch_id = 0",
+        "REPLACE INTO audit_logs SELECT * FROM audit_logs",
+        "UPDATE audit_batches SET n = n",
+        "DELETE FROM audit_batches",
+        "INSERT OR REPLACE INTO audit_batches SELECT * FROM audit_batches",
+        "UPDATE audit_head SET size = size - 1",
+        "UPDATE audit_head SET origin = 'x'",
+        "DELETE FROM audit_head",
+        "INSERT OR REPLACE INTO audit_head SELECT * FROM audit_head",
+        "UPDATE audit_subjects SET ref = 'ffffffffffffffffffffffffffffffff'",
+        "INSERT OR REPLACE INTO audit_subjects SELECT * FROM audit_subjects",
+    ] {
+        let tx = f.db.begin().await.unwrap();
+        assert_eq!(tx.execute(edit, []).await.unwrap_err().kind(), FaultKind::Conflict, "{edit}");
+    }
+    assert!(f.verify().await.is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_there_twice_or_belongs_to_no_batch_is_found() {
+    let copy = "INSERT INTO audit_logs SELECT log, 9, 0, month, leaf, leaf_hash, id, event_type, actor_type, actor_id, \
+                target_type, target_id, ip_address, created_us FROM audit_logs WHERE log = 'decisions' AND batch_id = 1";
+    assert_found(&[copy], "audit_logs").await;
+}
+
+async fn state_event(f: &Fixture, id: &str, state: &[u8]) -> AuditEvent {
+    let keys = TestKeys::default();
+    let mac = keys.mac(&keys.active(), STATE_CONTEXT, state).await.unwrap();
+    AuditEvent::new(EventKind::ConfigChanged, Actor::human("os:ann").unwrap(), f.clock.now())
+        .on(Target::new("thing", id))
+        .with(STATE, mac.to_string())
+        .unwrap()
+}
+
+async fn with_states(f: &Fixture, rows: Vec<(&str, &[u8])>) -> Report {
+    let rows =
+        rows.into_iter().map(|(id, state)| StateRow::new("things", Target::new("thing", id), state.to_vec()));
+    f.log.verify(&[&Rows(rows.collect())], &|_, _| {}).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_must_be_as_its_last_event_left_it() {
+    let f = fixture().await;
+    for state in [&b"old"[..], b"new"] {
+        f.log.append(state_event(&f, "one", state).await).await.unwrap();
+    }
+    let tx = f.db.begin().await.unwrap();
+    let waiting = state_event(&f, "two", b"waits").await;
+    clawexchange_database::outbox::put(&tx, &waiting).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let report = with_states(&f, vec![("one", b"new"), ("two", b"waits")]).await;
+    assert!(report.is_clean(), "{:?}", report.discrepancies);
+    assert_eq!((report.state_rows, report.waiting), (2, 1));
+    for (rows, place) in [
+        (vec![("one", &b"old"[..]), ("two", b"waits")], "one"),
+        (vec![("one", b"edited"), ("two", b"waits")], "one"),
+        (vec![("one", b"new"), ("two", b"edited")], "two"),
+        (vec![("one", b"new")], "two"),
+        (vec![("two", b"waits")], "one"),
+        (vec![("one", b"new"), ("two", b"waits"), ("three", b"smuggled in")], "three"),
+    ] {
+        let report = with_states(&f, rows).await;
+        assert!(
+            report.discrepancies.iter().any(|d| d.place.contains(place)),
+            "{place}: {:?}",
+            report.discrepancies
+        );
+    }
+}
