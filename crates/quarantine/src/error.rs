@@ -1,0 +1,357 @@
+//! What can go wrong here.
+
+use std::io;
+use std::path::PathBuf;
+
+use clawexchange_database::DatabaseError;
+use clawexchange_ssg_core::{EventError, Fault, FaultKind, KeyId, MasterKeyError, PortError, QuarantineId};
+
+use crate::status::Status;
+
+/// Why something was not held, shown, decided or kept. No variant carries content, a key or a token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuarantineError {
+    /// Sealed bytes are not what was sealed.
+    #[error("sealed content was altered: {flaw}")]
+    Damaged {
+        /// What does not fit.
+        flaw: Flaw,
+    },
+    /// The content is longer than what is held.
+    #[error("content of more than {max} bytes is not held")]
+    TooLarge {
+        /// The bound.
+        max: u64,
+    },
+    /// A wrapped key does not open: it was altered, or wrapped for something else.
+    #[error("a wrapped key was altered")]
+    WrappedKey,
+    /// No such master key is here.
+    #[error("master key {key} is not in the key ring")]
+    KeyUnknown {
+        /// Its name.
+        key: KeyId,
+    },
+    /// Two keys have one name.
+    #[error("the key ring has two keys named {key}")]
+    KeyTwice {
+        /// The name.
+        key: KeyId,
+    },
+    /// The key file cannot be read or written.
+    #[error("could not use the key file {}", path.display())]
+    KeyFile {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The key file can be read by others.
+    #[error("the key file {} is open to others, or not a file of this user", path.display())]
+    KeyFileOpen {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The key file is not written as key files are.
+    #[error("line {line} of the key file {} is not a key", path.display())]
+    KeyFileLine {
+        /// Where.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why, where it is the key itself.
+        source: Option<MasterKeyError>,
+    },
+    /// The machine gave no random bytes.
+    #[error("the machine gave no random bytes")]
+    NoRandomness,
+    /// The text is not the key of an object.
+    #[error("not the key of an object")]
+    ObjectKey,
+    /// The place where objects lie is away, full or read-only.
+    #[error("could not {act} an object")]
+    Objects {
+        /// What was tried.
+        act: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The place where objects lie does not let this user in.
+    #[error("not permitted to {act} an object")]
+    ObjectsDenied {
+        /// What was tried.
+        act: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// An object of this name is there already.
+    #[error("the object of record {id} is there already, and it is another")]
+    ObjectTaken {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// The object of a record is not there.
+    #[error("the object of record {id} is missing")]
+    ObjectMissing {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// There is no such record.
+    #[error("no record {id}")]
+    NotFound {
+        /// The name.
+        id: QuarantineId,
+    },
+    /// The content was destroyed.
+    #[error("the content of record {id} is gone for good")]
+    Gone {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// The record is in a state that does not permit it, or has changed meanwhile.
+    #[error("record {id} is {current}")]
+    Conflict {
+        /// The record.
+        id: QuarantineId,
+        /// What it is now.
+        current: Status,
+    },
+    /// Content of such a record is not shown.
+    #[error("record {id} is {current}, and its content is not shown")]
+    NotShown {
+        /// The record.
+        id: QuarantineId,
+        /// What it is now.
+        current: Status,
+    },
+    /// A legal hold forbids it.
+    #[error("record {id} is under a legal hold")]
+    LegalHold {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// There is no legal hold to lift.
+    #[error("record {id} is under no legal hold")]
+    NoLegalHold {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// The grant is unknown, used, too old, or somebody else's: which of these is not said.
+    #[error("the grant does not open anything")]
+    GrantRefused,
+    /// An agent or owner has too much held already.
+    #[error("the {scope} has {max} {unit} held already")]
+    TooManyHolds {
+        /// `agent` or `owner`.
+        scope: &'static str,
+        /// The bound.
+        max: u64,
+        /// `records` or `bytes`.
+        unit: &'static str,
+    },
+    /// Nothing more can be held.
+    #[error("{max} {unit} are held already: the quarantine is full")]
+    Full {
+        /// The bound.
+        max: u64,
+        /// `records` or `bytes`.
+        unit: &'static str,
+    },
+    /// A text that somebody gave is empty, too long or has characters that hide or forge.
+    #[error("a {what} is 1 to {max} bytes of text without control characters")]
+    Text {
+        /// Which text.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
+    /// The word is none of those known.
+    #[error("not one of {known}")]
+    UnknownWord {
+        /// The words that are known, with `|` between them.
+        known: &'static str,
+    },
+    /// The cursor was not made by this list.
+    #[error("the cursor was not made by this list")]
+    Cursor,
+    /// A setting is out of its range.
+    #[error("{setting} must be {expected}")]
+    Config {
+        /// The setting.
+        setting: &'static str,
+        /// Its range.
+        expected: &'static str,
+    },
+    /// A row has what no row of ours has.
+    #[error("column {column} of record {id} has a value that was never written there")]
+    Row {
+        /// The record, as far as it can be told.
+        id: String,
+        /// The column.
+        column: &'static str,
+    },
+    /// The event of a change cannot be made.
+    #[error("could not put the change into words")]
+    Event(#[from] EventError),
+    /// The database did not do it.
+    #[error("the database did not do it")]
+    Database(#[from] DatabaseError),
+    /// Another part did not do it: who keeps the keys, who drains the outbox, where objects lie.
+    #[error("could not {act}")]
+    Port {
+        /// What was asked of it.
+        act: &'static str,
+        /// Why.
+        source: PortError,
+    },
+    /// A task of ours ended before its work did.
+    #[error("stopped before it was done")]
+    Stopped,
+}
+
+/// What does not fit in sealed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// They do not begin as sealed content does, or are of a version or suite that is not known.
+    Format,
+    /// The header is not in its one spelling.
+    Header,
+    /// The header tells of something else than the record does.
+    Context,
+    /// The key is not the one that they were sealed with.
+    Commitment,
+    /// A chunk was altered, moved or left out.
+    Chunk,
+    /// The end is missing, or something follows it.
+    Length,
+}
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Format => "its format is not known",
+            Self::Header => "its header is not well-formed",
+            Self::Context => "its header is that of another record",
+            Self::Commitment => "its key is another",
+            Self::Chunk => "a chunk does not open",
+            Self::Length => "its length is not what it was",
+        })
+    }
+}
+
+impl From<Flaw> for QuarantineError {
+    fn from(flaw: Flaw) -> Self {
+        Self::Damaged { flaw }
+    }
+}
+
+impl Fault for QuarantineError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } => "quarantine/damaged",
+            Self::TooLarge { .. } => "quarantine/too-large",
+            Self::WrappedKey => "quarantine/wrapped-key",
+            Self::KeyUnknown { .. } => "quarantine/key-unknown",
+            Self::KeyTwice { .. } => "quarantine/key-twice",
+            Self::KeyFile { .. } => "quarantine/key-file",
+            Self::KeyFileOpen { .. } => "quarantine/key-file-open",
+            Self::KeyFileLine { .. } => "quarantine/key-file-line",
+            Self::NoRandomness => "quarantine/no-randomness",
+            Self::ObjectKey => "quarantine/object-key",
+            Self::Objects { .. } => "quarantine/objects",
+            Self::ObjectsDenied { .. } => "quarantine/objects-denied",
+            Self::ObjectTaken { .. } => "quarantine/object-taken",
+            Self::ObjectMissing { .. } => "quarantine/object-missing",
+            Self::NotFound { .. } => "quarantine/not-found",
+            Self::Gone { .. } => "quarantine/gone",
+            Self::Conflict { .. } => "quarantine/conflict",
+            Self::NotShown { .. } => "quarantine/not-shown",
+            Self::LegalHold { .. } => "quarantine/legal-hold",
+            Self::NoLegalHold { .. } => "quarantine/no-legal-hold",
+            Self::GrantRefused => "quarantine/grant-refused",
+            Self::TooManyHolds { .. } => "quarantine/too-many-holds",
+            Self::Full { .. } => "quarantine/full",
+            Self::Text { .. } => "quarantine/text",
+            Self::UnknownWord { .. } => "quarantine/unknown-word",
+            Self::Cursor => "quarantine/cursor",
+            Self::Config { .. } => "quarantine/config",
+            Self::Row { .. } => "quarantine/row",
+            Self::Event(error) => error.code(),
+            Self::Database(error) => error.code(),
+            Self::Port { source, .. } => source.code(),
+            Self::Stopped => "quarantine/stopped",
+        }
+    }
+
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Damaged { .. }
+            | Self::WrappedKey
+            | Self::ObjectTaken { .. }
+            | Self::ObjectMissing { .. }
+            | Self::Row { .. } => FaultKind::Integrity,
+            Self::TooLarge { .. } => FaultKind::TooLarge,
+            Self::KeyUnknown { .. }
+            | Self::KeyTwice { .. }
+            | Self::KeyFile { .. }
+            | Self::KeyFileOpen { .. }
+            | Self::KeyFileLine { .. }
+            | Self::Config { .. } => FaultKind::Configuration,
+            Self::NoRandomness | Self::Objects { .. } | Self::ObjectsDenied { .. } | Self::Full { .. } => {
+                FaultKind::Unavailable
+            }
+            Self::NotFound { .. } | Self::Gone { .. } => FaultKind::NotFound,
+            Self::Conflict { .. }
+            | Self::NotShown { .. }
+            | Self::LegalHold { .. }
+            | Self::NoLegalHold { .. } => FaultKind::Conflict,
+            Self::GrantRefused => FaultKind::NotAllowed,
+            Self::TooManyHolds { .. } => FaultKind::Limited,
+            Self::ObjectKey | Self::Text { .. } | Self::UnknownWord { .. } | Self::Cursor => {
+                FaultKind::Invalid
+            }
+            Self::Event(error) => error.kind(),
+            Self::Database(error) => error.kind(),
+            Self::Port { source, .. } => source.kind(),
+            Self::Stopped => FaultKind::Internal,
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_transient(),
+            Self::Port { source, .. } => source.is_transient(),
+            Self::ObjectsDenied { .. } => false,
+            _ => matches!(self.kind(), FaultKind::Unavailable | FaultKind::Limited),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Damaged { .. } | Self::WrappedKey | Self::Row { .. } => {
+                "run `claw audit verify`, and compare with the last backup"
+            }
+            Self::KeyUnknown { .. } => "give the key that was in use when the content was held",
+            Self::KeyFileOpen { .. } => {
+                "make it readable by its owner alone: chmod 600, and chown if need be"
+            }
+            Self::KeyFileLine { .. } => "a line is a key in base64, or its name, a space, and the key",
+            Self::Objects { .. } => "free some space, or mount the folder for writing, and try again",
+            Self::ObjectsDenied { .. } => "give the folder to the user that runs this",
+            Self::ObjectMissing { .. } => "run `claw quarantine reconcile`",
+            Self::NotShown { current: Status::Deleted | Status::Expired, .. } => {
+                "bring it back with `claw quarantine restore ID --reason TEXT` while its grace lasts"
+            }
+            Self::LegalHold { .. } => "lift the hold first: `claw quarantine hold ID --lift`",
+            Self::GrantRefused => "ask for a new grant: one opens once, for whoever asked, for a few minutes",
+            Self::TooManyHolds { .. } => "somebody has to decide about what is held first",
+            Self::Full { .. } => "decide about what is held, or raise the bound",
+            Self::Database(error) => return error.hint(),
+            Self::Port { source, .. } => return source.hint(),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
