@@ -1,1 +1,59 @@
-//! Not yet.
+//! Says how often an agent may act.
+//!
+//! A sort of act, a tier, has a quota in any hour and in any minute. Trust raises or lowers it, an agent's own history
+//! lowers it, and above all agents of one owner stands a ceiling. An act is charged to the agent and to its owner in
+//! both windows, or nowhere: what is refused costs nothing, and the refusal says to the millisecond when the same act
+//! fits. Both windows slide: in no hour and in no minute, wherever they begin, is more admitted than the limit.
+//!
+//! The decision is a pure function over [`SlidingLog`]s, which a [`Store`] keeps: [`MemoryStore`] in this process, with
+//! a journal if it is to survive one. This crate does not know who an agent is, nor what it did: trust and offences are
+//! handed in.
+//!
+//! ```
+//! use clawexchange_rate_limiter::{Ask, Decision, EndpointTier, Limiter, Limits};
+//! use clawexchange_ssg_core::{AgentId, TrustLevel};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let limiter = Limiter::in_process(Limits::default()); // 10 posts an hour, 3 a minute
+//! let ask = Ask::new(AgentId::new("agent-7")?, EndpointTier::POSTS).trusted(TrustLevel::Established);
+//! for _ in 0..3 {
+//!     assert!(limiter.take(&ask).await?.is_allowed());
+//! }
+//! let Decision::Deny { wait, status } = limiter.take(&ask).await? else { panic!("a fourth in one minute") };
+//! assert!(wait.as_secs() <= 60);
+//! assert_eq!((status.minute.used, status.hour.remaining()), (3, 7), "the refusal was charged nowhere");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `stored` | limits kept in the database, with their migrations | no |
+
+mod decision;
+mod error;
+mod journal;
+mod limiter;
+mod limits;
+mod memory;
+mod penalties;
+mod store;
+mod tier;
+mod window;
+
+pub use decision::{AgentStatus, Ask, Decision, Outlook, OwnerStatus, Permit, TierStatus, WindowStatus};
+pub use error::LimitError;
+pub use limiter::Limiter;
+pub use limits::{
+    Limits, LimitsError, LimitsProblem, MULTIPLIER_MAX, Multiplier, MultiplierError, OWNER_SHARE,
+    PenaltyFactors, QUOTA_MAX, Quota, Rates, TIERS_MAX, Trust, UNITS_MAX,
+};
+pub use memory::{Fail, MemoryConfig, MemoryStore};
+pub use penalties::{
+    HIGH_KEPT, HIGH_MS, MODERATE_KEPT, MODERATE_MS, Offence, OffenceId, Penalised, PenalisedUntil, Penalties,
+    REPEATED_MS,
+};
+pub use store::Store;
+pub use tier::{EndpointTier, TIER_BYTES_MAX, TierNameError};
+pub use window::{Case, HOUR_MS, MINUTE_MS, Ruling, SlidingLog, Tick};

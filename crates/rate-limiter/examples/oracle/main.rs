@@ -1,0 +1,20 @@
+//! Runs random histories through the limiter and through a naive count, and stops at the first difference.
+//!
+//! `cargo run --release --example oracle -- 1000000 7`: so many operations, seeded with 7. The naive side keeps every
+//! unit in a list, counts by walking it, and finds waits by trying every moment at which anything could change.
+#![expect(clippy::print_stdout, reason = "it is a command")]
+
+mod naive;
+mod run;
+
+fn main() -> Result<(), String> {
+    let mut args = std::env::args().skip(1);
+    let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u64>());
+    let operations = number(50_000).map_err(|e| format!("not a number of operations: {e}"))?;
+    let seed = number(1).map_err(|e| format!("not a seed: {e}"))?;
+    let begun = std::time::Instant::now();
+    let counts = run::run(operations, seed, None)?;
+    println!("{counts:?}");
+    println!("{operations} operations, no difference, {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
