@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clawexchange_ssg_core::testing::{
@@ -243,7 +244,8 @@ async fn a_verdict_once_begun_is_finished_though_its_caller_hangs_up() {
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
         slow.let_go.add_permits(1);
-        slow.done.acquire().await.unwrap().forget();
+        let finished = tokio::time::timeout(Duration::from_mins(1), slow.done.acquire()).await;
+        finished.expect("the verdict went away with its caller").unwrap().forget();
         let kinds: Vec<_> = slow.ports.events().iter().map(AuditEvent::kind).collect();
         assert_eq!(kinds, [kind], "who hangs up in time would leave no trace");
     }
