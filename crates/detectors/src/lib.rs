@@ -1,1 +1,43 @@
-//! Not yet.
+//! Finds what must not be posted: leaked secrets, personal data, text that gives orders to agents, lures, malicious
+//! commands, and disguises of all these.
+//!
+//! Rules are data: packs of expressions with literals, checks and examples. Literals say where to look, expressions
+//! run in small windows around them, and each has a longest match, so that time grows with the text and with nothing
+//! else. Texts wrapped in base64, hex, escapes and the like are unwrapped twice, and every span is one of the text as
+//! it was sent. Nothing here asks a network, keeps a text, or shows a character of a secret.
+//!
+//! What is found is judged by `clawexchange-ssg-core`; alone, this crate says what is where:
+//!
+//! ```
+//! let text = concat!("deploy with AKIA", "2E0A8F3B244C9986 please");
+//! let found = clawexchange_detectors::scan(text);
+//! assert_eq!(found[0].id, "aws-access-key");
+//! assert_eq!(found[0].span, 12..32);
+//! assert_eq!(found[0].redacted, "AKIA…");
+//! ```
+//!
+//! There are no features.
+
+mod checks;
+mod context;
+mod decode;
+mod detectors;
+mod engine;
+mod error;
+mod fold;
+mod obfuscation;
+mod pack;
+mod plugins;
+mod rule;
+mod view;
+
+pub use detectors::{Detection, Detectors};
+pub use error::DetectorsError;
+pub use rule::RuleInfo;
+
+/// Everything that all rules find in a text, by place.
+///
+/// The rules are read when this is first called, which takes some milliseconds.
+pub fn scan(text: &str) -> Vec<Detection> {
+    Detectors::default().scan(text)
+}

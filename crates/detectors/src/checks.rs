@@ -1,0 +1,363 @@
+//! What a match must pass, or may prove: check digits, structure, and that it is no placeholder.
+
+mod identity;
+mod placeholder;
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// One check, by the name that stands in the packs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Check {
+    /// The last six characters are the CRC-32 of those after the prefix, in base 62.
+    Crc32Base62,
+    /// The checksum of BIP 173 holds.
+    Bech32,
+    /// The digits pass the Luhn check and are no dummy.
+    Luhn,
+    /// The number begins as an issuer's numbers do and has the right length for it.
+    CardIssuer,
+    /// ISO 13616: length by country, modulo 97.
+    Iban,
+    /// A social security number that may have been issued.
+    Ssn,
+    /// A national number whose check digits hold, by country.
+    National(identity::National),
+    /// A telephone number of the North American plan.
+    Nanp,
+    /// A telephone number that is no dummy.
+    Phone,
+    /// A public IPv4 address.
+    PublicIp,
+    /// A mail address of a person or office, not of a machine or a file name.
+    Mailbox,
+    /// The first part decodes to a JSON object that names an algorithm.
+    JwtHeader,
+    /// A key follows the header.
+    PemBody,
+    /// At least so many bits a character.
+    Entropy(f32),
+    /// At least so many digits.
+    Digits(usize),
+    /// It has digits and letters.
+    Mixed,
+    /// It does not say of itself that it stands for something else.
+    NotPlaceholder,
+    /// It is neither a placeholder nor words, a sequence, code or a name.
+    NotDummy,
+    /// It looks like a password somebody chose.
+    PasswordLike,
+    /// Twelve to twenty-four words of which none is a word that holds sentences together.
+    SeedWords,
+    /// Not a host that everybody installs from.
+    UnknownHost,
+    /// A host with a dot, and not one that documentation uses.
+    RealAddress,
+    /// It names an IPv4 address outside private networks.
+    PublicAddress,
+    /// A password that is not one of those that examples have.
+    RealPassword,
+    /// Not a variable that is filled in later.
+    NotVariable,
+    /// A password that somebody might have, though it looks made up.
+    WeakPassword,
+    /// Base64 of a name, a colon and a password.
+    BasicPair,
+    /// Base64.
+    Base64Value,
+    /// A shell or a redirection stands near.
+    ShellNear,
+    /// What is read is sent, not fetched.
+    SendsAway,
+    /// Not the command line of an archiver.
+    NotZipTool,
+    /// No word that turns the sentence into its opposite stands before.
+    NotNegated,
+}
+
+/// Where a match stands.
+pub(crate) struct Site<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) whole: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+impl Site<'_> {
+    /// The value, or nothing where it cuts a character.
+    pub(crate) fn value(&self) -> &str {
+        self.text.get(self.value.clone()).unwrap_or("")
+    }
+
+    pub(crate) fn whole(&self) -> &str {
+        self.text.get(self.whole.clone()).unwrap_or("")
+    }
+}
+
+impl Check {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (word, number) = name.split_once(':').unwrap_or((name, ""));
+        Some(match word {
+            "crc32-base62" => Self::Crc32Base62,
+            "bech32" => Self::Bech32,
+            "luhn" => Self::Luhn,
+            "card-issuer" => Self::CardIssuer,
+            "iban" => Self::Iban,
+            "ssn" => Self::Ssn,
+            "national" => Self::National(identity::National::parse(number)?),
+            "nanp" => Self::Nanp,
+            "phone" => Self::Phone,
+            "public-ip" => Self::PublicIp,
+            "mailbox" => Self::Mailbox,
+            "jwt-header" => Self::JwtHeader,
+            "pem-body" => Self::PemBody,
+            "entropy" => Self::Entropy(number.parse().ok()?),
+            "digits" => Self::Digits(number.parse().ok()?),
+            "mixed" => Self::Mixed,
+            "not-placeholder" => Self::NotPlaceholder,
+            "not-dummy" => Self::NotDummy,
+            "password-like" => Self::PasswordLike,
+            "seed-words" => Self::SeedWords,
+            "unknown-host" => Self::UnknownHost,
+            "real-address" => Self::RealAddress,
+            "public-address" => Self::PublicAddress,
+            "real-password" => Self::RealPassword,
+            "not-variable" => Self::NotVariable,
+            "weak-password" => Self::WeakPassword,
+            "basic-pair" => Self::BasicPair,
+            "base64-value" => Self::Base64Value,
+            "shell-near" => Self::ShellNear,
+            "sends-away" => Self::SendsAway,
+            "not-zip-tool" => Self::NotZipTool,
+            "not-negated" => Self::NotNegated,
+            _ => return None,
+        })
+    }
+
+    /// The name that stands in results when it was a proof.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Crc32Base62 => "crc32",
+            Self::Bech32 => "bech32",
+            Self::Luhn => "luhn",
+            Self::CardIssuer => "issuer",
+            Self::Iban => "iban",
+            Self::Ssn => "ssn",
+            Self::National(_) => "check-digit",
+            Self::Nanp | Self::Phone => "phone",
+            Self::PublicIp => "public-ip",
+            Self::Mailbox => "mailbox",
+            Self::JwtHeader => "jwt-header",
+            Self::PemBody => "pem-body",
+            Self::Entropy(_) => "entropy",
+            Self::Digits(_) | Self::Mixed => "mixed",
+            Self::NotPlaceholder | Self::NotDummy => "no-placeholder",
+            Self::PasswordLike => "password",
+            Self::SeedWords => "seed-words",
+            Self::UnknownHost | Self::RealAddress | Self::PublicAddress => "host",
+            Self::RealPassword | Self::NotVariable | Self::WeakPassword => "password",
+            Self::BasicPair | Self::Base64Value => "base64",
+            Self::ShellNear | Self::SendsAway | Self::NotZipTool | Self::NotNegated => "context",
+        }
+    }
+
+    /// Whether a check of structure or check digits, which a chance text does not pass.
+    pub(crate) const fn is_proof(self) -> bool {
+        matches!(
+            self,
+            Self::Crc32Base62
+                | Self::Bech32
+                | Self::Luhn
+                | Self::Iban
+                | Self::National(_)
+                | Self::JwtHeader
+                | Self::PemBody
+        )
+    }
+
+    pub(crate) fn passes(self, site: &Site<'_>) -> bool {
+        let value = site.value();
+        match self {
+            Self::Crc32Base62 => is_crc32_base62(value),
+            Self::Bech32 => is_bech32(value),
+            Self::Luhn => identity::is_luhn(value),
+            Self::CardIssuer => identity::is_of_issuer(value),
+            Self::Iban => identity::is_iban(value),
+            Self::Ssn => identity::is_ssn(value),
+            Self::National(country) => country.is_valid(value),
+            Self::Nanp => identity::is_nanp(value),
+            Self::Phone => identity::is_phone(value),
+            Self::PublicIp => identity::is_public_ip(value),
+            Self::Mailbox => identity::is_mailbox(value),
+            Self::JwtHeader => is_jwt_header(value),
+            Self::PemBody => has_pem_body(site.text.get(site.whole.end..).unwrap_or("")),
+            Self::Entropy(bits) => entropy(value) >= bits,
+            Self::Digits(count) => value.bytes().filter(u8::is_ascii_digit).count() >= count,
+            Self::Mixed => {
+                value.bytes().any(|b| b.is_ascii_digit()) && value.bytes().any(|b| b.is_ascii_alphabetic())
+            }
+            Self::NotPlaceholder => !placeholder::is_placeholder(value),
+            Self::NotDummy => !placeholder::is_dummy(value),
+            Self::PasswordLike => placeholder::is_password_like(value),
+            Self::SeedWords => are_seed_words(value),
+            Self::UnknownHost => !placeholder::is_known_host(site.whole()),
+            Self::RealAddress => !placeholder::is_sample_host(site.whole()),
+            Self::PublicAddress => identity::has_public_ip(site.whole()),
+            Self::RealPassword => placeholder::is_real_password(value),
+            Self::NotVariable => !placeholder::is_variable(value),
+            Self::WeakPassword => placeholder::is_weak_password(value),
+            Self::BasicPair => is_basic_pair(value),
+            Self::Base64Value => STANDARD_NO_PAD.decode(value.trim_end_matches('=')).is_ok(),
+            Self::ShellNear => placeholder::has_shell(site),
+            Self::SendsAway => !placeholder::is_sample_host(site.whole()),
+            Self::NotNegated => !crate::context::is_negated(site.text, site.whole.start),
+            Self::NotZipTool => !placeholder::is_zip_tool(site.whole()),
+        }
+    }
+}
+
+/// Shannon entropy in bits a byte.
+pub(crate) fn entropy(text: &str) -> f32 {
+    let mut counts = [0u32; 256];
+    for b in text.bytes() {
+        if let Some(count) = counts.get_mut(usize::from(b)) {
+            *count += 1;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "values are at most a few hundred bytes long")]
+    let len = text.len().max(1) as f32;
+    counts.iter().filter(|c| **c > 0).fold(0.0, |sum, &count| {
+        #[expect(clippy::cast_precision_loss, reason = "values are at most a few hundred bytes long")]
+        let p = count as f32 / len;
+        sum - p * p.log2()
+    })
+}
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// GitHub's scheme, which npm uses too: the six characters at the end are the CRC-32 of those between prefix and
+/// them, in base 62, padded with zeros at the left.
+fn is_crc32_base62(token: &str) -> bool {
+    let Some((_, rest)) = token.split_once('_') else { return false };
+    let Some((body, sum)) = rest.split_at_checked(rest.len().saturating_sub(6)) else { return false };
+    let mut wanted = crc32fast::hash(body.as_bytes());
+    sum.bytes().rev().all(|b| {
+        let digit = BASE62.get(wanted as usize % 62);
+        wanted /= 62;
+        digit == Some(&b)
+    })
+}
+
+fn is_bech32(text: &str) -> bool {
+    const CHARSET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+    const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
+    let lower = text.to_ascii_lowercase();
+    let Some((human, data)) = lower.rsplit_once('1') else { return false };
+    let step = |sum: u32, value: u32| {
+        let top = sum >> 25;
+        let mut next = (sum & 0x01ff_ffff) << 5 ^ value;
+        for (bit, g) in GENERATOR.iter().enumerate() {
+            if top >> bit & 1 == 1 {
+                next ^= g;
+            }
+        }
+        next
+    };
+    let mut sum = human.bytes().fold(1, |sum, b| step(sum, u32::from(b >> 5)));
+    sum = step(sum, 0);
+    sum = human.bytes().fold(sum, |sum, b| step(sum, u32::from(b & 31)));
+    for b in data.bytes() {
+        let Some(value) = CHARSET.iter().position(|c| *c == b).and_then(|v| u32::try_from(v).ok()) else {
+            return false;
+        };
+        sum = step(sum, value);
+    }
+    !human.is_empty() && sum == 1
+}
+
+fn is_jwt_header(token: &str) -> bool {
+    let Some(header) = token.split('.').next() else { return false };
+    let Ok(json) = URL_SAFE_NO_PAD.decode(header.trim_end_matches('=')) else { return false };
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json)
+        .is_ok_and(|header| header.contains_key("alg") || header.contains_key("enc"))
+}
+
+/// At least sixteen characters of a key follow, behind line ends (which may be escaped) and header lines.
+fn has_pem_body(after: &str) -> bool {
+    let mut longest = 0;
+    let mut run = 0;
+    for b in after.bytes().take(400) {
+        if b.is_ascii_alphanumeric() || b == b'+' || b == b'/' {
+            run += 1;
+            longest = longest.max(run);
+        } else {
+            run = 0;
+        }
+        if b == b'-' && longest == 0 {
+            // Another boundary, or a range of dashes: nothing was in between.
+            break;
+        }
+    }
+    let head = after.get(..after.len().min(120)).unwrap_or("");
+    longest >= 16 && !placeholder::is_placeholder_word(head)
+}
+
+fn is_basic_pair(value: &str) -> bool {
+    let decoded = STANDARD_NO_PAD.decode(value.trim_end_matches('=')).ok();
+    let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    text.split_once(':').is_some_and(|(_, password)| placeholder::is_real_password(password))
+}
+
+/// Words that hold sentences together; none of them is in a word list of BIP 39.
+const SENTENCE_WORDS: [&str; 40] = [
+    "the", "and", "for", "with", "you", "your", "are", "was", "were", "has", "have", "had", "his", "her",
+    "its", "our", "their", "they", "them", "from", "not", "but", "what", "which", "would", "could", "should",
+    "been", "does", "did", "who", "how", "why", "where", "here", "into", "than", "then", "phrase", "please",
+];
+
+fn are_seed_words(text: &str) -> bool {
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_lowercase()).filter(|w| !w.is_empty()).collect();
+    let distinct: std::collections::BTreeSet<_> = words.iter().collect();
+    let plain = words.iter().all(|w| (3..=8).contains(&w.len()) && !SENTENCE_WORDS.contains(w));
+    matches!(words.len(), 12 | 15 | 18 | 21 | 24) && plain && distinct.len() + 3 > words.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_with_a_checksum_are_told_from_those_that_look_alike() {
+        let body = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5";
+        let good = format!("ghp_{}", with_crc32(body));
+        assert!(is_crc32_base62(&good));
+        assert!(!is_crc32_base62(&good.replace("A1b2", "A1b3")));
+    }
+
+    #[test]
+    fn bech32_follows_the_examples_of_bip_173() {
+        assert!(is_bech32("A12UEL5L"));
+        assert!(is_bech32("split1checkupstagehandshakeupstreamerranterredcaperred2y9e3w"));
+        assert!(!is_bech32("split1checkupstagehandshakeupstreamerranterredcaperred2y9e3x"));
+    }
+
+    #[test]
+    fn a_header_without_a_key_is_not_a_key() {
+        assert!(has_pem_body("\nMIIEpAIBAAKCAQEAx9\n"));
+        assert!(has_pem_body("\\nMIIEpAIBAAKCAQEAx9\\n"));
+        assert!(!has_pem_body("\n...\n-----END"));
+        assert!(!has_pem_body(" is how such a file begins"));
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn with_crc32(body: &str) -> String {
+    let mut sum = crc32fast::hash(body.as_bytes());
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[sum as usize % 62];
+        sum /= 62;
+    }
+    format!("{body}{}", String::from_utf8_lossy(&digits))
+}

@@ -1,0 +1,414 @@
+//! All rules, ready to run.
+
+use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+use clawexchange_ssg_core::{CONTACT_DUMP, Category, PluginRegistry, RegistryError, RuleMode};
+
+use crate::context::is_told_about;
+use crate::decode;
+use crate::engine::{Matcher, Work};
+use crate::error::DetectorsError;
+use crate::fold::{fold, is_disguised};
+use crate::obfuscation;
+use crate::pack::{Face, PACKS, Pack};
+use crate::plugins;
+use crate::rule::{Match, Rule, RuleInfo};
+use crate::view::{Map, Views};
+
+/// All rules that are not switched off, ready to run. Cheap to clone.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use clawexchange_detectors::Detectors;
+/// use clawexchange_ssg_core::{PluginRegistry, RuleMode};
+///
+/// let modes = BTreeMap::from([("email-address".to_owned(), RuleMode::Off)]);
+/// let detectors = Detectors::new(&modes)?;
+/// assert!(detectors.scan("write to ann@north.example").is_empty());
+/// let plugins = detectors.register(PluginRegistry::new())?;
+/// assert_eq!(plugins.ids().next(), Some("secrets"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Detectors(Arc<Inner>);
+
+struct Inner {
+    rules: Vec<Rule>,
+    exact: Matcher,
+    folded: Matcher,
+    /// Rules that are found by code, by id.
+    by_code: BTreeMap<String, usize>,
+    /// What is switched off, for the list.
+    off: Vec<Rule>,
+    policy: String,
+}
+
+/// One place in a text at which a rule matched.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Detection {
+    /// The rule.
+    pub id: String,
+    /// What sort of trouble it stands for.
+    pub category: Category,
+    /// Its points, 0 to 100.
+    pub score: u32,
+    /// Its own labels, besides that of its family.
+    pub labels: Vec<String>,
+    /// Bytes of the text as given, between characters; what was decoded stands at its encoded run.
+    pub span: Range<usize>,
+    /// What may be shown of it: the public prefix of its format at most.
+    pub redacted: String,
+    /// Through which decodings it was seen, outermost first, such as `base64`.
+    pub views: Vec<&'static str>,
+    /// Which proofs it passed, such as `crc32` or `luhn`.
+    pub checks: Vec<&'static str>,
+    /// What was found, in a sentence for people.
+    pub description: String,
+    /// Whether the rule counts or only watches.
+    pub mode: RuleMode,
+}
+
+/// One match before it is given a form.
+#[derive(Clone, Debug)]
+pub(crate) struct Hit {
+    pub(crate) rule: usize,
+    pub(crate) span: Range<usize>,
+    pub(crate) redacted: String,
+    pub(crate) views: Vec<&'static str>,
+    pub(crate) checks: Vec<&'static str>,
+    /// Tells values of contacts and identities apart without keeping them.
+    value: u64,
+}
+
+/// How deep texts lie in each other.
+const DEPTH_MAX: usize = 2;
+/// Decodings give at most so many times the text, and at least so much.
+const DECODED_FACTOR_MAX: usize = 8;
+const DECODED_BYTES_MIN: usize = 4 << 10;
+
+impl Detectors {
+    /// All rules but those that `modes` switches off; each id must be known.
+    pub fn new(modes: &BTreeMap<String, RuleMode>) -> Result<Self, DetectorsError> {
+        let (mut rules, mut off, mut hash) = (Vec::new(), Vec::new(), crc32fast::Hasher::new());
+        for (name, text) in PACKS {
+            hash.update(text.as_bytes());
+            for spec in Pack::read(name, text)?.rule {
+                let mode = modes.get(&spec.id).copied().unwrap_or_default();
+                let rule = Rule::new(spec, mode, name)?;
+                if mode == RuleMode::Off { &mut off } else { &mut rules }.push(rule);
+            }
+        }
+        for (id, mode) in modes {
+            if !rules.iter().chain(&off).any(|rule| rule.id() == id) {
+                let ids = rules.iter().chain(&off).map(Rule::id);
+                let nearest = ids.min_by_key(|known| distance(known, id)).unwrap_or_default().to_owned();
+                return Err(DetectorsError::UnknownRule { id: id.chars().take(64).collect(), nearest });
+            }
+            hash.update(format!("{id}={mode:?};").as_bytes());
+        }
+        let by_code = rules.iter().enumerate().filter(|(_, r)| r.spec.pattern.is_empty());
+        let by_code = by_code.map(|(at, r)| (r.id().to_owned(), at)).collect();
+        let policy = format!("claw@{}+{:08x}", env!("CARGO_PKG_VERSION"), hash.finalize());
+        let exact = Matcher::new(&rules, Face::Exact)?;
+        let folded = Matcher::new(&rules, Face::Folded)?;
+        Ok(Self(Arc::new(Inner { rules, exact, folded, by_code, off, policy })))
+    }
+
+    /// Everything that is found in a text, by place.
+    pub fn scan(&self, text: &str) -> Vec<Detection> {
+        let mut found = self.hits(text).hits;
+        self.add_sums(&mut [&mut found]);
+        found.sort_by(|a, b| (a.span.start, a.span.end, a.rule).cmp(&(b.span.start, b.span.end, b.rule)));
+        found.into_iter().filter_map(|hit| self.detection(hit)).collect()
+    }
+
+    /// Adds the five plugins `secrets`, `personal-data`, `attacks`, `malicious-code` and `obfuscation`, which share
+    /// one pass over the content.
+    pub fn register(&self, registry: PluginRegistry) -> Result<PluginRegistry, RegistryError> {
+        plugins::all(self).into_iter().try_fold(registry, PluginRegistry::with_inline)
+    }
+
+    /// What these rules are called in results: `claw@<version>+<8 hex>`, other for other packs or modes.
+    pub fn policy(&self) -> String {
+        self.0.policy.clone()
+    }
+
+    /// Every rule that ships, those that are switched off last.
+    pub fn rules(&self) -> impl Iterator<Item = RuleInfo<'_>> {
+        self.0.rules.iter().chain(&self.0.off).map(Rule::info)
+    }
+
+    pub(crate) fn rule(&self, at: usize) -> Option<&Rule> {
+        self.0.rules.get(at)
+    }
+
+    fn detection(&self, hit: Hit) -> Option<Detection> {
+        let rule = self.rule(hit.rule)?;
+        let info = rule.info();
+        Some(Detection {
+            id: info.id.to_owned(),
+            category: info.category,
+            score: info.score,
+            labels: info.labels.to_vec(),
+            span: hit.span,
+            redacted: hit.redacted,
+            views: hit.views,
+            checks: hit.checks,
+            description: info.description.to_owned(),
+            mode: info.mode,
+        })
+    }
+}
+
+impl Default for Detectors {
+    fn default() -> Self {
+        static ALL: LazyLock<Detectors> = LazyLock::new(|| {
+            #[expect(clippy::expect_used, reason = "a test reads every pack that ships")]
+            Detectors::new(&BTreeMap::new()).expect("the packs that ship can be read")
+        });
+        ALL.clone()
+    }
+}
+
+impl fmt::Debug for Detectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detectors")
+            .field("policy", &self.0.policy)
+            .field("rules", &self.0.rules.len())
+            .finish()
+    }
+}
+
+/// What was found in one text, and what it took.
+pub(crate) struct Scanned {
+    pub(crate) hits: Vec<Hit>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold that work grows with the text alone"))]
+    pub(crate) work: Work,
+}
+
+impl Detectors {
+    /// Everything that is found in a text, but for sums over findings.
+    pub(crate) fn hits(&self, text: &str) -> Scanned {
+        self.hits_by(text, &|matcher, rules, text, work, found| matcher.find(rules, text, work, found))
+    }
+
+    fn hits_by(&self, text: &str, find: &Find<'_>) -> Scanned {
+        let mut work = Work::default();
+        let mut views = Views::of(text);
+        let mut hits = Vec::new();
+        let budget = (text.len() * DECODED_FACTOR_MAX).max(DECODED_BYTES_MIN);
+        let mut view = 0;
+        let mut spent = false;
+        while view < views.len() {
+            if views.depth(view) < DEPTH_MAX && !is_for_phrases(&views, view) {
+                for new in decode::unwrap(views.text(view)) {
+                    if work.decoded_bytes + new.text.len() > budget {
+                        spent = true;
+                        continue;
+                    }
+                    work.decoded_bytes += new.text.len();
+                    views.push(view, new.name, new.text, new.map);
+                }
+            }
+            self.look_at(&views, view, find, &mut work, &mut hits);
+            view += 1;
+        }
+        for (id, span) in obfuscation::look(text) {
+            self.add_by_code(id, span, &mut hits);
+        }
+        if spent {
+            self.add_by_code("wrapped-too-deep", 0..0, &mut hits);
+        }
+        Scanned { hits: self.settled(hits), work }
+    }
+
+    fn look_at(&self, views: &Views<'_>, view: usize, find: &Find<'_>, work: &mut Work, hits: &mut Vec<Hit>) {
+        let (inner, text) = (&*self.0, views.text(view));
+        if !is_for_phrases(views, view) {
+            find(&inner.exact, &inner.rules, text, work, &mut |rule, m| {
+                self.add(views, view, None, rule, m, hits);
+            });
+        }
+        let (folded, map) = fold(text);
+        find(&inner.folded, &inner.rules, &folded, work, &mut |rule, m| {
+            self.add(views, view, Some((&folded, &map)), rule, m, hits);
+        });
+    }
+
+    fn add(
+        &self,
+        views: &Views<'_>,
+        view: usize,
+        folded: Option<(&str, &Map)>,
+        rule: usize,
+        m: &Match,
+        hits: &mut Vec<Hit>,
+    ) {
+        let Some(found) = self.rule(rule) else { return };
+        let here = folded.map_or_else(|| m.value.clone(), |(_, map)| map.source(&m.value));
+        let Some(span) = views.source(view, here) else { return };
+        let text = folded.map_or_else(|| views.text(view), |(text, _)| text);
+        let value = text.get(m.value.clone()).map_or(Cow::Borrowed(""), Cow::Borrowed);
+        let mut chain = views.chain(view);
+        let sent = views.text(0);
+        if folded.is_some() && chain.is_empty() && sent.get(span.clone()).is_some_and(is_disguised) {
+            chain.push("unicode");
+        }
+        let mut rule = rule;
+        if found.spec.quotable && chain.is_empty() && is_told_about(sent, &span) {
+            let Some(quoted) = self.0.by_code.get("quoted-attack") else { return };
+            rule = *quoted;
+        }
+        let site = crate::checks::Site { text, whole: m.whole.clone(), value: m.value.clone() };
+        let proofs = found.checks.iter().filter(|check| check.is_proof());
+        let proofs = proofs.chain(found.proofs.iter().filter(|check| check.passes(&site)));
+        hits.push(Hit {
+            rule,
+            span,
+            redacted: found.redact(&value),
+            views: chain,
+            checks: proofs.map(|check| check.name()).collect(),
+            value: hash_of(&value),
+        });
+    }
+
+    fn add_by_code(&self, id: &str, span: Range<usize>, hits: &mut Vec<Hit>) {
+        let Some(&rule) = self.0.by_code.get(id) else { return };
+        let redacted = format!("[{id}]");
+        hits.push(Hit { rule, span, redacted, views: Vec::new(), checks: Vec::new(), value: 0 });
+    }
+
+    /// One hit a rule and place, without those that say again what a stronger one at the same place says; and that
+    /// something was wrapped, where something was found in it.
+    fn settled(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
+        let mut wrapped: Vec<Range<usize>> = Vec::new();
+        for hit in &hits {
+            let counts = self.rule(hit.rule).is_some_and(|r| r.spec.score >= 30 && !is_contact(r));
+            if counts && !hit.views.is_empty() {
+                wrapped.push(hit.span.clone());
+            }
+        }
+        for span in wrapped {
+            self.add_by_code("wrapped-finding", span, &mut hits);
+        }
+        hits.sort_by(|a, b| {
+            (a.rule, a.span.start, a.span.end, a.views.len()).cmp(&(
+                b.rule,
+                b.span.start,
+                b.span.end,
+                b.views.len(),
+            ))
+        });
+        hits.dedup_by(|b, a| a.rule == b.rule && a.span == b.span);
+        let is_strong = |r: &Rule| match r.spec.category {
+            Category::Credentials => !r.spec.generic,
+            Category::PersonalData => true,
+            _ => false,
+        };
+        let strong =
+            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(is_strong)).map(|h| &h.span));
+        let secret = Cover::of(
+            hits.iter()
+                .filter(|h| self.rule(h.rule).is_some_and(|r| r.spec.category == Category::Credentials))
+                .map(|h| &h.span),
+        );
+        hits.retain(|hit| {
+            self.rule(hit.rule).is_some_and(|rule| {
+                !(rule.spec.generic && strong.meets(&hit.span)
+                    || is_contact(rule) && (strong.meets(&hit.span) || secret.meets(&hit.span)))
+            })
+        });
+        hits
+    }
+
+    /// Adds what only many findings together say, at the place that makes it many. Each text has its hits.
+    pub(crate) fn add_sums(&self, texts: &mut [&mut Vec<Hit>]) {
+        const CONTACTS: usize = 50;
+        const IDENTITIES: usize = 3;
+        let of_contact = |r: &Rule, _: &Hit| is_contact(r);
+        let of_identity =
+            |r: &Rule, h: &Hit| r.spec.category == Category::PersonalData && !h.checks.is_empty();
+        let sums: [(&str, usize, &dyn Fn(&Rule, &Hit) -> bool); 2] =
+            [(CONTACT_DUMP, CONTACTS, &of_contact), ("identity-dump", IDENTITIES, &of_identity)];
+        for (id, least, counts) in sums {
+            let mut seen = HashSet::new();
+            let mut place = None;
+            for (at, hits) in texts.iter().enumerate() {
+                for hit in hits.iter().filter(|h| self.rule(h.rule).is_some_and(|r| counts(r, h))) {
+                    if seen.insert(hit.value) && seen.len() == least {
+                        place = Some((at, hit.span.clone()));
+                    }
+                }
+            }
+            if let Some((at, span)) = place
+                && let Some(hits) = texts.get_mut(at)
+            {
+                self.add_by_code(id, span, hits);
+            }
+        }
+    }
+}
+
+/// How matches are looked for: with literals first, or by force in a test.
+type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &mut Work, &mut dyn FnMut(usize, &Match)) + 'f;
+
+fn is_contact(rule: &Rule) -> bool {
+    rule.spec.category == Category::ContactData
+}
+
+fn is_for_phrases(views: &Views<'_>, view: usize) -> bool {
+    matches!(views.chain(view).last(), Some(&("rot13" | "reversed" | "leet" | "spaced")))
+}
+
+fn hash_of(value: &str) -> u64 {
+    let mut hash = DefaultHasher::new();
+    for b in value.bytes().filter(u8::is_ascii_alphanumeric) {
+        b.to_ascii_lowercase().hash(&mut hash);
+    }
+    hash.finish()
+}
+
+/// Spans, merged, so that asking whether one of them is met takes one search.
+struct Cover(Vec<Range<usize>>);
+
+impl Cover {
+    fn of<'a>(spans: impl Iterator<Item = &'a Range<usize>>) -> Self {
+        let ordered: BTreeSet<(usize, usize)> = spans.map(|s| (s.start, s.end)).collect();
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for (start, end) in ordered {
+            match merged.last_mut() {
+                Some(last) if start < last.end => last.end = last.end.max(end),
+                _ => merged.push(start..end),
+            }
+        }
+        Self(merged)
+    }
+
+    fn meets(&self, span: &Range<usize>) -> bool {
+        self.0.get(self.0.partition_point(|s| s.end <= span.start)).is_some_and(|s| s.start < span.end)
+    }
+}
+
+/// Levenshtein's distance, for naming the id that somebody meant.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, y) in row.iter_mut().skip(1).zip(b.chars().take(64)) {
+            left = (corner + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            corner = std::mem::replace(cell, left);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,214 @@
+//! Where to look: literals first, then expressions in small windows around them.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use crate::checks::Site;
+use crate::error::DetectorsError;
+use crate::pack::Face;
+use crate::rule::{Match, Rule};
+
+/// The rules that look at one reading of a text.
+pub(crate) struct Matcher {
+    literals: AhoCorasick,
+    /// The rules of each literal.
+    owners: Vec<Vec<usize>>,
+    /// The rules that look at chains of digits.
+    of_digits: Vec<usize>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test runs every rule without literals"))]
+    of_face: Vec<usize>,
+}
+
+/// How much was done for a text: it grows with the text and with nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Literals and chains of digits that were met.
+    pub(crate) anchors: usize,
+    /// Bytes that expressions were run over.
+    pub(crate) searched_bytes: usize,
+    /// Bytes that came out of decodings.
+    pub(crate) decoded_bytes: usize,
+}
+
+impl Matcher {
+    pub(crate) fn new(rules: &[Rule], face: Face) -> Result<Self, DetectorsError> {
+        let mut literals: Vec<&str> = Vec::new();
+        let mut owners: Vec<Vec<usize>> = Vec::new();
+        let mut place = std::collections::HashMap::new();
+        let mut of_digits = Vec::new();
+        let mut of_face = Vec::new();
+        for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.is_on(face)) {
+            of_face.push(at);
+            if rule.spec.digits {
+                of_digits.push(at);
+            }
+            for literal in rule.spec.prefixes.iter().chain(&rule.spec.keywords) {
+                let slot = *place.entry(literal.to_ascii_lowercase()).or_insert_with(|| {
+                    literals.push(literal);
+                    owners.push(Vec::new());
+                    owners.len() - 1
+                });
+                if let Some(rules) = owners.get_mut(slot)
+                    && rules.last() != Some(&at)
+                {
+                    rules.push(at);
+                }
+            }
+        }
+        let literals = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&literals)
+            .map_err(|e| DetectorsError::Pack { pack: "claw".to_owned(), reason: e.to_string() })?;
+        Ok(Self { literals, owners, of_digits, of_face })
+    }
+
+    /// Every match of every rule, rule by rule.
+    pub(crate) fn find(
+        &self,
+        rules: &[Rule],
+        text: &str,
+        work: &mut Work,
+        found: &mut dyn FnMut(usize, &Match),
+    ) {
+        let mut windows = Windows::new(rules.len());
+        for literal in self.literals.find_overlapping_iter(text) {
+            work.anchors += 1;
+            for &rule in self.owners.get(literal.pattern().as_usize()).into_iter().flatten() {
+                // A match has its literal inside, so that it lies within its longest length on either side.
+                let reach = rules.get(rule).map_or(0, Rule::reach);
+                let (start, end) = (literal.end().saturating_sub(reach), literal.start() + reach);
+                windows.add(rule, start..end.max(literal.end()).min(text.len()));
+            }
+        }
+        if !self.of_digits.is_empty() {
+            digit_chains(text.as_bytes(), |chain| {
+                work.anchors += 1;
+                for &rule in &self.of_digits {
+                    let reach = rules.get(rule).map_or(0, Rule::reach);
+                    let (start, end) = (chain.start.saturating_sub(reach), chain.end + reach);
+                    windows.add(rule, start..end.min(text.len()));
+                }
+            });
+        }
+        for (at, windows) in windows.finish() {
+            let Some(rule) = rules.get(at) else { continue };
+            for window in windows {
+                work.searched_bytes += window.len();
+                search(rule, text, window, &mut |m| found(at, m));
+            }
+        }
+    }
+
+    /// As [`Self::find`], without the literals: what the equivalence test compares with.
+    #[cfg(test)]
+    pub(crate) fn find_by_force(&self, rules: &[Rule], text: &str, found: &mut dyn FnMut(usize, &Match)) {
+        for &at in &self.of_face {
+            if let Some(rule) = rules.get(at) {
+                search(rule, text, 0..text.len(), &mut |m| found(at, m));
+            }
+        }
+    }
+}
+
+/// Expressions have bounded matches, so that each search behind a match costs at most one match more.
+fn search(rule: &Rule, text: &str, window: Range<usize>, found: &mut dyn FnMut(&Match)) {
+    let mut at = window.start;
+    while at < window.end
+        && let Some(m) = rule.find(text, at..window.end)
+    {
+        at = m.whole.end.max(at + 1);
+        if passes(rule, text, &m) {
+            found(&m);
+        }
+    }
+}
+
+fn passes(rule: &Rule, text: &str, m: &Match) -> bool {
+    let site = Site { text, whole: m.whole.clone(), value: m.value.clone() };
+    rule.checks.iter().all(|check| check.passes(&site)) && has_context(rule, text, &m.whole)
+}
+
+/// Whether one of the rule's words stands near, as the beginning of a word.
+fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool {
+    if rule.spec.context.is_empty() {
+        return true;
+    }
+    let around = crate::view::whole_characters(
+        text,
+        whole.start.saturating_sub(rule.spec.reach)..whole.end + rule.spec.reach,
+    );
+    let near = text.get(around).unwrap_or("").to_lowercase();
+    rule.spec.context.iter().any(|word| {
+        near.match_indices(word.as_str()).any(|(at, _)| {
+            !near.get(..at).and_then(|b| b.chars().next_back()).is_some_and(char::is_alphanumeric)
+        })
+    })
+}
+
+/// The parts of a text in which each rule is looked for: disjoint, so that no rule reads a byte twice.
+struct Windows {
+    last: Vec<Range<usize>>,
+    done: Vec<(usize, Range<usize>)>,
+    touched: Vec<usize>,
+}
+
+impl Windows {
+    fn new(rules: usize) -> Self {
+        Self { last: vec![0..0; rules], done: Vec::new(), touched: Vec::new() }
+    }
+
+    fn add(&mut self, rule: usize, window: Range<usize>) {
+        let Some(last) = self.last.get_mut(rule) else { return };
+        if last.end == 0 {
+            self.touched.push(rule);
+            *last = window;
+        } else if window.start <= last.end {
+            *last = last.start.min(window.start)..last.end.max(window.end);
+        } else {
+            self.done.push((rule, std::mem::replace(last, window)));
+        }
+    }
+
+    fn finish(mut self) -> impl Iterator<Item = (usize, Vec<Range<usize>>)> {
+        let mut by_rule: std::collections::BTreeMap<usize, Vec<Range<usize>>> =
+            std::collections::BTreeMap::new();
+        for (rule, window) in self.done {
+            by_rule.entry(rule).or_default().push(window);
+        }
+        self.touched.sort_unstable();
+        for rule in self.touched {
+            let last = self.last.get(rule).cloned().unwrap_or_default();
+            by_rule.entry(rule).or_default().push(last);
+        }
+        by_rule.into_iter()
+    }
+}
+
+/// Chains of at least seven digits with at most two signs or letters between one and the next.
+fn digit_chains(bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
+    let mut at = 0;
+    while let Some(start) =
+        bytes.get(at..).and_then(|b| b.iter().position(u8::is_ascii_digit)).map(|p| at + p)
+    {
+        let (mut end, mut digits) = (start, 0);
+        let mut here = start;
+        while let Some(b) = bytes.get(here) {
+            if b.is_ascii_digit() {
+                digits += 1;
+                end = here + 1;
+            } else if here >= end + 2
+                || !(b.is_ascii_alphabetic() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')' | b'/' | b'+'))
+            {
+                break;
+            }
+            here += 1;
+        }
+        if digits >= 7 {
+            found(start..end);
+        }
+        at = end;
+    }
+}

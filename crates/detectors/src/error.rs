@@ -1,0 +1,48 @@
+//! What can be wrong with rules.
+
+use clawexchange_ssg_core::{Fault, FaultKind};
+
+/// Why no detectors were made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectorsError {
+    /// A mode was set for a rule that does not exist.
+    #[error("there is no rule {id}")]
+    UnknownRule {
+        /// The id that was asked for, cut to 64 characters.
+        id: String,
+        /// The rule whose id is nearest to it.
+        nearest: String,
+    },
+    /// A rule pack is not usable. The packs that ship are tested, so that this is a mistake in a new one.
+    #[error("rule pack {pack}: {reason}")]
+    Pack {
+        /// The pack.
+        pack: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Fault for DetectorsError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownRule { .. } => "detectors/unknown-rule",
+            Self::Pack { .. } => "detectors/pack",
+        }
+    }
+
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::UnknownRule { .. } => FaultKind::Configuration,
+            Self::Pack { .. } => FaultKind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownRule { nearest, .. } => Some(format!("Did you mean {nearest}?")),
+            Self::Pack { .. } => None,
+        }
+    }
+}

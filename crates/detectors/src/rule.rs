@@ -1,0 +1,151 @@
+//! A rule, ready to be looked for.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use clawexchange_ssg_core::{Category, Pattern, RuleMode};
+use regex_automata::Input;
+use regex_automata::meta::{self, Regex};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
+
+use crate::checks::Check;
+use crate::error::DetectorsError;
+use crate::pack::{Face, RuleSpec};
+
+/// What a rule is, for lists and documentation.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RuleInfo<'a> {
+    /// Its name, kebab-case.
+    pub id: &'a str,
+    /// What sort of trouble it stands for.
+    pub category: Category,
+    /// Its points, 0 to 100.
+    pub score: u32,
+    /// Its own labels, besides that of its family.
+    pub labels: &'a [String],
+    /// What was found, in a sentence for people.
+    pub description: &'a str,
+    /// Whether it counts.
+    pub mode: RuleMode,
+}
+
+/// One rule. Its expression is made when it is first needed: most texts need few.
+pub(crate) struct Rule {
+    pub(crate) spec: RuleSpec,
+    pub(crate) pattern: Pattern,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) proofs: Vec<Check>,
+    shown: String,
+    made: OnceLock<Made>,
+}
+
+struct Made {
+    regex: Regex,
+    /// The longest match, in bytes.
+    reach: usize,
+    groups: usize,
+}
+
+/// A match of the expression: all of it, and the part that is the value.
+pub(crate) struct Match {
+    pub(crate) whole: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+impl Rule {
+    pub(crate) fn new(spec: RuleSpec, mode: RuleMode, pack: &str) -> Result<Self, DetectorsError> {
+        let wrong = |reason: String| DetectorsError::Pack {
+            pack: pack.to_owned(),
+            reason: format!("rule {}: {reason}", spec.id),
+        };
+        let pattern = Pattern::named(&spec.id, spec.category, spec.score, &spec.labels)
+            .map_err(|e| wrong(e.to_string()))?
+            .in_mode(mode);
+        let parse = |names: &[String]| {
+            names
+                .iter()
+                .map(|name| Check::parse(name).ok_or_else(|| wrong(format!("no check {name}"))))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let (checks, proofs) = (parse(&spec.checks)?, parse(&spec.proofs)?);
+        let shown = spec.shown.clone().unwrap_or_else(|| format!("[{}]", spec.id));
+        Ok(Self { spec, pattern, checks, proofs, shown, made: OnceLock::new() })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.spec.id
+    }
+
+    pub(crate) fn info(&self) -> RuleInfo<'_> {
+        RuleInfo {
+            id: &self.spec.id,
+            category: self.spec.category,
+            score: self.spec.score,
+            labels: &self.spec.labels,
+            description: &self.spec.description,
+            mode: self.pattern.mode(),
+        }
+    }
+
+    /// Whether it is found by its expression on this reading of a text.
+    pub(crate) fn is_on(&self, face: Face) -> bool {
+        self.spec.face == face && !self.spec.pattern.is_empty()
+    }
+
+    /// The longest match, in bytes.
+    pub(crate) fn reach(&self) -> usize {
+        self.made().reach
+    }
+
+    /// The first match that begins and ends in `within`.
+    pub(crate) fn find(&self, text: &str, within: Range<usize>) -> Option<Match> {
+        let made = self.made();
+        let input = Input::new(text).span(within);
+        if made.groups < 2 {
+            let whole = made.regex.search(&input)?.range();
+            return Some(Match { value: whole.clone(), whole });
+        }
+        // The plain search is the faster one, and most windows have no match.
+        let whole = made.regex.search(&input)?.range();
+        let mut captures = made.regex.create_captures();
+        made.regex.search_captures(&Input::new(text).span(whole.start..input.end()), &mut captures);
+        let value = (1..made.groups).find_map(|group| captures.get_group(group));
+        Some(Match { value: value.map_or_else(|| whole.clone(), |v| v.range()), whole })
+    }
+
+    /// What may be shown of `value`: its public prefix at most.
+    pub(crate) fn redact(&self, value: &str) -> String {
+        match self.spec.prefixes.iter().filter(|p| value.starts_with(p.as_str())).max_by_key(|p| p.len()) {
+            Some(prefix) if self.spec.shown.is_none() => format!("{prefix}…"),
+            _ => self.shown.clone(),
+        }
+    }
+
+    fn made(&self) -> &Made {
+        self.made.get_or_init(|| {
+            let hir = parsed(&self.spec.pattern);
+            let properties = hir.properties();
+            let (reach, groups) =
+                (properties.maximum_len().unwrap_or(0), properties.explicit_captures_len() + 1);
+            #[expect(clippy::expect_used, reason = "a test makes the expression of every rule that ships")]
+            let regex = meta::Builder::new()
+                .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(8 << 20)))
+                .build_from_hir(&hir)
+                .expect("the expression of a rule that ships can be made");
+            Made { regex, reach, groups }
+        })
+    }
+}
+
+/// Bytes, not characters: repetitions stay small, and spans are widened to whole characters afterwards.
+#[expect(clippy::expect_used, reason = "a test parses the expression of every rule that ships")]
+pub(crate) fn parsed(pattern: &str) -> Hir {
+    ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .build()
+        .parse(pattern)
+        .expect("the expression of a rule that ships can be parsed")
+}
