@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clawexchange_database::{Database, Drain, outbox};
-use clawexchange_ssg_core::{AuditEvent, AuditSink, Clock, KeyProvider, PortError, SystemClock, fail_point};
+use clawexchange_ssg_core::{AgentId, AuditEvent, AuditSink, Clock, KeyProvider, PortError, SystemClock, fail_point};
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
@@ -73,6 +73,14 @@ impl AuditLog {
     pub async fn append(&self, event: AuditEvent) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
         self.wait(|queue| queue.events.push((event, reply)), replied).await
+    }
+
+    /// The alias under which an agent stands in the log; one is made if it has none.
+    pub async fn alias(&self, agent: &AgentId) -> Result<String, AuditError> {
+        let tx = self.0.db.begin().await?;
+        let alias = crate::subjects::alias(&tx, &*self.0.keys, agent).await?;
+        tx.commit().await?;
+        Ok(alias)
     }
 
     /// Moves everything that was in the outbox before the call into the log.

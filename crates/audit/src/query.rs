@@ -23,7 +23,7 @@ pub struct Query {
     pub actor: Option<String>,
     /// By this sort of actor.
     pub actor_type: Option<ActorType>,
-    /// About the thing of this id.
+    /// About the thing of this id; an agent's own id finds what was done to it.
     pub target: Option<String>,
     /// About this sort of thing.
     pub target_type: Option<String>,
@@ -138,7 +138,11 @@ impl AuditLog {
             sql.equal("l.actor_type", kind.as_str());
         }
         if let Some(target) = &query.target {
-            sql.equal("l.target_id", target.clone());
+            let names = [subjects::agent_subject(target)];
+            let known = subjects::find(&self.0.db.read(), "subject_id", &names).await?;
+            let ids: Vec<String> = known.into_iter().map(|s| s.alias).chain([target.clone()]).collect();
+            let ids: Vec<String> = ids.into_iter().map(|id| sql.put(id)).collect();
+            sql.wanted.push(format!("l.target_id IN ({})", ids.join(", ")));
         }
         if let Some(kind) = &query.target_type {
             sql.equal("l.target_type", kind.clone());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clawexchange_database::{Database, Statements, Tx};
-use clawexchange_ssg_core::{ActorType, AuditEvent, DataKey, KeyId, KeyProvider, Mac};
+use clawexchange_ssg_core::{ActorType, AgentId, AuditEvent, DataKey, KeyId, KeyProvider, Mac};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
@@ -64,7 +64,20 @@ pub(crate) async fn put(
     keys: &dyn KeyProvider,
     events: &[AuditEvent],
 ) -> Result<HashMap<String, Subject>, AuditError> {
-    let needed: Vec<String> = needed(events).into_iter().collect();
+    ensure(tx, keys, needed(events).into_iter().collect()).await
+}
+
+/// The alias of one agent.
+pub(crate) async fn alias(tx: &Tx, keys: &dyn KeyProvider, agent: &AgentId) -> Result<String, AuditError> {
+    let known = ensure(tx, keys, vec![agent_subject(agent.as_str())]).await?;
+    known.into_values().next().map(|subject| subject.alias).ok_or(AuditError::Leaf)
+}
+
+async fn ensure(
+    tx: &Tx,
+    keys: &dyn KeyProvider,
+    needed: Vec<String>,
+) -> Result<HashMap<String, Subject>, AuditError> {
     let mut known: HashMap<String, Subject> =
         find(tx, "subject_id", &needed).await?.into_iter().map(|s| (s.id.clone(), s)).collect();
     for id in needed {

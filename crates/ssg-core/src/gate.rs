@@ -103,7 +103,8 @@ impl Gate {
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
         let mut assessment = self.0.inspector.inspect(&submission.content).await;
         let inspection = assessment.inspection().inspection_id;
-        let event = verdict_event(&submission, &assessment)?;
+        let is_by_failure = assessment.is_by_failure(&self.0.inspector.config().thresholds);
+        let event = verdict_event(&submission, &assessment, is_by_failure)?;
         if assessment.verdict() != Verdict::Quarantine {
             let record = self.0.audit.record(event).await;
             record.map_err(|source| GateError::NotRecorded { inspection, source })?;
@@ -129,7 +130,7 @@ impl Gate {
 /// Labels and rules that one event names at most; results name all.
 const NAMED_MAX: usize = 64;
 
-fn verdict_event(s: &Submission, a: &Assessment) -> Result<AuditEvent, EventError> {
+fn verdict_event(s: &Submission, a: &Assessment, is_by_failure: bool) -> Result<AuditEvent, EventError> {
     let inspection = a.inspection();
     let labels: Vec<&str> = inspection.labels.iter().take(NAMED_MAX).map(String::as_str).collect();
     let findings: Vec<_> = a
@@ -162,6 +163,10 @@ fn verdict_event(s: &Submission, a: &Assessment) -> Result<AuditEvent, EventErro
     if !a.failures().is_empty() {
         let failed: Vec<&str> = a.failures().iter().take(NAMED_MAX).map(|f| f.plugin.as_str()).collect();
         event = event.with("failedPlugins", failed)?;
+    }
+    if is_by_failure {
+        // It says nothing of the agent, so it must not count against it.
+        event = event.with("byFailure", true)?;
     }
     Ok(event)
 }

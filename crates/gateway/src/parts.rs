@@ -1,0 +1,305 @@
+//! The parts of one deployment, each opened when it is first asked for and only then.
+
+use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clawexchange_audit::{AuditConfig, AuditLog};
+use clawexchange_database::{Database, DatabaseConfig, Place, SchemaState};
+use clawexchange_detectors::Detectors;
+use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
+use clawexchange_rate_limiter::stored::StoredLimits;
+use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore};
+use clawexchange_ssg_core::{
+    Clock as _, EventId, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry, SystemClock,
+};
+use tokio::sync::OnceCell;
+
+use crate::error::PartsError;
+use crate::folder::{DataFolder, FolderLock};
+use crate::pipeline::Pipeline;
+use crate::settings::{KeySource, Settings};
+
+/// What is done where there is no data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Intent {
+    /// It is an error.
+    Use,
+    /// Folder, database and key are made.
+    Create,
+}
+
+/// The only place where all crates of the pipeline meet. No part ever sees it.
+///
+/// A command opens what it needs: looking at the log opens no counters, inspecting opens nothing.
+pub struct Parts {
+    settings: Settings,
+    intent: Intent,
+    folder: OnceCell<DataFolder>,
+    lock: OnceCell<FolderLock>,
+    database: OnceCell<Database>,
+    keys: OnceCell<Arc<KeyRing>>,
+    log: OnceCell<AuditLog>,
+    vault: OnceCell<Vault>,
+    limiter: OnceCell<Limiter>,
+    detectors: OnceCell<Detectors>,
+    pipeline: OnceCell<Pipeline>,
+    notices: Mutex<Vec<String>>,
+}
+
+impl Parts {
+    /// Opens nothing yet.
+    pub fn new(settings: Settings, intent: Intent) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            intent,
+            folder: OnceCell::new(),
+            lock: OnceCell::new(),
+            database: OnceCell::new(),
+            keys: OnceCell::new(),
+            log: OnceCell::new(),
+            vault: OnceCell::new(),
+            limiter: OnceCell::new(),
+            detectors: OnceCell::new(),
+            pipeline: OnceCell::new(),
+            notices: Mutex::default(),
+        })
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What whoever runs should be told, such as where a new key lies. Each is given once.
+    pub fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The data folder.
+    pub async fn folder(&self) -> Result<&DataFolder, PartsError> {
+        self.folder
+            .get_or_try_init(|| async {
+                Ok(match self.intent {
+                    Intent::Use => DataFolder::existing(&self.settings.data_dir)?,
+                    Intent::Create => DataFolder::created(&self.settings.data_dir)?,
+                })
+            })
+            .await
+    }
+
+    /// The database, whatever its schema is.
+    pub async fn bare_database(&self) -> Result<Database, PartsError> {
+        let mut config = DatabaseConfig::new(Place::Sqlite(self.folder().await?.database()));
+        config.create = self.intent == Intent::Create;
+        Ok(Database::open(config).await?)
+    }
+
+    /// The database with the schema of this version. A new one is given it; one that holds data is not changed.
+    pub async fn database(&self) -> Result<&Database, PartsError> {
+        self.database
+            .get_or_try_init(|| async {
+                let db = self.bare_database().await?;
+                let plan = clawexchange_migrations::all();
+                match (plan.state(&db).await?, self.intent) {
+                    (SchemaState::Current, _) => {}
+                    (SchemaState::Empty, Intent::Create) => {
+                        plan.up(&db, None, SystemClock::new().now()).await?;
+                    }
+                    (SchemaState::Empty, Intent::Use) => {
+                        let pending = plan.steps().map(|(_, step)| step.name).collect();
+                        return Err(PartsError::Pending { pending });
+                    }
+                    (SchemaState::Behind(pending), _) => return Err(PartsError::Pending { pending }),
+                    (SchemaState::Ahead(unknown), _) => {
+                        return Err(PartsError::Newer { step: unknown.into_iter().next().unwrap_or_default() });
+                    }
+                    (_, _) => return Err(clawexchange_database::MigrateError::Foreign.into()),
+                }
+                Ok(db)
+            })
+            .await
+    }
+
+    /// The master keys. A new deployment without one is given one, in the state folder.
+    pub async fn keys(&self) -> Result<&Arc<KeyRing>, PartsError> {
+        self.keys
+            .get_or_try_init(|| async {
+                let db = self.database().await?;
+                let bound = db.bound_key().await?;
+                let ring = match &self.settings.key {
+                    KeySource::Given(key) => KeyRing::from_master(None, key.clone()),
+                    KeySource::Generated => {
+                        let path = self.state_file("key").await?;
+                        match (path.exists(), &bound, self.intent) {
+                            (true, _, _) => KeyRing::read_file(&path)?,
+                            (false, None, Intent::Create) => self.generate_key(&path)?,
+                            (false, _, _) => return Err(PartsError::KeyGone { path }),
+                        }
+                    }
+                };
+                if let Some(bound) = bound
+                    && !ring.ids().any(|id| *id == bound)
+                {
+                    return Err(PartsError::WrongKey { bound });
+                }
+                if self.intent == Intent::Create
+                    && let Some(active) = ring.ids().next()
+                {
+                    let bound = db.bind_key(active).await?;
+                    if !ring.ids().any(|id| *id == bound) {
+                        return Err(PartsError::WrongKey { bound });
+                    }
+                }
+                Ok(Arc::new(ring))
+            })
+            .await
+    }
+
+    fn generate_key(&self, path: &std::path::Path) -> Result<KeyRing, PartsError> {
+        let ring = KeyRing::generate()?;
+        ring.write_new_file(path)?;
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
+            "a new master key lies in {}; without it held content cannot be opened, so keep a copy elsewhere",
+            path.display()
+        ));
+        Ok(ring)
+    }
+
+    /// `<state folder>/<deployment>.<ending>`; makes the folder.
+    async fn state_file(&self, ending: &str) -> Result<PathBuf, PartsError> {
+        let deployment = self.database().await?.deployment().await?.ok_or(clawexchange_audit::AuditError::NoSchema)?;
+        let folder = &self.settings.state_dir;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| PartsError::State { path: folder.clone(), source })?;
+        Ok(folder.join(format!("{}.{ending}", EventId::from_bytes(deployment))))
+    }
+
+    /// The log.
+    pub async fn log(&self) -> Result<&AuditLog, PartsError> {
+        self.log
+            .get_or_try_init(|| async {
+                let keys = Arc::clone(self.keys().await?);
+                let mut config = AuditConfig::default();
+                config.pin = Some(self.state_file("pin").await?);
+                Ok(AuditLog::open(self.database().await?.clone(), keys, config).await?)
+            })
+            .await
+    }
+
+    /// Held content.
+    pub async fn vault(&self) -> Result<&Vault, PartsError> {
+        self.vault
+            .get_or_try_init(|| async {
+                let keys = Arc::clone(self.keys().await?);
+                let log = self.log().await?.clone();
+                let objects = FileStore::new(self.folder().await?.objects());
+                let mut config = VaultConfig::default();
+                config.expiry = self.settings.expiry;
+                config.inline_bytes_max = self.settings.inline_bytes_max as u64;
+                Ok(Vault::new(self.database().await?.clone(), objects, keys, log, config)?)
+            })
+            .await
+    }
+
+    /// Limits as they are kept in the database. Each seeded or changed one has its event in the log.
+    pub async fn stored_limits(&self) -> Result<StoredLimits, PartsError> {
+        let keys = Arc::clone(self.keys().await?);
+        Ok(StoredLimits::new(self.database().await?.clone(), keys))
+    }
+
+    /// The limiter with its counters; holds the data folder, since one process at a time counts.
+    pub async fn limiter(&self) -> Result<&Limiter, PartsError> {
+        self.limiter
+            .get_or_try_init(|| async {
+                let limits = self.stored_limits().await?.load().await?;
+                self.lock().await?;
+                let journal = self.folder().await?.journal();
+                let store = MemoryStore::open_journal(journal, MemoryConfig::default(), SystemClock::new())?;
+                Ok(Limiter::new(store, limits))
+            })
+            .await
+    }
+
+    /// The limiter as its journal says it stands, to look at beside a process that serves.
+    pub async fn limiter_read_only(&self) -> Result<Limiter, PartsError> {
+        let limits = self.stored_limits().await?.load().await?;
+        let journal = self.folder().await?.journal();
+        let store = if journal.exists() {
+            MemoryStore::read_journal(journal, SystemClock::new())?
+        } else {
+            MemoryStore::default()
+        };
+        Ok(Limiter::new(store, limits))
+    }
+
+    async fn lock(&self) -> Result<(), PartsError> {
+        let folder = self.folder().await?;
+        self.lock.get_or_try_init(|| async { folder.lock() }).await?;
+        Ok(())
+    }
+
+    /// The detectors with the modes that are set.
+    pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
+        self.detectors.get_or_try_init(|| async { Ok(Detectors::new(&self.settings.rules)?) }).await
+    }
+
+    /// An inspector; opens no data.
+    pub async fn inspector(&self) -> Result<Inspector, PartsError> {
+        let detectors = self.detectors().await?;
+        let mut plugins = detectors.register(PluginRegistry::new())?;
+        for (id, setting) in &self.settings.plugins {
+            if !setting.enabled {
+                plugins = plugins.without(id);
+            } else if setting.on_failure != PluginFailure::Hold {
+                plugins = plugins.on_failure(id, setting.on_failure)?;
+            }
+        }
+        let mut config = InspectorConfig::default();
+        config.thresholds = self.settings.thresholds;
+        config.policy = detectors.policy();
+        Ok(Inspector::new(plugins, config))
+    }
+
+    /// The whole way of a submission.
+    pub async fn pipeline(&self) -> Result<&Pipeline, PartsError> {
+        self.pipeline
+            .get_or_try_init(|| async {
+                // The folder is taken first: a second process is told so before it waits for anything else.
+                self.database().await?;
+                self.lock().await?;
+                self.stored_limits().await?.ensure_events().await?;
+                let (log, vault) = (self.log().await?.clone(), self.vault().await?.clone());
+                log.drain_outbox().await?;
+                let is_new = !self.folder().await?.journal().exists();
+                let limiter = self.limiter().await?.clone();
+                let gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
+                Pipeline::open(gate, limiter, log, vault, is_new).await
+            })
+            .await
+    }
+
+    /// What a command that wrote does last: everything is in the log, and the log is pinned.
+    pub async fn finish(&self) -> Result<(), PartsError> {
+        if let Some(pipeline) = self.pipeline.get() {
+            pipeline.sync().await?;
+        }
+        if let Some(log) = self.log.get() {
+            log.drain_outbox().await?;
+            log.pin().await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("data_dir", &self.settings.data_dir).finish_non_exhaustive()
+    }
+}

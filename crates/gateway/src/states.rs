@@ -1,0 +1,53 @@
+//! Rows of other crates, as the log's check wants to see them.
+
+use async_trait::async_trait;
+use clawexchange_audit::StateSource;
+use clawexchange_database::StateRow;
+use clawexchange_quarantine::Vault;
+use clawexchange_rate_limiter::stored::StoredLimits;
+use clawexchange_ssg_core::{PortError, Target};
+
+/// Held content and legal holds.
+#[derive(Debug)]
+pub struct HeldStates(pub(crate) Vault);
+
+/// Limits and trust multipliers.
+#[derive(Debug)]
+pub struct LimitStates(pub(crate) StoredLimits);
+
+impl HeldStates {
+    /// The rows of a vault.
+    pub const fn of(vault: Vault) -> Self {
+        Self(vault)
+    }
+}
+
+impl LimitStates {
+    /// The rows of stored limits.
+    pub const fn of(limits: StoredLimits) -> Self {
+        Self(limits)
+    }
+}
+
+#[async_trait]
+impl StateSource for HeldStates {
+    fn target_types(&self) -> &[&'static str] {
+        &["quarantine", "legal-hold"]
+    }
+
+    async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError> {
+        Ok(self.0.state_rows(after, at_most).await?)
+    }
+}
+
+#[async_trait]
+impl StateSource for LimitStates {
+    fn target_types(&self) -> &[&'static str] {
+        &["rate-limit", "trust"]
+    }
+
+    async fn page(&self, after: Option<&Target>, _: u32) -> Result<Vec<StateRow>, PortError> {
+        // A handful of rows: one page has them all.
+        if after.is_some() { Ok(Vec::new()) } else { Ok(self.0.state_rows().await?) }
+    }
+}

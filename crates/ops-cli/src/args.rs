@@ -1,0 +1,469 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clawexchange_ssg_core::{ActorType, AgentId, Cursor, EventKind, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
+
+use crate::exit::HELP;
+
+/// Inspects what agents post, holds what is suspicious, and keeps a log that nobody can quietly change.
+#[derive(Parser, Debug)]
+#[command(name = "claw", version, after_help = HELP, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub(crate) output: Format,
+    /// The folder of rows, held content and counters [env: CLAW_DATA_DIR] [default: ./claw-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A TOML file of settings [env: CLAW_CONFIG].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Who acts, as the log will say it [default: os:<user>].
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub(crate) acts_as: Option<AgentId>,
+    /// Says more on stderr; twice, much more.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl Global {
+    pub(crate) fn is_json(&self) -> bool {
+        self.output == Format::Json
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// For programs: one JSON value, or one a line.
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Judges content and stores nothing.
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+    /// Sends content through the whole pipeline: limited, inspected, held or passed, logged.
+    #[command(after_help = SUBMIT_EXAMPLES)]
+    Submit(SubmitArgs),
+    /// Reviews held content.
+    #[command(subcommand, after_help = QUARANTINE_EXAMPLES)]
+    Quarantine(QuarantineCommand),
+    /// Reads and checks the log.
+    #[command(subcommand, after_help = AUDIT_EXAMPLES)]
+    Audit(AuditCommand),
+    /// Shows how often agents may act.
+    #[command(subcommand)]
+    Limits(LimitsCommand),
+    /// Changes the schema of the database.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// Checks and shows settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Makes master keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Prints a script that completes this command line in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  claw inspect post.txt
+  echo 'my key is AKIA…' | claw inspect --explain
+  claw inspect --json envelope.json
+  claw inspect --jsonl posts.jsonl --report report.md --fail-on HIGH";
+
+const SUBMIT_EXAMPLES: &str = "\
+Examples:
+  claw submit post.txt --agent agent-7 --owner ann
+  claw submit --jsonl examples/posts.jsonl
+  claw submit --jsonl posts.jsonl --agent importer --trust PLATFORM_BOT --output json";
+
+const QUARANTINE_EXAMPLES: &str = "\
+Examples:
+  claw quarantine list
+  claw quarantine content 0198… --purpose 'review of a complaint'
+  claw quarantine release 0198… --reason FALSE_POSITIVE
+  claw quarantine delete 0198… --reason POLICY_VIOLATION
+  claw quarantine sweep --dry-run";
+
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  claw audit tail
+  claw audit query --event-type SSG_BLOCK,SSG_QUARANTINE --since 24h
+  claw audit query --actor agent-7 --output json
+  claw audit verify";
+
+/// How content is read.
+#[derive(Args, Debug)]
+pub(crate) struct ContentArgs {
+    /// The file with the content; `-` is standard input.
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The file is one envelope in JSON and not the text itself.
+    #[arg(long, conflicts_with = "jsonl")]
+    pub(crate) json: bool,
+    /// The file is envelopes in JSON, one a line.
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// A title beside the text.
+    #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+    pub(crate) title: Option<String>,
+    /// What sort of content the text is.
+    #[arg(long, value_enum, conflicts_with_all = ["json", "jsonl"], value_name = "TYPE")]
+    pub(crate) content_type: Option<ContentTypeArg>,
+    /// What the post is about.
+    #[arg(long, value_enum, conflicts_with_all = ["json", "jsonl"])]
+    pub(crate) category: Option<CategoryArg>,
+    /// Writes a summary of all lines in Markdown.
+    #[arg(long, requires = "jsonl", value_name = "FILE.md")]
+    pub(crate) report: Option<PathBuf>,
+    /// Exits with 10 if a line is of this tier or worse, with 11 if one is blocked.
+    #[arg(long, requires = "jsonl", value_name = "TIER")]
+    pub(crate) fail_on: Option<RiskTier>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+#[value(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum ContentTypeArg {
+    Post,
+    Comment,
+    Message,
+    Profile,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+#[value(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum CategoryArg {
+    Supply,
+    Demand,
+    Concept,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+    /// Says how the score came about. For operators: it shows what callers never see.
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+    /// Who posts; for lines that do not say.
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<AgentId>,
+    /// Who the agent belongs to; for lines that do not say.
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) owner: Option<OwnerId>,
+    /// How far the agent is trusted; for lines that do not say [default: NEW].
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) trust: Option<TrustLevel>,
+    /// The platform's own name for the content; for lines that do not say.
+    #[arg(long, value_name = "ID")]
+    pub(crate) source: Option<SourceId>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum QuarantineCommand {
+    /// Lists held content, newest first.
+    List(ListArgs),
+    /// Shows what is known of held content, without the content.
+    Show {
+        /// The hold.
+        id: QuarantineId,
+    },
+    /// Opens held content, once, and says so in the log before the first byte.
+    Content {
+        /// The hold.
+        id: QuarantineId,
+        /// Why it is looked at; the log keeps it.
+        #[arg(long, value_name = "TEXT")]
+        purpose: String,
+    },
+    /// Releases held content.
+    Release {
+        /// The hold.
+        id: QuarantineId,
+        #[command(flatten)]
+        decision: DecisionArgs,
+    },
+    /// Deletes held content: it is unreadable at once and gone for good after the grace of 24 hours.
+    Delete {
+        /// The hold.
+        id: QuarantineId,
+        #[command(flatten)]
+        decision: DecisionArgs,
+        /// Destroys its key now: nobody can bring it back.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Brings deleted or expired content back for review, within the grace.
+    Restore {
+        /// The hold.
+        id: QuarantineId,
+        /// Why; the log keeps it.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Places a legal hold, under which nothing expires and nothing is destroyed, or lifts it.
+    Hold {
+        /// The hold.
+        id: QuarantineId,
+        /// Why; the log keeps it.
+        #[arg(long, value_name = "TEXT", required_unless_present = "lift")]
+        reason: Option<String>,
+        /// Lifts the legal hold.
+        #[arg(long)]
+        lift: bool,
+    },
+    /// Expires what is due, finishes what a crash left half-done, and destroys what is past its grace.
+    Sweep {
+        /// Says what would be done and does nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Looks for objects without rows and rows without objects.
+    Reconcile {
+        /// Has the next sweep delete the objects that no row needs. Not after a database was restored from a backup.
+        #[arg(long)]
+        condemn: bool,
+    },
+    /// Counts held content by status.
+    Stats,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Only of this status.
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Only of this tier.
+    #[arg(long)]
+    pub(crate) tier: Option<RiskTier>,
+    /// Only of this agent.
+    #[arg(long)]
+    pub(crate) agent: Option<AgentId>,
+    /// Only of this owner.
+    #[arg(long)]
+    pub(crate) owner: Option<OwnerId>,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PageArgs {
+    /// How many, 1 to 1000.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) limit: u64,
+    /// Where the page before this one ended.
+    #[arg(long, value_parser = cursor)]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+fn cursor(text: &str) -> Result<Cursor, std::convert::Infallible> {
+    Ok(Cursor::new(text))
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DecisionArgs {
+    /// Why, as a code: FALSE_POSITIVE, TRUE_POSITIVE_LOW_RISK, TRUE_POSITIVE_HIGH_RISK, NEEDS_HUMAN_REVIEW,
+    /// POLICY_VIOLATION or DUPLICATE_CONTENT [default: FALSE_POSITIVE for release, POLICY_VIOLATION for delete].
+    #[arg(long, value_name = "CODE")]
+    pub(crate) reason: Option<String>,
+    /// Why, in words; the log keeps it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) notes: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AuditCommand {
+    /// Shows the newest events, newest last.
+    Tail {
+        /// How many, 1 to 1000.
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        lines: u64,
+        /// Goes on as events come in.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Finds events, newest first.
+    Query(QueryArgs),
+    /// Recomputes everything from the leaves and compares the state with the log.
+    Verify,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct QueryArgs {
+    /// In which log.
+    #[arg(long, value_enum, default_value_t = LogArg::All)]
+    pub(crate) log: LogArg,
+    /// Of these types.
+    #[arg(long, value_delimiter = ',', value_name = "T[,T]")]
+    pub(crate) event_type: Vec<EventKind>,
+    /// By this agent, owner or other actor.
+    #[arg(long, value_name = "ID")]
+    pub(crate) actor: Option<String>,
+    /// By this sort of actor.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) actor_type: Option<ActorType>,
+    /// About the thing of this id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) target: Option<String>,
+    /// About this sort of thing.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) target_type: Option<String>,
+    /// At or after this moment: RFC 3339, or an age such as 24h, 30m, 7d.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<When>,
+    /// At or before this moment.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<When>,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LogArg {
+    Decisions,
+    Verdicts,
+    All,
+}
+
+/// A moment, or how long ago it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum When {
+    At(Timestamp),
+    Ago(std::time::Duration),
+}
+
+impl std::str::FromStr for When {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "neither RFC 3339, such as 2026-11-21T09:30:00Z, nor an age such as 24h";
+        if let Ok(at) = text.parse() {
+            return Ok(Self::At(at));
+        }
+        let unit = text.chars().last().ok_or(WRONG)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return Err(WRONG),
+        };
+        let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or(WRONG)?;
+        Ok(Self::Ago(std::time::Duration::from_secs(number.checked_mul(seconds).ok_or(WRONG)?)))
+    }
+}
+
+impl When {
+    pub(crate) fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ago) => now.minus(ago),
+        }
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum LimitsCommand {
+    /// Shows how often agents of each trust level may act.
+    Show,
+    /// Shows how an agent stands; counts nothing.
+    Status {
+        /// The agent.
+        agent: AgentId,
+        /// How far it is trusted.
+        #[arg(long, default_value = "NEW")]
+        trust: TrustLevel,
+        /// Who it belongs to.
+        #[arg(long)]
+        owner: Option<OwnerId>,
+    },
+    /// Forgets what an agent was charged; its penalties stay.
+    Reset {
+        /// The agent.
+        agent: AgentId,
+        /// Only in this tier: POSTS, COMMENTS or MESSAGES.
+        #[arg(long)]
+        tier: Option<String>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum MigrateCommand {
+    /// Runs what has not run, all of it or nothing.
+    Up {
+        /// Only the steps of this crate.
+        #[arg(long = "crate", value_name = "CRATE")]
+        only: Option<String>,
+        /// Up to this step.
+        #[arg(long, value_name = "STEP")]
+        to: Option<String>,
+    },
+    /// Undoes steps, last first.
+    Down {
+        /// Only the steps of this crate.
+        #[arg(long = "crate", value_name = "CRATE")]
+        only: Option<String>,
+        /// How many.
+        #[arg(long, required_unless_present = "to", conflicts_with = "to")]
+        steps: Option<u32>,
+        /// Every step after this one.
+        #[arg(long, value_name = "STEP")]
+        to: Option<String>,
+        /// Leave to destroy evidence, by the phrase that the refusal names.
+        #[arg(long, value_name = "PHRASE")]
+        destroy: Option<String>,
+    },
+    /// Lists the steps and which have run.
+    Status,
+    /// Prints the text of what has not run.
+    Plan,
+    /// Compares the schema with what the steps make.
+    Verify,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Says everything that is wrong with the settings, at once.
+    Check,
+    /// Shows the settings as they hold; secrets only as set.
+    Show {
+        /// Also where each value came from.
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeysCommand {
+    /// Makes a master key: base64 on stdout, or in a new file that only its owner reads.
+    Generate {
+        /// The file; one that is there is not touched.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}

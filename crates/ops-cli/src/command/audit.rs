@@ -1,0 +1,153 @@
+//! `claw audit`: reads and checks the log.
+
+use std::time::Duration;
+
+use clawexchange_audit::{Entry, Log, Query, StateSource};
+use clawexchange_gateway::{HeldStates, Intent, LimitStates};
+use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
+
+use crate::args::{AuditCommand, Global, LogArg, QueryArgs};
+use crate::exit::Exit;
+use crate::progress::Progress;
+use crate::report::CliError;
+use crate::{command, output};
+
+pub(crate) async fn run(command: &AuditCommand, global: &Global) -> Result<Exit, CliError> {
+    match command {
+        AuditCommand::Tail { lines, follow } => tail(*lines, *follow, global).await,
+        AuditCommand::Query(args) => query(args, global).await,
+        AuditCommand::Verify => verify(global).await,
+    }
+}
+
+async fn query(args: &QueryArgs, global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let now = SystemClock::new().now();
+    let mut query = Query::default();
+    query.log = match args.log {
+        LogArg::Decisions => Some(Log::Decisions),
+        LogArg::Verdicts => Some(Log::Verdicts),
+        LogArg::All => None,
+    };
+    query.kinds.clone_from(&args.event_type);
+    query.actor.clone_from(&args.actor);
+    query.actor_type = args.actor_type;
+    query.target.clone_from(&args.target);
+    query.target_type.clone_from(&args.target_type);
+    query.since = args.since.map(|when| when.moment(now));
+    query.until = args.until.map(|when| when.moment(now));
+    let limit = PageLimit::new(args.page.limit).unwrap_or_default();
+    let page = parts.log().await?.query(&query, args.page.cursor.as_ref(), limit).await?;
+    if global.is_json() {
+        output::json(&page)?;
+        return Ok(Exit::Ok);
+    }
+    print(&page.items)?;
+    if let Some(cursor) = &page.next_cursor {
+        output::say(&format!("more: --cursor {}", cursor.as_str()));
+    }
+    Ok(Exit::Ok)
+}
+
+fn print(entries: &[Entry]) -> Result<(), CliError> {
+    let mut rows = output::Rows::new(&["when", "event", "actor", "target", "details"]);
+    for entry in entries {
+        rows.row(&cells(entry).each_ref().map(String::as_str));
+    }
+    rows.print()
+}
+
+fn cells(entry: &Entry) -> [String; 5] {
+    let target = match (&entry.target_type, &entry.target_id) {
+        (Some(kind), Some(id)) => format!("{kind} {id}"),
+        _ => String::new(),
+    };
+    let detail = |name: &str| entry.metadata.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let labels: Vec<&str> = entry
+        .metadata
+        .get("labels")
+        .and_then(|labels| labels.as_array())
+        .map(|labels| labels.iter().filter_map(|label| label.as_str()).collect())
+        .unwrap_or_default();
+    let details = [detail("tier"), detail("reason"), &labels.join(",")].join(" ");
+    [
+        entry.created_at.to_string(),
+        entry.event_type.clone(),
+        format!("{} {}", entry.actor_type, entry.actor_id),
+        target,
+        details.trim().to_owned(),
+    ]
+}
+
+async fn tail(lines: u64, follow: bool, global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let log = parts.log().await?;
+    // Where following begins is noted before the past is read, so that nothing falls between.
+    let mut next = [(Log::Decisions, log.size(Log::Decisions).await?), (Log::Verdicts, log.size(Log::Verdicts).await?)];
+    let page = log.query(&Query::default(), None, PageLimit::new(lines).unwrap_or_default()).await?;
+    let known = |entry: &Entry| next.iter().any(|(log, size)| log.as_str() == entry.log && entry.index < *size);
+    let mut entries: Vec<Entry> = page.items.into_iter().filter(|entry| !follow || known(entry)).collect();
+    entries.reverse();
+    print_each(&entries, global)?;
+    while follow {
+        for (which, index) in &mut next {
+            let entries = log.read_from(*which, *index, PageLimit::MAX).await?;
+            *index = entries.last().map_or(*index, |last| last.index + 1);
+            print_each(&entries, global)?;
+        }
+        output::flush()?;
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn print_each(entries: &[Entry], global: &Global) -> Result<(), CliError> {
+    for entry in entries {
+        if global.is_json() {
+            output::json(entry)?;
+        } else {
+            let [when, event, actor, target, details] = cells(entry);
+            let text = format!("{when}  {event:<18} {actor:<28} {target}  {details}");
+            output::line(clawexchange_ssg_core::Escaped(text.trim_end()).to_string().as_str())?;
+        }
+    }
+    Ok(())
+}
+
+async fn verify(global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let log = parts.log().await?;
+    let held = HeldStates::of(parts.vault().await?.clone());
+    let limits = LimitStates::of(parts.stored_limits().await?);
+    let sources: [&dyn StateSource; 2] = [&held, &limits];
+    let progress = Progress::of(0, "events");
+    let report = log.verify(&sources, &|done, total| progress.set(done, total)).await?;
+    drop(progress);
+    if global.is_json() {
+        output::json(&report)?;
+    } else {
+        output::line(&format!(
+            "{} decisions, {} verdicts, {} rows of state; {} events wait in the outbox",
+            report.decisions, report.verdicts, report.state_rows, report.waiting
+        ))?;
+        output::line(match report.extends_pin {
+            None => "nothing is pinned, so a log cut off at its end would not be noticed",
+            Some(true) => "the logs extend what was pinned",
+            Some(false) => "the logs do NOT extend what was pinned",
+        })?;
+        for d in &report.discrepancies {
+            let text = format!("ALTERED {}: {}", d.place, d.what);
+            output::line(&clawexchange_ssg_core::Escaped(&text).to_string())?;
+        }
+        if report.truncated {
+            output::line("more was found than is listed")?;
+        }
+        if report.is_clean() {
+            output::line("everything is as it was written")?;
+        }
+    }
+    Ok(if report.is_clean() { Exit::Ok } else { Exit::Integrity })
+}

@@ -1,0 +1,177 @@
+//! `claw inspect`: pure; touches no data folder, stores and counts nothing.
+
+use clawexchange_gateway::{Intent, Parts};
+use clawexchange_ssg_core::{Assessment, Inspector, LineId, ReadAs, RiskTier, Verdict};
+use serde_json::json;
+
+use crate::args::{Global, InspectArgs};
+use crate::exit::Exit;
+use crate::lines::{InOrder, Line, Lines};
+use crate::report::{self, CliError};
+use crate::summary::{Judged, Reasons, Summary};
+use crate::{command, output};
+
+pub(crate) async fn run(args: &InspectArgs, global: &Global) -> Result<Exit, CliError> {
+    let parts = Parts::new(command::settings(global)?, Intent::Use);
+    let inspector = parts.inspector().await?;
+    let reasons = Reasons::of(parts.detectors().await?);
+    if args.content.jsonl {
+        return lines(args, &inspector, &reasons).await;
+    }
+    let received = command::read_content(&args.content, ReadAs::Envelope)?;
+    let assessment = inspector.inspect(&received.content).await;
+    if args.explain {
+        print_explanation(&assessment, global)?;
+    } else if global.is_json() {
+        output::json(assessment.inspection())?;
+    } else {
+        print(&assessment, &reasons)?;
+    }
+    Ok(Exit::of_verdict(assessment.verdict()))
+}
+
+/// For people: the verdict, then what was found where.
+pub(crate) fn print(assessment: &Assessment, reasons: &Reasons) -> Result<(), CliError> {
+    let inspection = assessment.inspection();
+    output::line(&format!("{} ({})", inspection.verdict, inspection.tier))?;
+    if let Some(id) = inspection.quarantine_id {
+        output::line(&format!("held as {id}"))?;
+    }
+    if inspection.matches.is_empty() {
+        return Ok(());
+    }
+    let mut rows = output::Rows::new(&["rule", "field", "bytes", "shown", "why"]);
+    for m in &inspection.matches {
+        let bytes = format!("{}..{}", m.start, m.end);
+        rows.row(&[&m.pattern_id, &m.field, &bytes, &m.redacted, reasons.why(&m.pattern_id)]);
+    }
+    rows.print()?;
+    if inspection.truncated {
+        output::line("more was found than is listed")?;
+    }
+    Ok(())
+}
+
+fn print_explanation(assessment: &Assessment, global: &Global) -> Result<(), CliError> {
+    let explanation = assessment.explain();
+    if global.is_json() {
+        return output::json(&explanation);
+    }
+    output::line(&format!(
+        "{} ({}), score {}, policy {}",
+        explanation.inspection.verdict, explanation.inspection.tier, explanation.score, explanation.inspection.policy
+    ))?;
+    let mut rows =
+        output::Rows::new(&["delta", "points", "rule", "category", "mode", "found", "where", "through", "proven by"])
+            .right(0)
+            .right(1)
+            .right(5);
+    for rule in &explanation.rules {
+        let mode = format!("{:?}", rule.mode).to_lowercase();
+        for (i, place) in rule.places.iter().enumerate() {
+            let first = |text: String| if i == 0 { text } else { String::new() };
+            rows.row(&[
+                &first(format!("+{}", rule.delta)),
+                &first(rule.points.to_string()),
+                &first(rule.pattern_id.clone()),
+                &first(rule.category.to_string()),
+                &first(mode.clone()),
+                &first(rule.count.to_string()),
+                &format!("{} {}..{}", place.field, place.start, place.end),
+                &place.views.join(" > "),
+                &place.checks.join(", "),
+            ]);
+        }
+    }
+    rows.print()?;
+    for failure in &explanation.failures {
+        output::line(&format!("plugin {} gave no result: {}", failure.plugin, failure.reason))?;
+    }
+    Ok(())
+}
+
+async fn lines(args: &InspectArgs, inspector: &Inspector, reasons: &Reasons) -> Result<Exit, CliError> {
+    let mut lines = Lines::open(&args.content.file).await?;
+    let (mut running, mut summary) = (InOrder::new(), Summary::new(args.content.report.is_some()));
+    let explain = args.explain;
+    loop {
+        let next = lines.next().await?;
+        let is_last = next.is_none();
+        if let Some(line) = next {
+            let inspector = inspector.clone();
+            running.start(async move { judge(&inspector, line).await });
+        }
+        while running.is_full() || is_last {
+            let Some(judged) = running.oldest().await else { break };
+            let judged = judged?;
+            print_line(&judged, explain)?;
+            summary.add(&judged);
+        }
+        if is_last {
+            break;
+        }
+    }
+    if let Some(path) = &args.content.report {
+        summary.write(path, reasons)?;
+    }
+    Ok(exit_of_lines(&summary, args.content.fail_on))
+}
+
+async fn judge(inspector: &Inspector, line: Line) -> Judged {
+    let Line { number, id, received } = line;
+    match received {
+        Ok(received) => {
+            let assessment = inspector.inspect(&received.content).await;
+            Judged { number, id, label: received.line.label, agent: None, result: crate::summary::Result::Assessed(Box::new(assessment)) }
+        }
+        Err(error) => Judged { number, id, label: None, agent: None, result: crate::summary::Result::Refused(Box::new(error)) },
+    }
+}
+
+fn print_line(judged: &Judged, explain: bool) -> Result<(), CliError> {
+    match &judged.result {
+        crate::summary::Result::Assessed(a) if explain => with_id(&judged.id, &a.explain()),
+        crate::summary::Result::Assessed(a) => with_id(&judged.id, a.inspection()),
+        other => print_failure(judged, other),
+    }
+}
+
+/// A line that has no verdict, as JSON.
+pub(crate) fn print_failure(judged: &Judged, result: &crate::summary::Result) -> Result<(), CliError> {
+    match result {
+        crate::summary::Result::Limited(limited) => {
+            let mut line = json!({"id": judged.id, "code": clawexchange_ssg_core::Fault::code(limited)});
+            if let (Some(seconds), Some(members)) = (limited.retry_after_seconds(), line.as_object_mut()) {
+                members.insert("retryAfterSeconds".to_owned(), seconds.into());
+            }
+            output::json(&line)
+        }
+        crate::summary::Result::Refused(error) => {
+            output::json(&json!({"line": judged.number, "id": judged.id, "error": report::as_json(&**error)}))
+        }
+        crate::summary::Result::Assessed(_) => Ok(()),
+    }
+}
+
+/// A result with the line's name in front.
+pub(crate) fn with_id(id: &LineId, result: &impl serde::Serialize) -> Result<(), CliError> {
+    #[derive(serde::Serialize)]
+    struct Named<'a, T> {
+        id: &'a LineId,
+        #[serde(flatten)]
+        result: &'a T,
+    }
+    output::json(&Named { id, result })
+}
+
+/// 1 after a bad line; else as `--fail-on` says; else 0.
+pub(crate) fn exit_of_lines(summary: &Summary, fail_on: Option<RiskTier>) -> Exit {
+    if summary.refused > 0 {
+        return Exit::Failed;
+    }
+    match fail_on {
+        Some(_) if summary.count(Verdict::Block) > 0 => Exit::Block,
+        Some(tier) if summary.worst >= Some(tier) => Exit::Quarantine,
+        _ => Exit::Ok,
+    }
+}
