@@ -125,6 +125,12 @@ pub enum QuarantineError {
         /// What it is now.
         current: Status,
     },
+    /// A row is not as its last change left it: somebody edited the table.
+    #[error("the row of record {id} was altered behind the log's back")]
+    Altered {
+        /// The record.
+        id: QuarantineId,
+    },
     /// A legal hold forbids it.
     #[error("record {id} is under a legal hold")]
     LegalHold {
@@ -140,6 +146,9 @@ pub enum QuarantineError {
     /// The grant is unknown, used, too old, or somebody else's: which of these is not said.
     #[error("the grant does not open anything")]
     GrantRefused,
+    /// Only people look at held content.
+    #[error("held content is shown to people only")]
+    HumansOnly,
     /// An agent or owner has too much held already.
     #[error("the {scope} has {max} {unit} held already")]
     TooManyHolds {
@@ -268,9 +277,11 @@ impl Fault for QuarantineError {
             Self::Gone { .. } => "quarantine/gone",
             Self::Conflict { .. } => "quarantine/conflict",
             Self::NotShown { .. } => "quarantine/not-shown",
+            Self::Altered { .. } => "quarantine/altered",
             Self::LegalHold { .. } => "quarantine/legal-hold",
             Self::NoLegalHold { .. } => "quarantine/no-legal-hold",
             Self::GrantRefused => "quarantine/grant-refused",
+            Self::HumansOnly => "quarantine/humans-only",
             Self::TooManyHolds { .. } => "quarantine/too-many-holds",
             Self::Full { .. } => "quarantine/full",
             Self::Text { .. } => "quarantine/text",
@@ -291,6 +302,7 @@ impl Fault for QuarantineError {
             | Self::WrappedKey
             | Self::ObjectTaken { .. }
             | Self::ObjectMissing { .. }
+            | Self::Altered { .. }
             | Self::Row { .. } => FaultKind::Integrity,
             Self::TooLarge { .. } => FaultKind::TooLarge,
             Self::KeyUnknown { .. }
@@ -307,7 +319,7 @@ impl Fault for QuarantineError {
             | Self::NotShown { .. }
             | Self::LegalHold { .. }
             | Self::NoLegalHold { .. } => FaultKind::Conflict,
-            Self::GrantRefused => FaultKind::NotAllowed,
+            Self::GrantRefused | Self::HumansOnly => FaultKind::NotAllowed,
             Self::TooManyHolds { .. } => FaultKind::Limited,
             Self::ObjectKey | Self::Text { .. } | Self::UnknownWord { .. } | Self::Cursor => {
                 FaultKind::Invalid
@@ -330,7 +342,7 @@ impl Fault for QuarantineError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Damaged { .. } | Self::WrappedKey | Self::Row { .. } => {
+            Self::Damaged { .. } | Self::WrappedKey | Self::Altered { .. } | Self::Row { .. } => {
                 "run `claw audit verify`, and compare with the last backup"
             }
             Self::KeyUnknown { .. } => "give the key that was in use when the content was held",

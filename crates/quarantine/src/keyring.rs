@@ -86,6 +86,11 @@ impl KeyRing {
         Ok(self)
     }
 
+    /// The active key itself, for whoever hands a new key to its owner.
+    pub fn active_master(&self) -> &MasterKey {
+        &self.first.1
+    }
+
     /// Names of all keys, the active one first.
     pub fn ids(&self) -> impl Iterator<Item = &KeyId> {
         std::iter::once(&self.first).chain(&self.others).map(|(id, _)| id)

@@ -1,0 +1,71 @@
+//! How much is held: for bounds, and for people.
+
+use clawexchange_database::{Statements, Value};
+use clawexchange_ssg_core::{AgentId, OwnerId, Timestamp};
+
+use crate::error::QuarantineError;
+use crate::record::Stats;
+
+/// Undecided records and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) holds: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Whose records are counted.
+pub(crate) enum Scope<'a> {
+    Agent(&'a AgentId),
+    Owner(&'a OwnerId),
+    All,
+}
+
+/// Counts undecided records; stores under way are among them.
+pub(crate) async fn usage(on: &impl Statements, scope: Scope<'_>) -> Result<Usage, QuarantineError> {
+    let (clause, values): (_, Vec<Value>) = match scope {
+        Scope::Agent(agent) => ("agent_id = $1 AND", vec![agent.as_str().into()]),
+        Scope::Owner(owner) => ("owner_id = $1 AND", vec![owner.as_str().into()]),
+        Scope::All => ("", Vec::new()),
+    };
+    let sql = format!(
+        "SELECT COUNT(*) AS holds, COALESCE(SUM(size_bytes), 0) AS bytes FROM quarantine_records \
+         WHERE {clause} status IN ('QUARANTINED', 'UNDER_REVIEW')"
+    );
+    match on.row(&sql, values).await? {
+        Some(row) => Ok(Usage { holds: row.get_u64("holds")?, bytes: row.get_u64("bytes")? }),
+        None => Ok(Usage::default()),
+    }
+}
+
+/// Everything summed up.
+pub(crate) async fn stats(on: &impl Statements) -> Result<Stats, QuarantineError> {
+    let mut stats = Stats::default();
+    let sql = "SELECT status, COUNT(*) AS n, \
+               COALESCE(SUM(CASE WHEN blob_state = 'PRESENT' THEN size_bytes ELSE 0 END), 0) AS bytes, \
+               MIN(created_at) AS oldest FROM quarantine_records WHERE blob_state <> 'PENDING' GROUP BY status";
+    for row in on.rows(sql, []).await? {
+        let status = row.get_parsed::<crate::Status>("status")?;
+        let (n, bytes) = (row.get_u64("n")?, row.get_u64("bytes")?);
+        stats.by_status.insert(status, n);
+        stats.kept_bytes += bytes;
+        if status.is_open() {
+            stats.open += n;
+            stats.open_bytes += bytes;
+            let oldest = Timestamp::from_micros(row.get("oldest")?);
+            stats.oldest_open = Some(stats.oldest_open.map_or(oldest, |known| known.min(oldest)));
+        }
+    }
+    let sql = "SELECT (SELECT COUNT(*) FROM quarantine_records WHERE blob_state = 'PENDING') AS pending, \
+               (SELECT COUNT(*) FROM quarantine_tombstones) AS tombstones, \
+               (SELECT COUNT(*) FROM quarantine_holds WHERE lifted_at IS NULL) AS legal_holds";
+    if let Some(row) = on.row(sql, []).await? {
+        stats.pending = row.get_u64("pending")?;
+        stats.tombstones = row.get_u64("tombstones")?;
+        stats.legal_holds = row.get_u64("legal_holds")?;
+    }
+    let sql = "SELECT master_key_id, COUNT(*) AS n FROM encryption_keys GROUP BY master_key_id";
+    for row in on.rows(sql, []).await? {
+        stats.keys.insert(row.get("master_key_id")?, row.get_u64("n")?);
+    }
+    Ok(stats)
+}

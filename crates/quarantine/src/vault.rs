@@ -1,0 +1,217 @@
+//! The vault: the only place where rows, objects, keys and events meet.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clawexchange_database::{Database, Drain, STATE, STATE_CONTEXT};
+use clawexchange_ssg_core::{
+    AuditEvent, Clock, Cursor, Held, Hold, KeyProvider, Mac, Page, PageLimit, PortError, Quarantine,
+    QuarantineId, SystemClock, Target, Timestamp,
+};
+use subtle::ConstantTimeEq as _;
+
+use crate::config::VaultConfig;
+use crate::error::QuarantineError;
+use crate::objects::ObjectStore;
+use crate::record::{Filter, QuarantineRecord, Stats};
+use crate::records::{self, StoredRow, sums};
+use crate::status::BlobState;
+
+mod decide;
+mod due;
+mod legal;
+mod reveal;
+mod states;
+mod store;
+mod sweep;
+
+pub use due::DueReport;
+pub use states::STATE_TARGETS;
+pub use sweep::{ReconcileReport, SweepReport};
+
+/// What the events of a record have as their target.
+pub(crate) const RECORD: &str = "quarantine";
+
+/// Holds content sealed until somebody decides. Cheap to clone.
+///
+/// Every change of a record and its event commit together; every change is made only to the record that was read, so
+/// that of two who decide at once one is told of the other. What the tables hold is checked against a code under the
+/// master key before it is built upon, so that a row edited by hand is refused and not worked with.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    db: Database,
+    objects: Box<dyn ObjectStore>,
+    keys: Arc<dyn KeyProvider>,
+    drain: Box<dyn Drain>,
+    config: VaultConfig,
+    clock: Arc<dyn Clock>,
+}
+
+impl Vault {
+    /// Puts a vault together. `drain` moves what waits in the outbox to the log; without it no content is shown.
+    pub fn new(
+        db: Database,
+        objects: impl ObjectStore,
+        keys: impl KeyProvider,
+        drain: impl Drain,
+        config: VaultConfig,
+    ) -> Result<Self, QuarantineError> {
+        config.check()?;
+        Ok(Self(Arc::new(Inner {
+            db,
+            objects: Box::new(objects),
+            keys: Arc::new(keys),
+            drain: Box::new(drain),
+            config,
+            clock: Arc::new(SystemClock::new()),
+        })))
+    }
+
+    /// The same vault, which takes the time from `clock`. For tests, and before the vault is shared.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock) -> Self {
+        let Self(shared) = self;
+        let clock = Arc::new(clock);
+        match Arc::try_unwrap(shared) {
+            Ok(inner) => Self(Arc::new(Inner { clock, ..inner })),
+            // Shared already: who has it keeps the clock that it had.
+            Err(shared) => Self(shared),
+        }
+    }
+
+    /// The bounds of this vault.
+    pub fn config(&self) -> &VaultConfig {
+        &self.0.config
+    }
+
+    /// One record: everything about it, nothing of it.
+    pub async fn show(&self, id: QuarantineId) -> Result<QuarantineRecord, QuarantineError> {
+        self.row(id).await?.record()
+    }
+
+    /// Records, newest first; a page begins after `cursor`.
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        cursor: Option<&Cursor>,
+        limit: PageLimit,
+    ) -> Result<Page<QuarantineRecord>, QuarantineError> {
+        let before = cursor.map(read_cursor).transpose()?;
+        let wanted = usize::from(limit.get());
+        let read = self.0.db.read();
+        // One more than asked for tells whether there is a page after this one.
+        let mut rows = records::list(&read, filter, before, u32::from(limit.get()) + 1).await?;
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let next =
+            rows.last().filter(|_| more).map(|row| Cursor::new(format!("{}:{}", row.created_at, row.id)));
+        Ok(Page::new(rows.iter().map(StoredRow::record).collect::<Result<_, _>>()?, next))
+    }
+
+    /// What is held, summed up.
+    pub async fn stats(&self) -> Result<Stats, QuarantineError> {
+        sums::stats(&self.0.db.read()).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// An acknowledged row as the log left it.
+    async fn row(&self, id: QuarantineId) -> Result<StoredRow, QuarantineError> {
+        let row = records::load(&self.0.db.read(), id).await?.ok_or(QuarantineError::NotFound { id })?;
+        if row.blob_state == BlobState::Pending.as_str() {
+            return Err(QuarantineError::NotFound { id });
+        }
+        self.check_state(row.state_mac.as_deref(), &row.state(), id).await?;
+        Ok(row)
+    }
+
+    /// The code of a row's state.
+    async fn state_mac(&self, state: &[u8]) -> Result<Mac, QuarantineError> {
+        let keys = &self.0.keys;
+        keys.mac(&keys.active(), STATE_CONTEXT, state).await.map_err(port("make the code of a row"))
+    }
+
+    /// Refuses a row that is not as its last change left it: what is built on it would be signed anew.
+    async fn check_state(
+        &self,
+        said: Option<&str>,
+        state: &[u8],
+        id: QuarantineId,
+    ) -> Result<(), QuarantineError> {
+        let altered = QuarantineError::Altered { id };
+        let Some(said) = said.and_then(|text| text.parse::<Mac>().ok()) else { return Err(altered) };
+        let found =
+            self.0.keys.mac(&said.key, STATE_CONTEXT, state).await.map_err(port("make the code of a row"))?;
+        if bool::from(found.tag.ct_eq(&said.tag)) { Ok(()) } else { Err(altered) }
+    }
+
+    /// Completes a changed row with its code, and its event with the same.
+    async fn sign(&self, row: &mut StoredRow, event: AuditEvent) -> Result<AuditEvent, QuarantineError> {
+        let mac = self.state_mac(&row.state()).await?.to_string();
+        row.state_mac = Some(mac.clone());
+        Ok(event.on(Target::new(RECORD, &row.id)).with(STATE, mac)?)
+    }
+
+    /// Why a change did not happen: the record as it is now.
+    async fn conflict(&self, id: QuarantineId) -> QuarantineError {
+        match self.row(id).await.and_then(|row| row.status()) {
+            Ok(current) => QuarantineError::Conflict { id, current },
+            Err(error) => error,
+        }
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault")
+            .field("db", &self.0.db)
+            .field("objects", &self.0.objects)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Quarantine for Vault {
+    async fn hold(&self, hold: Hold) -> Result<Held, PortError> {
+        Ok(self.store(hold).await?)
+    }
+}
+
+/// Says what was asked of another part that failed.
+fn port(act: &'static str) -> impl FnOnce(PortError) -> QuarantineError {
+    move |source| QuarantineError::Port { act, source }
+}
+
+fn read_cursor(cursor: &Cursor) -> Result<(i64, String), QuarantineError> {
+    let read = || {
+        let (micros, id) = cursor.as_str().split_once(':')?;
+        Some((micros.parse().ok()?, id.parse::<QuarantineId>().ok()?.to_string()))
+    };
+    read().ok_or(QuarantineError::Cursor)
+}
+
+/// Where a test may kill the process: each step of a store, a decision, a reveal and a sweep.
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub const FAIL_POINTS: &[&str] = &[
+    "store.before-stage",
+    "store.after-stage",
+    "store.after-put",
+    "store.before-finish",
+    "store.after-finish",
+    "decide.before-commit",
+    "decide.after-commit",
+    "reveal.before-commit",
+    "reveal.after-commit",
+    "reveal.after-drain",
+    "sweep.after-expire",
+    "sweep.after-settle",
+    "sweep.before-shred",
+    "sweep.after-shred",
+    "sweep.after-delete",
+];

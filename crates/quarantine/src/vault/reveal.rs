@@ -1,0 +1,136 @@
+//! Showing content: to one person, once, and only after the log has it.
+
+use clawexchange_database::outbox;
+use clawexchange_ssg_core::{
+    Actor, ActorType, AuditEvent, EventKind, KeyId, Mac, QuarantineId, Target, Timestamp, fail_point,
+};
+use zeroize::Zeroizing;
+
+use super::store::wrap_context;
+use super::{RECORD, Vault, port};
+use crate::error::QuarantineError;
+use crate::objects::ObjectKey;
+use crate::record::{Grant, GrantToken, Note, Opened};
+use crate::records::{self, StoredRow, grants};
+use crate::seal::{self, CHUNK_BYTES, SealContext};
+use crate::status::BlobState;
+
+/// What sealed bytes have beside content, at most: header, salt, commitment, and a tag for each chunk.
+const OVERHEAD_BYTES_MAX: u64 = 2048;
+
+impl Vault {
+    /// Permits a person to look at one content, once, for a few minutes.
+    ///
+    /// Refused are programs, and content that is deleted, expired or gone.
+    pub async fn grant(
+        &self,
+        id: QuarantineId,
+        by: &Actor,
+        purpose: &Note,
+    ) -> Result<Grant, QuarantineError> {
+        if by.kind != ActorType::Human {
+            return Err(QuarantineError::HumansOnly);
+        }
+        may_be_shown(&self.row(id).await?)?;
+        let (now, token) = (self.now(), GrantToken::fresh()?);
+        let expires_at = now.plus(self.0.config.grant_time);
+        let event = AuditEvent::new(EventKind::GrantIssued, by.clone(), now)
+            .on(Target::new(RECORD, id))
+            .with("expiresAt", expires_at.to_string())?
+            .with_personal("purpose", purpose.as_str())?;
+        let tx = self.0.db.begin().await?;
+        grants::insert(&tx, &token, id, by, purpose.as_str(), [now, expires_at]).await?;
+        outbox::put(&tx, &event).await?;
+        tx.commit().await?;
+        Ok(Grant { id, token, expires_at })
+    }
+
+    /// Shows the content that a grant opens to whom it was given.
+    ///
+    /// The grant's use and the event HUMAN_VIEW_CONTENT are in the log before the content is read. If the log cannot
+    /// take it, nothing is shown and the grant is spent.
+    pub async fn open(&self, by: &Actor, token: &GrantToken) -> Result<Opened, QuarantineError> {
+        let now = self.now();
+        let found = grants::find(&self.0.db.read(), token, by, now).await?;
+        let (id, purpose) = found.ok_or(QuarantineError::GrantRefused)?;
+        let row = self.row(id).await?;
+        may_be_shown(&row)?;
+        let event = AuditEvent::new(EventKind::HumanViewContent, by.clone(), now)
+            .on(Target::new(RECORD, id))
+            .with("sizeBytes", row.size_bytes)?
+            .with_personal("purpose", purpose)?;
+        let tx = self.0.db.begin().await?;
+        if !grants::spend(&tx, token, by, now).await? {
+            return Err(QuarantineError::GrantRefused);
+        }
+        // Somebody may have decided since it was read.
+        may_be_shown(&records::load(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?)?;
+        outbox::put(&tx, &event).await?;
+        fail_point!("reveal.before-commit");
+        tx.commit().await?;
+        fail_point!("reveal.after-commit");
+        self.0.drain.drain().await.map_err(port("record who looks"))?;
+        fail_point!("reveal.after-drain");
+        let content = self.open_sealed(&row).await?;
+        let chunks = u64::try_from(content.len() / CHUNK_BYTES + 1).unwrap_or(u64::MAX);
+        Ok(Opened { record: row.record()?, content, chunks })
+    }
+
+    /// Opens the sealed bytes of a row, wherever they lie.
+    pub(super) async fn open_sealed(&self, row: &StoredRow) -> Result<Zeroizing<Vec<u8>>, QuarantineError> {
+        let id = row.id()?;
+        let key = records::key_of(&self.0.db.read(), &row.id).await?.ok_or(QuarantineError::Gone { id })?;
+        let altered = || QuarantineError::Row { id: row.id.clone(), column: "master_key_id" };
+        let master = KeyId::new(&key.master_key_id).ok().ok_or_else(altered)?;
+        let context = seal_context(row)?;
+        let unwrapped = self.0.keys.unwrap(&master, &wrap_context(&row.id), &key.wrapped).await;
+        let data_key = unwrapped.map_err(port("unwrap a data key"))?;
+        let stored;
+        let sealed = match (&row.inline_ciphertext, &row.s3_key) {
+            (Some(sealed), None) => sealed,
+            (None, Some(name)) => {
+                let size = context.size_bytes;
+                let bytes_max = size + (size / CHUNK_BYTES as u64 + 1) * 16 + OVERHEAD_BYTES_MAX;
+                let object: ObjectKey = name.parse()?;
+                let found = self.0.objects.get(&object, bytes_max).await.map_err(port("read an object"))?;
+                stored = found.ok_or(QuarantineError::ObjectMissing { id })?;
+                &stored
+            }
+            _ => return Err(QuarantineError::Row { id: row.id.clone(), column: "s3_key" }),
+        };
+        seal::open(&data_key, &context, sealed)
+    }
+}
+
+fn may_be_shown(row: &StoredRow) -> Result<(), QuarantineError> {
+    let (id, current) = (row.id()?, row.status()?);
+    if row.blob_state()? == BlobState::Shredded {
+        Err(QuarantineError::Gone { id })
+    } else if current.is_shown() {
+        Ok(())
+    } else {
+        Err(QuarantineError::NotShown { id, current })
+    }
+}
+
+/// What the row says that its content was sealed for.
+fn seal_context(row: &StoredRow) -> Result<SealContext, QuarantineError> {
+    let record = row.record()?;
+    let wrong = |column| QuarantineError::Row { id: row.id.clone(), column };
+    let tag = row.content_hmac.clone().and_then(|tag| tag.try_into().ok());
+    let code = Mac::new(
+        KeyId::new(&row.hmac_key_id).ok().ok_or_else(|| wrong("hmac_key_id"))?,
+        tag.ok_or_else(|| wrong("content_hmac"))?,
+    );
+    Ok(SealContext {
+        policy: record.policy,
+        ..SealContext::new(
+            record.id,
+            Timestamp::from_micros(row.created_at),
+            record.tier,
+            record.content_type,
+            record.size_bytes,
+            code,
+        )
+    })
+}

@@ -1,0 +1,315 @@
+//! Storing: in one transaction with its row, or as an object in two, so that no crash leaves a row without its bytes
+//! acknowledged or bytes without a row.
+
+use clawexchange_database::{Tx, outbox};
+use clawexchange_ssg_core::{
+    AuditEvent, Held, Hold, InspectionId, KeyId, Mac, QuarantineId, Target, Timestamp, fail_point,
+};
+
+use super::{RECORD, Vault, port};
+use crate::error::QuarantineError;
+use crate::objects::{ObjectKey, PutOutcome};
+use crate::record::key_id;
+use crate::records::sums::{Scope, Usage, usage};
+use crate::records::{self, Guard, KeyRow, StoredRow, tombstones};
+use crate::seal::{self, FreshKey, SealContext};
+use crate::status::{BlobState, Status};
+
+/// Separates the codes of contents from all other codes.
+const CONTENT_CONTEXT: &[u8] = b"claw/quarantine/content/v1";
+
+/// What a content's data key is wrapped for.
+pub(super) fn wrap_context(record: &str) -> Vec<u8> {
+    [b"claw/quarantine/data-key/v1\0", record.as_bytes()].concat()
+}
+
+/// Content that is sealed and not yet stored.
+struct Prepared {
+    row: StoredRow,
+    key: KeyRow,
+    sealed: Vec<u8>,
+}
+
+impl Vault {
+    pub(super) async fn store(&self, hold: Hold) -> Result<Held, QuarantineError> {
+        let inspection = hold.assessment.inspection().inspection_id;
+        if let Some(held) = self.known(&hold, inspection).await? {
+            return Ok(held);
+        }
+        let size = u64::try_from(hold.content.received().len()).unwrap_or(u64::MAX);
+        if size > self.0.config.content_bytes_max {
+            return Err(QuarantineError::TooLarge { max: self.0.config.content_bytes_max });
+        }
+        let codes = self.content_codes(&hold).await?;
+        let same = records::same_content(&self.0.db.read(), &hold.agent, &codes).await?;
+        if same.is_some() {
+            let tx = self.0.db.begin().await?;
+            // It may have been decided since.
+            if let Some(first) = records::same_content(&tx, &hold.agent, &codes).await? {
+                return self.repeat(tx, &hold, inspection, first).await;
+            }
+        }
+        let prepared = self.prepare(&hold, inspection, size, codes.first()).await?;
+        fail_point!("store.before-stage");
+        if prepared.row.s3_key.is_some() {
+            self.store_object(hold, prepared, inspection, &codes).await
+        } else {
+            self.store_inline(hold, prepared, inspection, &codes).await
+        }
+    }
+
+    /// Asking twice holds once: the record of this id, or the repeat of this inspection.
+    async fn known(&self, hold: &Hold, inspection: InspectionId) -> Result<Option<Held>, QuarantineError> {
+        let read = self.0.db.read();
+        if let Some(row) = records::load(&read, hold.id).await? {
+            if row.blob_state()? != BlobState::Pending || self.settle(&row).await? {
+                return Ok(Some(Held::new(hold.id, false)));
+            }
+            // What was there was given up: it is stored anew.
+            return Ok(None);
+        }
+        let first = records::of_inspection(&read, &inspection.to_string()).await?;
+        Ok(first.map(|id| Held::new(id, true)))
+    }
+
+    /// Codes of the content under each key that one of the agent's undecided contents has its own under, that of the
+    /// active key first.
+    async fn content_codes(&self, hold: &Hold) -> Result<Vec<Mac>, QuarantineError> {
+        let active = self.0.keys.active();
+        let others = records::mac_keys(&self.0.db.read(), &hold.agent).await?;
+        let keys: Vec<KeyId> = std::iter::once(active.clone())
+            .chain(others.iter().filter_map(|name| key_id(name)).filter(|key| *key != active))
+            .collect();
+        let content = hold.content.canonical();
+        let mut codes = Vec::with_capacity(keys.len());
+        for key in keys {
+            let code = self.0.keys.mac(&key, CONTENT_CONTEXT, &content).await;
+            codes.push(code.map_err(port("make the code of a content"))?);
+        }
+        Ok(codes)
+    }
+
+    async fn prepare(
+        &self,
+        hold: &Hold,
+        inspection: InspectionId,
+        size: u64,
+        code: Option<&Mac>,
+    ) -> Result<Prepared, QuarantineError> {
+        let now = self.now();
+        let judged = hold.assessment.inspection();
+        let code = code.ok_or(QuarantineError::NoRandomness)?;
+        let context = SealContext {
+            policy: judged.policy.clone(),
+            ..SealContext::new(hold.id, now, judged.tier, hold.content.content_type(), size, code.clone())
+        };
+        let (key, active) = (FreshKey::generate()?, self.0.keys.active());
+        let id = hold.id.to_string();
+        let wrapped = self.0.keys.wrap(&active, &wrap_context(&id), key.data_key()).await;
+        let wrapped = wrapped.map_err(port("wrap a data key"))?;
+        let sealed = seal::seal(key, &context, hold.content.received().as_bytes())?;
+        let is_inline = size <= self.0.config.inline_bytes_max;
+        let json = |value| serde_json::to_string(value).unwrap_or_else(|_| "[]".to_owned());
+        let row = StoredRow {
+            s3_key: (!is_inline).then(|| ObjectKey::fresh(now).as_str().to_owned()),
+            status: Status::Quarantined.as_str().to_owned(),
+            blob_state: BlobState::Present.as_str().to_owned(),
+            tier: judged.tier.as_str().to_owned(),
+            labels: json(&serde_json::json!(judged.labels)),
+            matches: json(&serde_json::json!(judged.matches)),
+            policy: judged.policy.clone(),
+            content_type: hold.content.content_type().as_str().to_owned(),
+            size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
+            agent_id: hold.agent.as_str().to_owned(),
+            owner_id: hold.owner.as_ref().map(|id| id.as_str().to_owned()),
+            source_id: hold.source.as_ref().map(|id| id.as_str().to_owned()),
+            inspection_id: inspection.to_string(),
+            content_hmac: Some(code.tag.to_vec()),
+            hmac_key_id: code.key.as_str().to_owned(),
+            encryption_key_id: Some(id.clone()),
+            inline_ciphertext: is_inline.then(|| sealed.clone()),
+            expires_at: now.plus(self.0.config.expiry).as_micros(),
+            shred_at: None,
+            reviewed_by: None,
+            reviewed_at: None,
+            reason: None,
+            review_notes: None,
+            version: 1,
+            pending_event: None,
+            state_mac: None,
+            created_at: now.as_micros(),
+            updated_at: now.as_micros(),
+            id: id.clone(),
+        };
+        let key = KeyRow { id, wrapped, master_key_id: active.as_str().to_owned() };
+        Ok(Prepared { row, key, sealed })
+    }
+
+    async fn store_inline(
+        &self,
+        hold: Hold,
+        mut prepared: Prepared,
+        inspection: InspectionId,
+        codes: &[Mac],
+    ) -> Result<Held, QuarantineError> {
+        let event = self.sign(&mut prepared.row, hold.event.clone()).await?;
+        let tx = self.0.db.begin().await?;
+        if let Some(first) = records::same_content(&tx, &hold.agent, codes).await? {
+            return self.repeat(tx, &hold, inspection, first).await;
+        }
+        self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
+        let at = Timestamp::from_micros(prepared.row.created_at);
+        let id = prepared.row.id.clone();
+        records::insert(&tx, prepared.row).await?;
+        records::insert_key(&tx, &id, prepared.key, at).await?;
+        outbox::put(&tx, &event).await?;
+        fail_point!("store.before-finish");
+        tx.commit().await?;
+        fail_point!("store.after-finish");
+        Ok(Held::new(hold.id, false))
+    }
+
+    async fn store_object(
+        &self,
+        hold: Hold,
+        mut prepared: Prepared,
+        inspection: InspectionId,
+        codes: &[Mac],
+    ) -> Result<Held, QuarantineError> {
+        let event = hold.event.clone().on(Target::new(RECORD, hold.id));
+        BlobState::Pending.as_str().clone_into(&mut prepared.row.blob_state);
+        prepared.row.pending_event = Some(event.to_json());
+        let tx = self.0.db.begin().await?;
+        if let Some(first) = records::same_content(&tx, &hold.agent, codes).await? {
+            return self.repeat(tx, &hold, inspection, first).await;
+        }
+        self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
+        records::insert(&tx, prepared.row.clone()).await?;
+        let at = Timestamp::from_micros(prepared.row.created_at);
+        records::insert_key(&tx, &prepared.row.id, prepared.key, at).await?;
+        tx.commit().await?;
+        fail_point!("store.after-stage");
+        if let Err(error) = self.put(&prepared.row, hold.id, prepared.sealed).await {
+            // Should this fail as well, a sweep does it.
+            if let Err(later) = self.give_up(&prepared.row, hold.id).await {
+                tracing::warn!(id = %hold.id, code = clawexchange_ssg_core::Fault::code(&later), "a store that failed is settled later");
+            }
+            return Err(error);
+        }
+        fail_point!("store.after-put");
+        if self.finish(&prepared.row, event).await? {
+            Ok(Held::new(hold.id, false))
+        } else {
+            // It took longer than its budget, and a sweep gave it up.
+            Err(QuarantineError::Conflict { id: hold.id, current: Status::Expired })
+        }
+    }
+
+    async fn put(&self, row: &StoredRow, id: QuarantineId, sealed: Vec<u8>) -> Result<(), QuarantineError> {
+        let key: ObjectKey = row.s3_key.as_deref().unwrap_or_default().parse()?;
+        match self.0.objects.put_new(&key, sealed).await.map_err(port("store an object"))? {
+            PutOutcome::Created => Ok(()),
+            PutOutcome::Taken => Err(QuarantineError::ObjectTaken { id }),
+        }
+    }
+
+    /// The second half of a store: the object is there. Says whether the first half still was.
+    async fn finish(&self, pending: &StoredRow, event: AuditEvent) -> Result<bool, QuarantineError> {
+        let mut row = pending.clone();
+        BlobState::Present.as_str().clone_into(&mut row.blob_state);
+        row.pending_event = None;
+        let event = self.sign(&mut row, event).await?;
+        let tx = self.0.db.begin().await?;
+        if !records::change(&tx, pending, &row, Guard::None).await? {
+            return Ok(false);
+        }
+        outbox::put(&tx, &event).await?;
+        fail_point!("store.before-finish");
+        tx.commit().await?;
+        fail_point!("store.after-finish");
+        Ok(true)
+    }
+
+    async fn give_up(&self, pending: &StoredRow, id: QuarantineId) -> Result<bool, QuarantineError> {
+        let tx = self.0.db.begin().await?;
+        if !records::abort(&tx, id).await? {
+            return Ok(false);
+        }
+        if let Some(key) = &pending.s3_key {
+            // What was sent may arrive late, so it is looked for again a day later.
+            let now = self.now();
+            tombstones::insert(&tx, key, now, now.plus(std::time::Duration::from_hours(24))).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Ends a store that was cut short, and says whether its content is held now: it is if its object came whole.
+    pub(super) async fn settle(&self, pending: &StoredRow) -> Result<bool, QuarantineError> {
+        let id = pending.id()?;
+        let event = pending.pending_event.as_deref().map(AuditEvent::from_json);
+        let whole = match self.open_sealed(pending).await {
+            Ok(_) => true,
+            // Not there, or not all of it, or not ours: nobody was told that it is held.
+            Err(QuarantineError::ObjectMissing { .. } | QuarantineError::Damaged { .. }) => false,
+            Err(QuarantineError::Port { source, .. })
+                if source.kind() == clawexchange_ssg_core::FaultKind::TooLarge =>
+            {
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        match event {
+            Some(Ok(event)) if whole => self.finish(pending, event).await,
+            _ => {
+                self.give_up(pending, id).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The same content again: it is not kept twice, but its inspection and its event are.
+    async fn repeat(
+        &self,
+        tx: Tx,
+        hold: &Hold,
+        inspection: InspectionId,
+        first: QuarantineId,
+    ) -> Result<Held, QuarantineError> {
+        let event = hold.event.clone().on(Target::new(RECORD, first)).with("repeatOf", first.to_string())?;
+        records::insert_repeat(&tx, &inspection.to_string(), first, self.now()).await?;
+        outbox::put(&tx, &event).await?;
+        tx.commit().await?;
+        Ok(Held::new(first, true))
+    }
+
+    async fn within_bounds(&self, tx: &Tx, hold: &Hold, size: i64) -> Result<(), QuarantineError> {
+        let config = &self.0.config;
+        let size = u64::try_from(size).unwrap_or(u64::MAX);
+        let limited = |scope| move |max, unit| QuarantineError::TooManyHolds { scope, max, unit };
+        let agent = usage(tx, Scope::Agent(&hold.agent)).await?;
+        room(agent, size, config.agent_holds_max, config.agent_bytes_max, limited("agent"))?;
+        if let Some(owner) = &hold.owner {
+            let owner = usage(tx, Scope::Owner(owner)).await?;
+            room(owner, size, config.owner_holds_max, u64::MAX, limited("owner"))?;
+        }
+        let all = usage(tx, Scope::All).await?;
+        room(all, size, config.holds_max, config.bytes_max, |max, unit| QuarantineError::Full { max, unit })
+    }
+}
+
+fn room(
+    used: Usage,
+    size: u64,
+    holds_max: u64,
+    bytes_max: u64,
+    error: impl Fn(u64, &'static str) -> QuarantineError,
+) -> Result<(), QuarantineError> {
+    if used.holds >= holds_max {
+        Err(error(holds_max, "records"))
+    } else if used.bytes.saturating_add(size) > bytes_max {
+        Err(error(bytes_max, "bytes"))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,302 @@
+//! What time does: expires, settles, shreds, clears away.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clawexchange_database::outbox;
+use clawexchange_ssg_core::{
+    Actor, AuditEvent, EventKind, Fault as _, FaultKind, QuarantineId, Timestamp, fail_point,
+};
+use serde::Serialize;
+
+use super::{Vault, port};
+use crate::error::QuarantineError;
+use crate::objects::ObjectKey;
+use crate::record::QuarantineRecord;
+use crate::records::{self, Due, Guard, grants, tombstones};
+use crate::status::{BlobState, Status};
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// Records that nobody had decided about in time.
+    pub expired: u64,
+    /// Stores that were cut short and whose content had come whole: they are held now.
+    pub finished: u64,
+    /// Stores that were cut short and are given up.
+    pub aborted: u64,
+    /// Contents whose key was destroyed.
+    pub shredded: u64,
+    /// Objects that were deleted, or were gone already.
+    pub objects_deleted: u64,
+    /// Half-written files that were removed.
+    pub drafts_removed: u64,
+    /// Grants that had stopped opening a day ago.
+    pub grants_forgotten: u64,
+    /// What could not be done, and is tried again by the next sweep.
+    pub failed: u64,
+    /// There was more to do than this sweep was allowed.
+    pub more: bool,
+}
+
+/// What lies where the rows do not know of it, or does not lie where they say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ReconcileReport {
+    /// Objects that were looked at.
+    pub objects: u64,
+    /// Rows with objects that were looked at.
+    pub rows: u64,
+    /// Objects that no row needs, at most 1000.
+    pub orphans: Vec<String>,
+    /// Records whose object is missing, at most 1000.
+    pub missing: Vec<QuarantineId>,
+    /// Orphans that the next sweep will delete.
+    pub condemned: u64,
+    /// There were more than are listed.
+    pub truncated: bool,
+}
+
+const LISTED_MAX: usize = 1000;
+const PAGE: u32 = 500;
+const DAY: Duration = Duration::from_hours(24);
+
+impl Vault {
+    /// Does what is due: expires what nobody decided, settles stores that were cut short, destroys keys whose grace is
+    /// over, deletes objects whose key is destroyed, forgets old grants. At most `at_most` of each, and nothing new
+    /// after `until`. Two at once do no harm, and what one could not do the next tries again.
+    ///
+    /// # Errors
+    ///
+    /// If the database is away. What fails for one record alone is counted.
+    pub async fn sweep(
+        &self,
+        at_most: NonZeroU32,
+        until: Option<Timestamp>,
+    ) -> Result<SweepReport, QuarantineError> {
+        let mut report = SweepReport::default();
+        let actor = Actor::system("sweep").ok().ok_or(QuarantineError::Stopped)?;
+        let is_late = || until.is_some_and(|until| self.now() > until);
+        for what in [Due::Expiry, Due::Settlement, Due::Shredding] {
+            let at = match what {
+                Due::Settlement => self.now().minus(self.0.config.upload_budget),
+                Due::Expiry | Due::Shredding => self.now(),
+            };
+            let ids = records::due(&self.0.db.read(), what, at, at_most.get()).await?;
+            report.more |= ids.len() >= at_most.get() as usize;
+            for id in ids {
+                if is_late() {
+                    report.more = true;
+                    return Ok(report);
+                }
+                self.sweep_one(what, id, &actor, &mut report).await?;
+            }
+        }
+        self.bury(at_most, &mut report).await?;
+        let tx = self.0.db.begin().await?;
+        report.grants_forgotten = grants::forget(&tx, self.now().minus(DAY), at_most.get()).await?;
+        tx.commit().await?;
+        match self.0.objects.tidy(self.now().minus(self.0.config.upload_budget)).await {
+            Ok(removed) => report.drafts_removed = removed,
+            Err(error) => {
+                report.failed += 1;
+                tracing::warn!(code = error.code(), "half-written files could not be removed");
+            }
+        }
+        Ok(report)
+    }
+
+    async fn sweep_one(
+        &self,
+        what: Due,
+        id: QuarantineId,
+        actor: &Actor,
+        report: &mut SweepReport,
+    ) -> Result<(), QuarantineError> {
+        let done = match what {
+            Due::Expiry => self.expire(id, actor).await.map(|()| report.expired += 1),
+            Due::Settlement => self.settle_one(id, report).await,
+            Due::Shredding => self.shred(id, actor).await.map(|_| report.shredded += 1),
+        };
+        match done {
+            Ok(()) => Ok(()),
+            // Somebody else was faster, or came to look at it.
+            Err(error) if matches!(error.kind(), FaultKind::Conflict | FaultKind::NotFound) => Ok(()),
+            Err(error @ QuarantineError::Database(_)) => Err(error),
+            Err(error) => {
+                report.failed += 1;
+                tracing::error!(%id, code = error.code(), "something that was due could not be done");
+                Ok(())
+            }
+        }
+    }
+
+    async fn expire(&self, id: QuarantineId, by: &Actor) -> Result<(), QuarantineError> {
+        let from = self.row(id).await?;
+        let (now, current) = (self.now(), from.status()?);
+        if !current.is_open() || from.expires_at > now.as_micros() {
+            return Err(QuarantineError::Conflict { id, current });
+        }
+        let mut to = from.clone();
+        Status::Expired.as_str().clone_into(&mut to.status);
+        to.version += 1;
+        to.updated_at = now.as_micros();
+        to.shred_at = Some(now.plus(self.0.config.grace).as_micros());
+        let event = AuditEvent::new(EventKind::RecordExpired, by.clone(), now)
+            .with("status", Status::Expired.as_str())?
+            .with("version", to.version)?;
+        self.commit(id, &from, to, event, Guard::Idle(now)).await?;
+        fail_point!("sweep.after-expire");
+        Ok(())
+    }
+
+    async fn settle_one(&self, id: QuarantineId, report: &mut SweepReport) -> Result<(), QuarantineError> {
+        let row = records::load(&self.0.db.read(), id).await?.ok_or(QuarantineError::NotFound { id })?;
+        if row.blob_state()? != BlobState::Pending {
+            return Ok(());
+        }
+        if self.settle(&row).await? {
+            report.finished += 1;
+        } else {
+            report.aborted += 1;
+        }
+        fail_point!("sweep.after-settle");
+        Ok(())
+    }
+
+    /// Destroys the key of a decided content whose grace is over: from then on its bytes say nothing, wherever they are.
+    pub(super) async fn shred(
+        &self,
+        id: QuarantineId,
+        by: &Actor,
+    ) -> Result<QuarantineRecord, QuarantineError> {
+        let from = self.row(id).await?;
+        let (now, current) = (self.now(), from.status()?);
+        if from.blob_state()? != BlobState::Present || current.is_open() {
+            return Err(QuarantineError::Conflict { id, current });
+        }
+        let mut to = from.clone();
+        BlobState::Shredded.as_str().clone_into(&mut to.blob_state);
+        to.encryption_key_id = None;
+        to.content_hmac = None;
+        to.inline_ciphertext = None;
+        to.version += 1;
+        to.updated_at = now.as_micros();
+        let event = AuditEvent::new(EventKind::RecordPurged, by.clone(), now)
+            .with("status", current.as_str())?
+            .with("version", to.version)?;
+        let event = self.sign(&mut to, event).await?;
+        let tx = self.0.db.begin().await?;
+        if !records::change(&tx, &from, &to, Guard::NoLegalHold).await? {
+            drop(tx);
+            let held = self.is_under_legal_hold(id).await?;
+            return Err(if held { QuarantineError::LegalHold { id } } else { self.conflict(id).await });
+        }
+        records::destroy_key(&tx, &from.id).await?;
+        if let Some(key) = &from.s3_key {
+            tombstones::insert(&tx, key, now, now).await?;
+        }
+        outbox::put(&tx, &event).await?;
+        fail_point!("sweep.before-shred");
+        tx.commit().await?;
+        fail_point!("sweep.after-shred");
+        to.record()
+    }
+
+    /// Deletes objects that are to go. Each answer is looked at by itself.
+    async fn bury(&self, at_most: NonZeroU32, report: &mut SweepReport) -> Result<(), QuarantineError> {
+        let now = self.now();
+        let due = tombstones::due(&self.0.db.read(), now, at_most.get()).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        report.more |= due.len() >= at_most.get() as usize;
+        let keys: Vec<ObjectKey> = due.iter().map(|tombstone| tombstone.key.clone()).collect();
+        let mut answers = self.0.objects.delete(&keys).await.into_iter();
+        fail_point!("sweep.after-delete");
+        let tx = self.0.db.begin().await?;
+        for tombstone in &due {
+            match answers.next() {
+                Some(Ok(())) => {
+                    tombstones::gone(&tx, tombstone, now).await?;
+                    report.objects_deleted += 1;
+                }
+                // No answer is no yes.
+                answer => {
+                    tombstones::postpone(&tx, tombstone, now).await?;
+                    report.failed += 1;
+                    let code = answer.and_then(Result::err).map_or("none", |error| error.code());
+                    tracing::warn!(key = %tombstone.key, code, "an object could not be deleted");
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Compares objects with rows, both ways. With `condemn`, objects that no row needs are deleted by the next sweep;
+    /// without, they are only listed: after a database was restored from a backup they may be newer than it.
+    pub async fn reconcile(&self, condemn: bool) -> Result<ReconcileReport, QuarantineError> {
+        let (mut report, read) = (ReconcileReport::default(), self.0.db.read());
+        let mut after: Option<ObjectKey> = None;
+        loop {
+            let keys =
+                self.0.objects.list(after.as_ref(), PAGE as usize).await.map_err(port("list objects"))?;
+            let Some(last) = keys.last() else { break };
+            after = Some(last.clone());
+            for key in keys {
+                report.objects += 1;
+                // A row is always older than its object, so an object without one is nobody's.
+                if tombstones::is_known(&read, &key).await? {
+                    continue;
+                }
+                if condemn {
+                    let (tx, now) = (self.0.db.begin().await?, self.now());
+                    tombstones::insert(&tx, key.as_str(), now, now).await?;
+                    tx.commit().await?;
+                    report.condemned += 1;
+                }
+                report.list(|r| &mut r.orphans, key.to_string());
+            }
+        }
+        let mut after = String::new();
+        loop {
+            let rows = tombstones::needed(&read, &after, PAGE).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after.clone_from(last);
+            for (key, id) in rows {
+                report.rows += 1;
+                if self.is_missing(&key).await?
+                    && let Ok(id) = id.parse::<QuarantineId>()
+                    && self.row(id).await.is_ok_and(|row| row.blob_state == BlobState::Present.as_str())
+                {
+                    report.list(|r| &mut r.missing, id);
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Whether there is no object of this name; asks for no more than its first byte.
+    async fn is_missing(&self, key: &str) -> Result<bool, QuarantineError> {
+        let Ok(key) = key.parse::<ObjectKey>() else { return Ok(true) };
+        match self.0.objects.get(&key, 1).await {
+            Ok(found) => Ok(found.is_none()),
+            Err(error) if error.kind() == FaultKind::TooLarge => Ok(false),
+            Err(source) => Err(QuarantineError::Port { act: "read an object", source }),
+        }
+    }
+}
+
+impl ReconcileReport {
+    fn list<T>(&mut self, into: impl Fn(&mut Self) -> &mut Vec<T>, item: T) {
+        if into(self).len() < LISTED_MAX {
+            into(self).push(item);
+        } else {
+            self.truncated = true;
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The vault on a real SQLite file and real objects, with a clock that the test moves.
+
+mod bounds;
+mod crash;
+mod defects;
+mod hostile;
+mod legal_holds;
+mod lifecycle;
+mod races;
+mod reveal;
+mod rig;
+mod schema;
+mod stores;
+mod sweeps;
+mod tamper;

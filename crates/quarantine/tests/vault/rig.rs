@@ -1,0 +1,321 @@
+//! A vault with everything around it in one temporary folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use clawexchange_database::{
+    Database, DatabaseConfig, Drain, Place, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox,
+};
+use clawexchange_quarantine::{
+    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, STATE_TARGETS,
+    SweepReport, Vault, VaultConfig,
+};
+use clawexchange_ssg_core::testing::{ManualClock, hold_of};
+use clawexchange_ssg_core::{
+    Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, EventKind, Fault, FaultKind, Held, Hold, KeyId,
+    KeyProvider as _, Mac, MasterKey, PortError, Quarantine as _, QuarantineId, Timestamp,
+};
+use tempfile::TempDir;
+
+pub(crate) struct Rig {
+    pub(crate) db: Database,
+    pub(crate) vault: Vault,
+    pub(crate) clock: ManualClock,
+    pub(crate) keys: KeyRing,
+    pub(crate) log: Log,
+    pub(crate) objects: Objects,
+    pub(crate) folder: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        Self::with(VaultConfig::default()).await
+    }
+
+    /// Everything lies as an object.
+    pub(crate) async fn of_objects() -> Self {
+        let mut config = VaultConfig::default();
+        config.inline_bytes_max = 0;
+        Self::with(config).await
+    }
+
+    pub(crate) async fn with(config: VaultConfig) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_owned();
+        let mut rig = Self::at(&folder, config, ManualClock::default()).await;
+        rig._temporary = Some(temporary);
+        rig
+    }
+
+    /// In a folder that stays, under a key that is always the same.
+    pub(crate) async fn at(folder: &Path, config: VaultConfig, clock: ManualClock) -> Self {
+        let place = Place::Sqlite(folder.join("claw.db"));
+        let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+        Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
+        let key = KeyId::new("test").unwrap();
+        let keys = KeyRing::from_master(Some(key), MasterKey::new([7; 32]).unwrap());
+        let log = Log { db: db.clone(), inner: Arc::default() };
+        let objects = Objects { files: FileStore::new(folder.join("objects")), inner: Arc::default() };
+        let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config)
+            .unwrap()
+            .with_clock(clock.clone());
+        Self { db, vault, clock, keys, log, objects, folder: folder.to_owned(), _temporary: None }
+    }
+
+    pub(crate) async fn hold(&self, text: &str) -> QuarantineId {
+        self.hold_by(text, "agent-1").await.unwrap().id
+    }
+
+    pub(crate) async fn hold_by(&self, text: &str, agent: &str) -> Result<Held, PortError> {
+        self.vault.hold(self.a_hold(text, agent).await).await
+    }
+
+    pub(crate) async fn a_hold(&self, text: &str, agent: &str) -> Hold {
+        hold_of(&format!("flag-hold {text}"), &AgentId::new(agent).unwrap(), self.clock.clone()).await
+    }
+
+    /// The text of what is held, as a reviewer reads it.
+    pub(crate) async fn text_of(&self, id: QuarantineId) -> Result<String, QuarantineError> {
+        let grant = self.vault.grant(id, &ann(), &note("to see")).await?;
+        let opened = self.vault.open(&ann(), &grant.token).await?;
+        Ok(ContentEnvelope::from_json(&opened.content).unwrap().text().to_owned())
+    }
+
+    pub(crate) async fn sweep(&self) -> SweepReport {
+        self.vault.sweep(100.try_into().unwrap(), None).await.unwrap()
+    }
+
+    pub(crate) fn pass(&self, hours: u64) {
+        self.clock.advance(std::time::Duration::from_hours(hours));
+    }
+
+    /// Runs a statement behind the vault's back.
+    pub(crate) async fn sql(&self, sql: &str) {
+        let tx = self.db.begin().await.unwrap();
+        tx.execute(sql, []).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    pub(crate) async fn try_sql(&self, sql: &str) -> bool {
+        let tx = self.db.begin().await.unwrap();
+        tx.execute(sql, []).await.is_ok()
+    }
+
+    pub(crate) async fn count(&self, table_and_clause: &str) -> i64 {
+        let sql = format!("SELECT COUNT(*) AS n FROM {table_and_clause}");
+        self.row(&sql).await.get("n").unwrap()
+    }
+
+    pub(crate) async fn row(&self, sql: &str) -> Row {
+        self.db.read().row(sql, []).await.unwrap().unwrap()
+    }
+
+    /// Kinds of events in their order, as far as they are about `id`.
+    pub(crate) async fn kinds(&self, id: QuarantineId) -> Vec<EventKind> {
+        let events = self.log.events().await;
+        let about = events.iter().filter(|e| e.target().is_some_and(|t| t.id == id.to_string()));
+        about.map(AuditEvent::kind).collect()
+    }
+
+    pub(crate) async fn object_names(&self) -> Vec<ObjectKey> {
+        self.objects.files.list(None, 1000).await.unwrap()
+    }
+
+    /// Places where rows and log disagree.
+    pub(crate) async fn discrepancies(&self) -> Vec<String> {
+        let mut said: BTreeMap<(String, String), String> = BTreeMap::new();
+        for event in self.log.events().await {
+            if let (Some(target), Some(state)) = (event.target(), event.meta().get(STATE)) {
+                let place = (target.kind.clone(), target.id.clone());
+                said.insert(place, state.as_str().unwrap().to_owned());
+            }
+        }
+        let (mut wrong, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.vault.state_rows(after.as_ref(), 7).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.target.clone());
+            for row in page {
+                assert!(STATE_TARGETS.contains(&row.target.kind.as_str()));
+                let place = format!("{} {}", row.table, row.target.id);
+                match said.remove(&(row.target.kind.clone(), row.target.id.clone())) {
+                    None => wrong.push(format!("{place}: no event")),
+                    Some(mac) => {
+                        let mac: Mac = mac.parse().unwrap();
+                        if self.keys.mac(&mac.key, STATE_CONTEXT, &row.state).await.unwrap() != mac {
+                            wrong.push(format!("{place}: altered"));
+                        }
+                    }
+                }
+            }
+        }
+        wrong.extend(said.keys().map(|(kind, id)| format!("{kind} {id}: no row")));
+        wrong
+    }
+
+    /// Rows agree with the log, and objects with rows.
+    pub(crate) async fn assert_sound(&self) {
+        assert_eq!(self.discrepancies().await, Vec::<String>::new());
+        let found = self.vault.reconcile(false).await.unwrap();
+        assert!(found.orphans.is_empty() && found.missing.is_empty(), "{found:?}");
+    }
+}
+
+pub(crate) fn ann() -> Actor {
+    Actor::human("ann").unwrap()
+}
+
+pub(crate) fn note(text: &str) -> Note {
+    Note::new(text).unwrap()
+}
+
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, QuarantineError>) -> &'static str {
+    result.unwrap_err().code()
+}
+
+/// A log in memory, that takes what waits in the outbox and fails when told to.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    db: Database,
+    inner: Arc<LogInner>,
+}
+
+#[derive(Debug, Default)]
+struct LogInner {
+    events: Mutex<Vec<AuditEvent>>,
+    failing: AtomicBool,
+}
+
+impl Log {
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.inner.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Everything that was logged, or waits to be.
+    pub(crate) async fn events(&self) -> Vec<AuditEvent> {
+        self.take().await;
+        self.inner.events.lock().unwrap().clone()
+    }
+
+    /// What was logged so far.
+    pub(crate) fn logged(&self) -> Vec<AuditEvent> {
+        self.inner.events.lock().unwrap().clone()
+    }
+
+    async fn take(&self) {
+        let tx = self.db.begin().await.unwrap();
+        let events = outbox::take(&tx, 10_000).await.unwrap();
+        tx.commit().await.unwrap();
+        self.inner.events.lock().unwrap().extend(events);
+    }
+}
+
+#[async_trait]
+impl Drain for Log {
+    async fn drain(&self) -> Result<(), PortError> {
+        if self.inner.failing.load(Ordering::SeqCst) {
+            return Err(AskedFor.into());
+        }
+        self.take().await;
+        Ok(())
+    }
+}
+
+/// Files that fail when told to.
+#[derive(Clone, Debug)]
+pub(crate) struct Objects {
+    pub(crate) files: FileStore,
+    inner: Arc<ObjectsInner>,
+}
+
+#[derive(Debug, Default)]
+struct ObjectsInner {
+    trouble: Mutex<Option<Trouble>>,
+    gets: AtomicU32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing is stored.
+    NoPut,
+    /// It is stored, and the answer is lost.
+    LostReply,
+    /// It never comes back; nothing is stored.
+    Hangs,
+    /// It is stored, and never comes back.
+    StoresAndHangs,
+    /// Nothing is deleted.
+    NoDelete,
+    /// Nothing can be read.
+    NoGet,
+}
+
+impl Objects {
+    pub(crate) fn set(&self, trouble: Option<Trouble>) {
+        *self.inner.trouble.lock().unwrap() = trouble;
+    }
+
+    fn has(&self, trouble: Trouble) -> bool {
+        *self.inner.trouble.lock().unwrap() == Some(trouble)
+    }
+
+    pub(crate) fn gets(&self) -> u32 {
+        self.inner.gets.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Objects {
+    async fn put_new(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<PutOutcome, PortError> {
+        if self.has(Trouble::NoPut) {
+            return Err(AskedFor.into());
+        }
+        if self.has(Trouble::Hangs) {
+            return std::future::pending().await;
+        }
+        let outcome = self.files.put_new(key, bytes).await?;
+        if self.has(Trouble::StoresAndHangs) {
+            return std::future::pending().await;
+        }
+        if self.has(Trouble::LostReply) { Err(AskedFor.into()) } else { Ok(outcome) }
+    }
+
+    async fn get(&self, key: &ObjectKey, bytes_max: u64) -> Result<Option<Vec<u8>>, PortError> {
+        self.inner.gets.fetch_add(1, Ordering::SeqCst);
+        if self.has(Trouble::NoGet) { Err(AskedFor.into()) } else { self.files.get(key, bytes_max).await }
+    }
+
+    async fn delete(&self, keys: &[ObjectKey]) -> Vec<Result<(), PortError>> {
+        if self.has(Trouble::NoDelete) {
+            return keys.iter().map(|_| Err(AskedFor.into())).collect();
+        }
+        self.files.delete(keys).await
+    }
+
+    async fn list(&self, after: Option<&ObjectKey>, at_most: usize) -> Result<Vec<ObjectKey>, PortError> {
+        self.files.list(after, at_most).await
+    }
+
+    async fn tidy(&self, before: Timestamp) -> Result<u64, PortError> {
+        self.files.tidy(before).await
+    }
+}
+
+/// A failure that the test asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the test asked for a failure")]
+pub(crate) struct AskedFor;
+
+impl Fault for AskedFor {
+    fn code(&self) -> &'static str {
+        "testing/asked-for"
+    }
+
+    fn kind(&self) -> FaultKind {
+        FaultKind::Unavailable
+    }
+}
