@@ -54,7 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../eval");
     let floors: BTreeMap<String, Floor> = toml::from_str(&fs::read_to_string(own.join("floors.toml"))?)?;
     let detectors = Detectors::default();
-    let config = InspectorConfig { policy: detectors.policy(), ..InspectorConfig::default() };
+    let mut config = InspectorConfig::default();
+    config.policy = detectors.policy();
     let inspector = Inspector::new(detectors.register(PluginRegistry::new())?, config);
     let mut sums: BTreeMap<u8, Tally> = BTreeMap::new();
     let mut breaches = Vec::new();

@@ -53,6 +53,8 @@ pub(crate) enum Check {
     SeedWords,
     /// Not a host that everybody installs from.
     UnknownHost,
+    /// A host that everybody installs from.
+    KnownHost,
     /// A host with a dot, and not one that documentation uses.
     RealAddress,
     /// It names an IPv4 address outside private networks.
@@ -120,6 +122,7 @@ impl Check {
             "password-like" => Self::PasswordLike,
             "seed-words" => Self::SeedWords,
             "unknown-host" => Self::UnknownHost,
+            "known-host" => Self::KnownHost,
             "real-address" => Self::RealAddress,
             "public-address" => Self::PublicAddress,
             "real-password" => Self::RealPassword,
@@ -155,7 +158,7 @@ impl Check {
             Self::NotPlaceholder | Self::NotDummy => "no-placeholder",
             Self::PasswordLike => "password",
             Self::SeedWords => "seed-words",
-            Self::UnknownHost | Self::RealAddress | Self::PublicAddress => "host",
+            Self::UnknownHost | Self::KnownHost | Self::RealAddress | Self::PublicAddress => "host",
             Self::RealPassword | Self::NotVariable | Self::WeakPassword => "password",
             Self::BasicPair | Self::Base64Value => "base64",
             Self::ShellNear | Self::SendsAway | Self::NotZipTool | Self::NotNegated => "context",
@@ -202,6 +205,7 @@ impl Check {
             Self::PasswordLike => placeholder::is_password_like(value),
             Self::SeedWords => are_seed_words(value),
             Self::UnknownHost => !placeholder::is_known_host(site.whole()),
+            Self::KnownHost => placeholder::is_known_host(site.whole()),
             Self::RealAddress => !placeholder::is_sample_host(site.whole()),
             Self::PublicAddress => identity::has_public_ip(site.whole()),
             Self::RealPassword => placeholder::is_real_password(value),

@@ -288,6 +288,15 @@ impl Detectors {
     /// One hit a rule and place, without those that say again what a stronger one at the same place says; and that
     /// something was wrapped, where something was found in it.
     fn settled(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
+        hits.sort_by(|a, b| {
+            (a.rule, a.span.start, a.span.end, a.views.len()).cmp(&(
+                b.rule,
+                b.span.start,
+                b.span.end,
+                b.views.len(),
+            ))
+        });
+        hits.dedup_by(|b, a| a.rule == b.rule && a.span == b.span);
         let mut wrapped: Vec<Range<usize>> = Vec::new();
         for hit in &hits {
             let counts = self.rule(hit.rule).is_some_and(|r| r.spec.score >= 30 && !is_contact(r));
@@ -298,15 +307,6 @@ impl Detectors {
         for span in wrapped {
             self.add_by_code("wrapped-finding", span, &mut hits);
         }
-        hits.sort_by(|a, b| {
-            (a.rule, a.span.start, a.span.end, a.views.len()).cmp(&(
-                b.rule,
-                b.span.start,
-                b.span.end,
-                b.views.len(),
-            ))
-        });
-        hits.dedup_by(|b, a| a.rule == b.rule && a.span == b.span);
         let is_strong = |r: &Rule| match r.spec.category {
             Category::Credentials => !r.spec.generic,
             Category::PersonalData => true,

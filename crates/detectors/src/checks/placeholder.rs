@@ -95,6 +95,16 @@ pub(crate) fn is_dummy(value: &str) -> bool {
         || CODE_WORDS.iter().any(|word| lower.contains(word))
         || sequence(lower.as_bytes()) * 2 > value.len()
         || are_words(value)
+        || is_public_address(value)
+}
+
+/// An account or contract of a block chain: public, and often called a token.
+fn is_public_address(value: &str) -> bool {
+    let ethereum = value
+        .strip_prefix("0x")
+        .is_some_and(|hex| hex.len() == 40 && hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let base58 = |b: u8| b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l');
+    ethereum || matches!(value.len(), 43 | 44) && value.bytes().all(base58)
 }
 
 /// Whether it looks chosen: letters with digits or signs, and neither code nor a placeholder.
@@ -110,6 +120,7 @@ pub(crate) fn is_password_like(value: &str) -> bool {
         || value.contains("::")
         || value.contains("[");
     let lower = value.to_ascii_lowercase();
+    // Also words of made-up passwords, which another rule notes.
     let named = [
         "env", "config", "process", "example", "required", "string", "optional", "default", "input",
         "password", "passwd",
@@ -222,7 +233,7 @@ pub(crate) fn is_zip_tool(command: &str) -> bool {
 }
 
 /// Hosts from which well-known tools are installed by a pipe into a shell.
-const HOSTS: [&str; 34] = [
+const HOSTS: [&str; 39] = [
     "sh.rustup.rs",
     "get.docker.com",
     "bun.sh",
@@ -241,6 +252,11 @@ const HOSTS: [&str; 34] = [
     "ollama.com",
     "ollama.ai",
     "pnpm.io",
+    "cursor.com",
+    "rclone.org",
+    "opencode.ai",
+    "release.solana.com",
+    "release.anza.xyz",
     "volta.sh",
     "fly.io",
     "tailscale.com",
