@@ -76,7 +76,8 @@ pub(crate) fn is_told_about(text: &str, span: &Range<usize>) -> bool {
 }
 
 /// Words before an order that forbid it or report it.
-const NEGATIONS: [&str; 22] = [
+const NEGATIONS: [&str; 23] = [
+    "only ",
     "never ",
     "do not ",
     "don't ",

@@ -70,5 +70,5 @@ fn readable(bytes: Vec<u8>) -> Option<String> {
         .filter(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r') || *c == '\u{fffd}')
         .count();
     let letters = text.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace()).count();
-    (odd * 50 <= text.len() && letters * 2 >= text.chars().count() && text.len() >= 8).then_some(text)
+    (odd * 50 <= text.len() && letters * 3 >= text.chars().count() && text.len() >= 8).then_some(text)
 }

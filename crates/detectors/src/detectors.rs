@@ -412,3 +412,101 @@ fn distance(a: &str, b: &str) -> usize {
     }
     row.last().copied().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is found, without the form.
+    fn found(scanned: Scanned) -> BTreeSet<(usize, usize, usize)> {
+        scanned.hits.into_iter().map(|h| (h.rule, h.span.start, h.span.end)).collect()
+    }
+
+    fn by_force(detectors: &Detectors, text: &str) -> BTreeSet<(usize, usize, usize)> {
+        found(
+            detectors
+                .hits_by(text, &|matcher, rules, text, _, found| matcher.find_by_force(rules, text, found)),
+        )
+    }
+
+    fn examples() -> Vec<String> {
+        let packs = PACKS.iter().flat_map(|(name, text)| Pack::read(name, text).expect(name).rule);
+        packs
+            .flat_map(|rule| rule.positive.into_iter().chain(rule.negative))
+            .map(|parts| parts.concat())
+            .collect()
+    }
+
+    #[test]
+    fn literals_lose_nothing_in_any_example() {
+        let detectors = Detectors::default();
+        for text in examples() {
+            assert_eq!(found(detectors.hits(&text)), by_force(&detectors, &text), "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn literals_lose_nothing_in_texts_around_examples(
+            parts in prop::collection::vec((any::<prop::sample::Index>(), "[a-zA-Z0-9 .:=\"\n-]{0,60}"), 1..5),
+        ) {
+            let examples = examples();
+            let text: String = parts.iter().flat_map(|(at, filler)| [at.get(&examples).as_str(), filler]).collect();
+            let detectors = Detectors::default();
+            prop_assert_eq!(found(detectors.hits(&text)), by_force(&detectors, &text));
+        }
+    }
+
+    #[test]
+    fn twice_the_text_is_at_most_about_twice_the_work() {
+        let detectors = Detectors::default();
+        let every: String = detectors
+            .0
+            .rules
+            .iter()
+            .flat_map(|r| r.spec.keywords.iter().chain(&r.spec.prefixes))
+            .fold(String::new(), |all, word| all + word + " ");
+        for piece in [
+            "a@a.",
+            "key=",
+            "ignore all ",
+            "%41",
+            "&#65;",
+            "\\u0041",
+            "QUJD",
+            "41",
+            "<!--",
+            "-----BEGIN ",
+            "eyJ",
+            "1 ",
+            "12-34 ",
+            "а",
+            "a\u{200b}",
+            "\u{202e}",
+            "i g n o r e ",
+            "curl http://1.2.3.4 ",
+            "http://a:",
+            "kind: secret\n",
+            &every,
+        ] {
+            let work = |bytes: usize| {
+                let text: String = piece.chars().cycle().take(bytes).collect();
+                let w = detectors.hits(&text).work;
+                w.anchors + w.searched_bytes + w.decoded_bytes
+            };
+            let (once, twice) = (work(16 << 10), work(32 << 10));
+            assert!(twice <= once * 23 / 10 + (64 << 10), "{piece:.20}: {once} then {twice}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_id_is_the_one_with_the_fewest_changes() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+}

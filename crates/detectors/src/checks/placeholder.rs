@@ -96,7 +96,11 @@ pub(crate) fn is_dummy(value: &str) -> bool {
         || sequence(lower.as_bytes()) * 2 > value.len()
         || are_words(value)
         || is_public_address(value)
+        || lower == SAMPLE_UUID
 }
+
+/// The one that documentation shows.
+const SAMPLE_UUID: &str = "550e8400-e29b-41d4-a716-446655440000";
 
 /// An account or contract of a block chain: public, and often called a token.
 fn is_public_address(value: &str) -> bool {
@@ -121,14 +125,16 @@ pub(crate) fn is_password_like(value: &str) -> bool {
         || value.contains("[");
     let lower = value.to_ascii_lowercase();
     // Also words of made-up passwords, which another rule notes.
-    let named = [
-        "env", "config", "process", "example", "required", "string", "optional", "default", "input",
-        "password", "passwd",
-    ]
-    .iter()
-    .any(|w| lower.contains(w));
+    // Words of made-up passwords too, which another rule notes.
+    let named = MADE_UP.iter().any(|w| lower.contains(w));
     letters && (digits || signs) && !code && !named && !is_placeholder(value) && distinct(value) >= 5
 }
+
+/// What passwords in examples, and names in code, have in them.
+const MADE_UP: [&str; 20] = [
+    "env", "config", "process", "example", "required", "string", "optional", "default", "input", "pass",
+    "secret", "welcome", "qwerty", "letmein", "change", "test", "demo", "user", "your", ",",
+];
 
 /// Passwords that examples have, and that nobody should.
 const SAMPLE_PASSWORDS: [&str; 26] = [
