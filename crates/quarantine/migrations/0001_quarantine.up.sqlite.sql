@@ -20,7 +20,6 @@ CREATE TABLE quarantine_records (
     content_hmac      BLOB    CHECK (length(content_hmac) = 32),
     hmac_key_id       TEXT    NOT NULL,
     encryption_key_id TEXT    UNIQUE,
-    inline_ciphertext BLOB,
     expires_at        INTEGER NOT NULL,
     shred_at          INTEGER,
     reviewed_by       TEXT,
@@ -33,12 +32,14 @@ CREATE TABLE quarantine_records (
     lease_until       INTEGER,
     fence             INTEGER,
     queue             TEXT,
-    -- The event that commits with the second half of a store.
-    pending_event     BLOB,
     -- A code over everything in the row that the log fixes, as the last change left it.
     state_mac         TEXT,
     created_at        INTEGER NOT NULL,
     updated_at        INTEGER NOT NULL,
+    -- The event that commits with the second half of a store.
+    pending_event     BLOB,
+    -- Last, since what stands behind it would be reached through all of it.
+    inline_ciphertext BLOB,
     -- Content is there with its key and in one place, or it is not there.
     CHECK ((blob_state = 'SHREDDED') = (encryption_key_id IS NULL)),
     CHECK ((blob_state = 'SHREDDED') = (content_hmac IS NULL)),
@@ -49,15 +50,16 @@ CREATE TABLE quarantine_records (
 ) STRICT;
 
 CREATE INDEX quarantine_records_newest ON quarantine_records (created_at DESC, id DESC);
-CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at DESC, id DESC);
+-- With the size, so that all that is held is summed up from here alone.
+CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at DESC, id DESC, size_bytes);
 CREATE INDEX quarantine_records_source ON quarantine_records (source_id) WHERE source_id IS NOT NULL;
 -- Bounds and repeats read these alone.
 CREATE INDEX quarantine_records_open_agent ON quarantine_records (agent_id, size_bytes)
     WHERE status IN ('QUARANTINED', 'UNDER_REVIEW');
 CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id)
     WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL;
-CREATE INDEX quarantine_records_open_due ON quarantine_records (expires_at)
-    WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND blob_state = 'PRESENT';
+CREATE INDEX quarantine_records_open_due ON quarantine_records (blob_state, expires_at)
+    WHERE status IN ('QUARANTINED', 'UNDER_REVIEW');
 CREATE INDEX quarantine_records_pending ON quarantine_records (created_at) WHERE blob_state = 'PENDING';
 CREATE INDEX quarantine_records_shred ON quarantine_records (shred_at)
     WHERE blob_state = 'PRESENT' AND shred_at IS NOT NULL;

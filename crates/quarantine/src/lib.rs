@@ -1,4 +1,62 @@
 //! Holds suspicious content sealed until somebody decides.
+//!
+//! A [`Vault`] keeps content that was flagged: sealed with a key of its own ([`seal()`]), in its row or as an object
+//! ([`ObjectStore`]), with the key wrapped by a master key ([`KeyRing`]). People and programs release it or delete it,
+//! time lets it expire, legal holds keep it, and whoever looks at it does so once, with a grant, after the log has it.
+//! Content that is gone is gone because its key is: copies of its bytes say nothing any more.
+//!
+//! Each change of a record commits together with its event, which a log takes out of the outbox of
+//! `clawexchange-database`, and with a code over the whole row, so that an edit by hand is found. This crate decides
+//! nothing about content, knows no log and no network, and reads no environment. It does not decide who may decide:
+//! whoever calls says who acts.
+//!
+//! ```
+//! use clawexchange_database::{Database, DatabaseConfig, Drain, Place, Plan};
+//! use clawexchange_quarantine::{FileStore, Filter, KeyRing, MIGRATIONS, Note, Reason, Status, Vault, VaultConfig};
+//! use clawexchange_ssg_core::testing::hold_of;
+//! use clawexchange_ssg_core::{Actor, AgentId, Clock, PageLimit, PortError, Quarantine, SystemClock};
+//!
+//! /// Stands for the log, which takes events out of the outbox.
+//! #[derive(Debug)]
+//! struct NoLog;
+//!
+//! #[async_trait::async_trait]
+//! impl Drain for NoLog {
+//!     async fn drain(&self) -> Result<(), PortError> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "multi_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let db = Database::open(DatabaseConfig::new(Place::Sqlite(folder.join("claw.db"))).creating()).await?;
+//! Plan::of([MIGRATIONS]).up(&db, None, SystemClock::new().now()).await?;
+//! let objects = FileStore::new(folder.join("objects"));
+//! let vault = Vault::new(db, objects, KeyRing::generate()?, NoLog, VaultConfig::default())?;
+//!
+//! // The gate does this with what it flagged.
+//! let hold = hold_of("flag-hold this offer", &AgentId::new("agent-1")?, SystemClock::new()).await;
+//! vault.hold(hold).await?;
+//!
+//! // A reviewer looks at it, and decides.
+//! let ann = Actor::human("ann")?;
+//! let waiting = vault.list(&Filter::default(), None, PageLimit::default()).await?;
+//! let Some(record) = waiting.items.first() else { return Err("nothing waits".into()) };
+//! let grant = vault.grant(record.id, &ann, &Note::new("weekly review")?).await?;
+//! let opened = vault.open(&ann, &grant.token).await?;
+//! assert!(std::str::from_utf8(&opened.content)?.contains("this offer"));
+//! let decided = vault.release(record.id, &ann, Reason::FalsePositive, None).await?;
+//! assert_eq!(decided.status, Status::Released);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate has no features yet.
+//!
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
 
 mod config;
 mod error;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clawexchange_database::{DatabaseError, Row, Statements, Tx, Value};
-use clawexchange_ssg_core::{AgentId, Mac, OwnerId, QuarantineId, SourceId, Timestamp};
+use clawexchange_ssg_core::{AgentId, OwnerId, QuarantineId, SourceId, Timestamp};
 use serde_json::json;
 
 use crate::error::QuarantineError;
@@ -13,7 +13,9 @@ use crate::seal::sha256;
 use crate::status::{BlobState, Status};
 
 pub(crate) mod grants;
+pub(crate) mod keys;
 pub(crate) mod legal;
+pub(crate) mod repeats;
 pub(crate) mod sums;
 pub(crate) mod tombstones;
 
@@ -365,100 +367,6 @@ pub(crate) async fn abort(tx: &Tx, id: QuarantineId) -> Result<bool, QuarantineE
     tx.execute(sql, [id.clone().into()]).await?;
     let sql = "DELETE FROM quarantine_records WHERE id = $1 AND blob_state = 'PENDING'";
     Ok(tx.execute(sql, [id.into()]).await? == 1)
-}
-
-/// A wrapped data key.
-#[derive(Clone, Debug)]
-pub(crate) struct KeyRow {
-    pub(crate) id: String,
-    pub(crate) wrapped: Vec<u8>,
-    pub(crate) master_key_id: String,
-}
-
-/// Names the construction that wrapped the key.
-const ALGORITHM: &str = "hkdf-sha512+aes-256-gcm/v1";
-
-pub(crate) async fn insert_key(
-    tx: &Tx,
-    record: &str,
-    key: KeyRow,
-    at: Timestamp,
-) -> Result<(), QuarantineError> {
-    let sql = "INSERT INTO encryption_keys \
-               (id, record_id, encrypted_data_key, master_key_id, algorithm, created_at, wrapped_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $6)";
-    let values: [Value; 6] = [
-        key.id.into(),
-        record.into(),
-        key.wrapped.into(),
-        key.master_key_id.into(),
-        ALGORITHM.into(),
-        at.as_micros().into(),
-    ];
-    tx.execute(sql, values).await?;
-    Ok(())
-}
-
-pub(crate) async fn key_of(on: &impl Statements, record: &str) -> Result<Option<KeyRow>, QuarantineError> {
-    let sql = "SELECT id, encrypted_data_key, master_key_id FROM encryption_keys \
-               WHERE record_id = $1 AND algorithm = $2";
-    let Some(row) = on.row(sql, [record.into(), ALGORITHM.into()]).await? else { return Ok(None) };
-    Ok(Some(KeyRow {
-        id: row.get("id")?,
-        wrapped: row.get("encrypted_data_key")?,
-        master_key_id: row.get("master_key_id")?,
-    }))
-}
-
-pub(crate) async fn destroy_key(tx: &Tx, record: &str) -> Result<(), QuarantineError> {
-    tx.execute("DELETE FROM encryption_keys WHERE record_id = $1", [record.into()]).await?;
-    Ok(())
-}
-
-/// Where the content of an inspection is: its record, and whether it is a repeat of it.
-pub(crate) async fn of_inspection(
-    on: &impl Statements,
-    inspection: &str,
-) -> Result<Option<QuarantineId>, QuarantineError> {
-    let sql = "SELECT record_id FROM quarantine_repeats WHERE inspection_id = $1";
-    let row = on.row(sql, [inspection.into()]).await?;
-    Ok(row.map(|row| row.get_parsed("record_id")).transpose()?)
-}
-
-pub(crate) async fn insert_repeat(
-    tx: &Tx,
-    inspection: &str,
-    record: QuarantineId,
-    at: Timestamp,
-) -> Result<(), QuarantineError> {
-    let sql = "INSERT INTO quarantine_repeats (inspection_id, record_id, created_at) VALUES ($1, $2, $3)";
-    tx.execute(sql, [inspection.into(), record.to_string().into(), at.as_micros().into()]).await?;
-    Ok(())
-}
-
-/// The keys under which codes of an agent's undecided contents were made: one, but after a rotation two.
-pub(crate) async fn mac_keys(on: &impl Statements, agent: &AgentId) -> Result<Vec<String>, QuarantineError> {
-    let sql = "SELECT DISTINCT hmac_key_id FROM quarantine_records \
-               WHERE agent_id = $1 AND status IN ('QUARANTINED', 'UNDER_REVIEW')";
-    let rows = on.rows(sql, [agent.as_str().into()]).await?;
-    Ok(rows.iter().map(|row| row.get("hmac_key_id")).collect::<Result<_, _>>()?)
-}
-
-/// The undecided record of the same agent whose content has one of these codes.
-pub(crate) async fn same_content(
-    on: &impl Statements,
-    agent: &AgentId,
-    codes: &[Mac],
-) -> Result<Option<QuarantineId>, QuarantineError> {
-    let sql = "SELECT id FROM quarantine_records WHERE agent_id = $1 AND hmac_key_id = $2 AND content_hmac = $3 \
-               AND status IN ('QUARANTINED', 'UNDER_REVIEW') AND blob_state = 'PRESENT' ORDER BY created_at LIMIT 1";
-    for code in codes {
-        let values: [Value; 3] = [agent.as_str().into(), code.key.as_str().into(), code.tag.to_vec().into()];
-        if let Some(row) = on.row(sql, values).await? {
-            return Ok(Some(row.get_parsed("id")?));
-        }
-    }
-    Ok(None)
 }
 
 /// Which rows a sweep looks for.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clawexchange_database::{Database, Drain, STATE, STATE_CONTEXT};
+use clawexchange_database::{Database, Drain, STATE, STATE_CONTEXT, Tx};
 use clawexchange_ssg_core::{
     AuditEvent, Clock, Cursor, Held, Hold, KeyProvider, Mac, Page, PageLimit, PortError, Quarantine,
     QuarantineId, SystemClock, Target, Timestamp,
@@ -15,7 +15,7 @@ use crate::config::VaultConfig;
 use crate::error::QuarantineError;
 use crate::objects::ObjectStore;
 use crate::record::{Filter, QuarantineRecord, Stats};
-use crate::records::{self, StoredRow, sums};
+use crate::records::{self, StoredRow, legal as holds, sums};
 use crate::status::BlobState;
 
 mod decide;
@@ -157,12 +157,16 @@ impl Vault {
         Ok(event.on(Target::new(RECORD, &row.id)).with(STATE, mac)?)
     }
 
-    /// Why a change did not happen: the record as it is now.
-    async fn conflict(&self, id: QuarantineId) -> QuarantineError {
-        match self.row(id).await.and_then(|row| row.status()) {
-            Ok(current) => QuarantineError::Conflict { id, current },
-            Err(error) => error,
+    /// Why a change that was tried in `tx` did not happen: the record as it is there. What commits together with this
+    /// transaction is seen in it and not yet by readers.
+    async fn why_not(&self, tx: &Tx, from: &StoredRow) -> Result<QuarantineError, QuarantineError> {
+        let id = from.id()?;
+        let Some(now) = records::load(tx, id).await? else { return Ok(QuarantineError::NotFound { id }) };
+        let is_held = holds::load(tx, &from.id).await?.is_some_and(|hold| hold.is_in_force());
+        if is_held && now.version == from.version {
+            return Ok(QuarantineError::LegalHold { id });
         }
+        Ok(QuarantineError::Conflict { id, current: now.status()? })
     }
 }
 

@@ -128,13 +128,12 @@ impl Vault {
         if let Some(note) = decision.note {
             event = event.with_personal("note", note.as_str())?;
         }
-        self.commit(id, &from, to, event, decision.guard).await
+        self.commit(&from, to, event, decision.guard).await
     }
 
     /// Changes a row from what was read, together with its event.
     pub(super) async fn commit(
         &self,
-        id: QuarantineId,
         from: &StoredRow,
         mut to: StoredRow,
         event: AuditEvent,
@@ -143,11 +142,7 @@ impl Vault {
         let event = self.sign(&mut to, event).await?;
         let tx = self.0.db.begin().await?;
         if !records::change(&tx, from, &to, guard).await? {
-            let held = legal::load(&tx, &from.id).await?.is_some_and(|hold| hold.is_in_force());
-            drop(tx);
-            let conflict = self.conflict(id).await;
-            let unchanged = matches!(&conflict, QuarantineError::Conflict { current, .. } if current.as_str() == from.status);
-            return Err(if held && unchanged { QuarantineError::LegalHold { id } } else { conflict });
+            return Err(self.why_not(&tx, from).await?);
         }
         outbox::put(&tx, &event).await?;
         fail_point!("decide.before-commit");

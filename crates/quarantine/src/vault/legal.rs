@@ -6,6 +6,7 @@ use clawexchange_ssg_core::{Actor, AuditEvent, EventKind, QuarantineId, Target};
 use super::Vault;
 use crate::error::QuarantineError;
 use crate::record::Note;
+use crate::records;
 use crate::records::legal::{self, HoldRow};
 use crate::status::BlobState;
 
@@ -93,8 +94,9 @@ impl Vault {
         let tx = self.0.db.begin().await?;
         let before = row.version - 1;
         if !legal::put(&tx, row, before).await? {
-            drop(tx);
-            return Err(self.conflict(id).await);
+            // Somebody was faster, or the content went.
+            let current = records::load(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?;
+            return Err(QuarantineError::Conflict { id, current: current.status()? });
         }
         outbox::put(&tx, &event).await?;
         tx.commit().await?;

@@ -10,8 +10,9 @@ use super::{RECORD, Vault, port};
 use crate::error::QuarantineError;
 use crate::objects::{ObjectKey, PutOutcome};
 use crate::record::key_id;
+use crate::records::keys::{self, KeyRow};
 use crate::records::sums::{Scope, Usage, usage};
-use crate::records::{self, Guard, KeyRow, StoredRow, tombstones};
+use crate::records::{self, Guard, StoredRow, repeats, tombstones};
 use crate::seal::{self, FreshKey, SealContext};
 use crate::status::{BlobState, Status};
 
@@ -41,11 +42,11 @@ impl Vault {
             return Err(QuarantineError::TooLarge { max: self.0.config.content_bytes_max });
         }
         let codes = self.content_codes(&hold).await?;
-        let same = records::same_content(&self.0.db.read(), &hold.agent, &codes).await?;
+        let same = repeats::same_content(&self.0.db.read(), &hold.agent, &codes).await?;
         if same.is_some() {
             let tx = self.0.db.begin().await?;
             // It may have been decided since.
-            if let Some(first) = records::same_content(&tx, &hold.agent, &codes).await? {
+            if let Some(first) = repeats::same_content(&tx, &hold.agent, &codes).await? {
                 return self.repeat(tx, &hold, inspection, first).await;
             }
         }
@@ -68,7 +69,7 @@ impl Vault {
             // What was there was given up: it is stored anew.
             return Ok(None);
         }
-        let first = records::of_inspection(&read, &inspection.to_string()).await?;
+        let first = repeats::of_inspection(&read, &inspection.to_string()).await?;
         Ok(first.map(|id| Held::new(id, true)))
     }
 
@@ -76,13 +77,13 @@ impl Vault {
     /// active key first.
     async fn content_codes(&self, hold: &Hold) -> Result<Vec<Mac>, QuarantineError> {
         let active = self.0.keys.active();
-        let others = records::mac_keys(&self.0.db.read(), &hold.agent).await?;
-        let keys: Vec<KeyId> = std::iter::once(active.clone())
+        let others = repeats::mac_keys(&self.0.db.read(), &hold.agent).await?;
+        let names: Vec<KeyId> = std::iter::once(active.clone())
             .chain(others.iter().filter_map(|name| key_id(name)).filter(|key| *key != active))
             .collect();
         let content = hold.content.canonical();
-        let mut codes = Vec::with_capacity(keys.len());
-        for key in keys {
+        let mut codes = Vec::with_capacity(names.len());
+        for key in names {
             let code = self.0.keys.mac(&key, CONTENT_CONTEXT, &content).await;
             codes.push(code.map_err(port("make the code of a content"))?);
         }
@@ -154,14 +155,14 @@ impl Vault {
     ) -> Result<Held, QuarantineError> {
         let event = self.sign(&mut prepared.row, hold.event.clone()).await?;
         let tx = self.0.db.begin().await?;
-        if let Some(first) = records::same_content(&tx, &hold.agent, codes).await? {
+        if let Some(first) = repeats::same_content(&tx, &hold.agent, codes).await? {
             return self.repeat(tx, &hold, inspection, first).await;
         }
         self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
         let at = Timestamp::from_micros(prepared.row.created_at);
         let id = prepared.row.id.clone();
         records::insert(&tx, prepared.row).await?;
-        records::insert_key(&tx, &id, prepared.key, at).await?;
+        keys::insert(&tx, &id, prepared.key, at).await?;
         outbox::put(&tx, &event).await?;
         fail_point!("store.before-finish");
         tx.commit().await?;
@@ -180,13 +181,13 @@ impl Vault {
         BlobState::Pending.as_str().clone_into(&mut prepared.row.blob_state);
         prepared.row.pending_event = Some(event.to_json());
         let tx = self.0.db.begin().await?;
-        if let Some(first) = records::same_content(&tx, &hold.agent, codes).await? {
+        if let Some(first) = repeats::same_content(&tx, &hold.agent, codes).await? {
             return self.repeat(tx, &hold, inspection, first).await;
         }
         self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
         records::insert(&tx, prepared.row.clone()).await?;
         let at = Timestamp::from_micros(prepared.row.created_at);
-        records::insert_key(&tx, &prepared.row.id, prepared.key, at).await?;
+        keys::insert(&tx, &prepared.row.id, prepared.key, at).await?;
         tx.commit().await?;
         fail_point!("store.after-stage");
         if let Err(error) = self.put(&prepared.row, hold.id, prepared.sealed).await {
@@ -277,7 +278,7 @@ impl Vault {
         first: QuarantineId,
     ) -> Result<Held, QuarantineError> {
         let event = hold.event.clone().on(Target::new(RECORD, first)).with("repeatOf", first.to_string())?;
-        records::insert_repeat(&tx, &inspection.to_string(), first, self.now()).await?;
+        repeats::insert(&tx, &inspection.to_string(), first, self.now()).await?;
         outbox::put(&tx, &event).await?;
         tx.commit().await?;
         Ok(Held::new(first, true))

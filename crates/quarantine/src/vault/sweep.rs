@@ -13,7 +13,7 @@ use super::{Vault, port};
 use crate::error::QuarantineError;
 use crate::objects::ObjectKey;
 use crate::record::QuarantineRecord;
-use crate::records::{self, Due, Guard, grants, tombstones};
+use crate::records::{self, Due, Guard, grants, keys, tombstones};
 use crate::status::{BlobState, Status};
 
 /// What a sweep did.
@@ -54,13 +54,15 @@ pub struct ReconcileReport {
     pub orphans: Vec<String>,
     /// Records whose object is missing, at most 1000.
     pub missing: Vec<QuarantineId>,
+    /// Records whose wrapped key is missing, at most 1000.
+    pub keyless: Vec<QuarantineId>,
     /// Orphans that the next sweep will delete.
     pub condemned: u64,
     /// There were more than are listed.
     pub truncated: bool,
 }
 
-const LISTED_MAX: usize = 1000;
+const LISTED_MAX: u32 = 1000;
 const PAGE: u32 = 500;
 const DAY: Duration = Duration::from_hours(24);
 
@@ -122,10 +124,14 @@ impl Vault {
             Due::Shredding => self.shred(id, actor).await.map(|_| report.shredded += 1),
         };
         match done {
-            Ok(()) => Ok(()),
-            // Somebody else was faster, or came to look at it.
-            Err(error) if matches!(error.kind(), FaultKind::Conflict | FaultKind::NotFound) => Ok(()),
-            Err(error @ QuarantineError::Database(_)) => Err(error),
+            // If it is a failure: somebody else was faster, or came to look at it.
+            Ok(())
+            | Err(
+                QuarantineError::Conflict { .. }
+                | QuarantineError::LegalHold { .. }
+                | QuarantineError::NotFound { .. },
+            ) => Ok(()),
+            Err(error @ QuarantineError::Database(_)) if error.is_transient() => Err(error),
             Err(error) => {
                 report.failed += 1;
                 tracing::error!(%id, code = error.code(), "something that was due could not be done");
@@ -148,7 +154,7 @@ impl Vault {
         let event = AuditEvent::new(EventKind::RecordExpired, by.clone(), now)
             .with("status", Status::Expired.as_str())?
             .with("version", to.version)?;
-        self.commit(id, &from, to, event, Guard::Idle(now)).await?;
+        self.commit(&from, to, event, Guard::Idle(now)).await?;
         fail_point!("sweep.after-expire");
         Ok(())
     }
@@ -191,11 +197,9 @@ impl Vault {
         let event = self.sign(&mut to, event).await?;
         let tx = self.0.db.begin().await?;
         if !records::change(&tx, &from, &to, Guard::NoLegalHold).await? {
-            drop(tx);
-            let held = self.is_under_legal_hold(id).await?;
-            return Err(if held { QuarantineError::LegalHold { id } } else { self.conflict(id).await });
+            return Err(self.why_not(&tx, &from).await?);
         }
-        records::destroy_key(&tx, &from.id).await?;
+        keys::destroy(&tx, &from.id).await?;
         if let Some(key) = &from.s3_key {
             tombstones::insert(&tx, key, now, now).await?;
         }
@@ -262,6 +266,9 @@ impl Vault {
                 report.list(|r| &mut r.orphans, key.to_string());
             }
         }
+        for id in keys::missing(&read, LISTED_MAX + 1).await? {
+            report.list(|r| &mut r.keyless, id);
+        }
         let mut after = String::new();
         loop {
             let rows = tombstones::needed(&read, &after, PAGE).await?;
@@ -293,7 +300,7 @@ impl Vault {
 
 impl ReconcileReport {
     fn list<T>(&mut self, into: impl Fn(&mut Self) -> &mut Vec<T>, item: T) {
-        if into(self).len() < LISTED_MAX {
+        if into(self).len() < LISTED_MAX as usize {
             into(self).push(item);
         } else {
             self.truncated = true;

@@ -28,7 +28,7 @@ pub(crate) struct Rig {
     pub(crate) log: Log,
     pub(crate) objects: Objects,
     pub(crate) folder: PathBuf,
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl Rig {
@@ -47,7 +47,7 @@ impl Rig {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().to_owned();
         let mut rig = Self::at(&folder, config, ManualClock::default()).await;
-        rig._temporary = Some(temporary);
+        rig.temporary = Some(temporary);
         rig
     }
 
@@ -63,7 +63,7 @@ impl Rig {
         let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config)
             .unwrap()
             .with_clock(clock.clone());
-        Self { db, vault, clock, keys, log, objects, folder: folder.to_owned(), _temporary: None }
+        Self { db, vault, clock, keys, log, objects, folder: folder.to_owned(), temporary: None }
     }
 
     pub(crate) async fn hold(&self, text: &str) -> QuarantineId {
@@ -161,7 +161,10 @@ impl Rig {
     pub(crate) async fn assert_sound(&self) {
         assert_eq!(self.discrepancies().await, Vec::<String>::new());
         let found = self.vault.reconcile(false).await.unwrap();
-        assert!(found.orphans.is_empty() && found.missing.is_empty(), "{found:?}");
+        assert!(
+            found.orphans.is_empty() && found.missing.is_empty() && found.keyless.is_empty(),
+            "{found:?}"
+        );
     }
 }
 

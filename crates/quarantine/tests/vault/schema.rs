@@ -116,7 +116,7 @@ async fn lists_and_sweeps_are_answered_by_indexes() {
         (
             "SELECT COUNT(*), SUM(size_bytes) FROM quarantine_records \
              WHERE status IN ('QUARANTINED', 'UNDER_REVIEW')",
-            "quarantine_records_open_agent",
+            "COVERING INDEX quarantine_records_status",
         ),
         (
             "SELECT id FROM quarantine_records WHERE blob_state = 'PENDING' AND created_at <= 1",

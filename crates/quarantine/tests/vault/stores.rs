@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use clawexchange_quarantine::{Filter, Status};
-use clawexchange_ssg_core::{EventKind, FaultKind, PageLimit, Quarantine as _};
+use clawexchange_quarantine::{Filter, ObjectKey, ObjectStore as _, Status};
+use clawexchange_ssg_core::{Clock as _, EventKind, FaultKind, PageLimit, Quarantine as _};
 
 use crate::rig::{Rig, Trouble, code};
 
@@ -38,7 +38,6 @@ async fn a_store_that_is_given_up_and_arrives_late_is_cleared_away_all_the_same(
     rig.sweep().await;
     let key: String =
         rig.row("SELECT object_key FROM quarantine_tombstones").await.get("object_key").unwrap();
-    use clawexchange_quarantine::ObjectStore as _;
     rig.objects.put_new(&key.parse().unwrap(), b"late".to_vec()).await.unwrap();
     rig.pass(24);
     assert_eq!(rig.sweep().await.objects_deleted, 1);
@@ -139,8 +138,6 @@ async fn asking_twice_under_one_id_holds_once() {
 
 #[tokio::test]
 async fn what_no_row_knows_is_found_and_deleted_only_when_told() {
-    use clawexchange_quarantine::{ObjectKey, ObjectStore as _};
-    use clawexchange_ssg_core::Clock as _;
     let rig = Rig::of_objects().await;
     let (kept, stray) = (rig.hold("one").await, ObjectKey::fresh(rig.clock.now()));
     rig.objects.put_new(&stray, b"stray".to_vec()).await.unwrap();

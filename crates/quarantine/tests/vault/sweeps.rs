@@ -113,3 +113,17 @@ async fn grants_are_forgotten_a_day_after_they_stopped_opening() {
     assert_eq!(rig.sweep().await.grants_forgotten, 1);
     assert_eq!(rig.count("quarantine_grants").await, 0);
 }
+
+#[tokio::test]
+async fn what_is_due_can_be_counted_without_doing_it() {
+    let rig = Rig::of_objects().await;
+    let (released, _) = (rig.hold("one").await, rig.hold("two").await);
+    rig.vault.release(released, &ann(), Reason::default(), None).await.unwrap();
+    rig.pass(72);
+    let due = rig.vault.due().await.unwrap();
+    assert_eq!((due.to_expire, due.to_settle, due.to_shred, due.to_delete), (1, 0, 1, 0));
+    assert_eq!(rig.vault.due().await.unwrap(), due, "counting changes nothing");
+    let swept = rig.sweep().await;
+    assert_eq!((swept.expired, swept.shredded), (1, 1));
+    assert_eq!(rig.vault.due().await.unwrap().to_expire, 0);
+}

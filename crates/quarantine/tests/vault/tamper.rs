@@ -138,6 +138,15 @@ async fn a_bit_of_an_object_that_flips_shows_nothing() {
 }
 
 #[tokio::test]
+async fn a_wrapped_key_that_is_taken_away_is_found() {
+    let rig = Rig::new().await;
+    let id = rig.hold("one").await;
+    rig.sql("DELETE FROM encryption_keys").await;
+    assert_eq!(code(rig.text_of(id).await), "quarantine/wrapped-key");
+    assert_eq!(rig.vault.reconcile(false).await.unwrap().keyless, [id]);
+}
+
+#[tokio::test]
 async fn without_the_key_nothing_opens_and_the_key_is_named() {
     use clawexchange_ssg_core::Fault as _;
     let rig = Rig::new().await;
