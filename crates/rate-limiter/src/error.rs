@@ -104,6 +104,29 @@ pub enum LimitError {
     /// The counters were opened for reading.
     #[error("the counters were opened for reading only")]
     ReadOnly,
+    /// The database that keeps the limits did not answer.
+    #[cfg(feature = "stored")]
+    #[error("the limits that are kept in the database could not be read or written")]
+    Database(#[from] clawexchange_database::DatabaseError),
+    /// A limit that is kept in the database is none.
+    #[cfg(feature = "stored")]
+    #[error("row {name:?} of {table} {what}")]
+    StoredRow {
+        /// The table.
+        table: &'static str,
+        /// The row's tier or level.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The code that fixes a limit could not be made.
+    #[cfg(feature = "stored")]
+    #[error("the code that fixes a limit could not be made")]
+    Key(#[source] clawexchange_ssg_core::PortError),
+    /// The event that tells of a change could not be made.
+    #[cfg(feature = "stored")]
+    #[error("the event that tells of a change of limits could not be made")]
+    Event(#[from] clawexchange_ssg_core::EventError),
     /// A task of ours was stopped in the middle.
     #[error("the work was stopped before it was done")]
     Stopped,
@@ -142,6 +165,14 @@ impl Fault for LimitError {
             Self::JournalHeld { .. } => "rate-limiter/journal-held",
             Self::NoJournal { .. } => "rate-limiter/no-journal",
             Self::ReadOnly => "rate-limiter/read-only",
+            #[cfg(feature = "stored")]
+            Self::Database(e) => e.code(),
+            #[cfg(feature = "stored")]
+            Self::StoredRow { .. } => "rate-limiter/stored-row",
+            #[cfg(feature = "stored")]
+            Self::Key(e) => e.code(),
+            #[cfg(feature = "stored")]
+            Self::Event(e) => e.code(),
             Self::Stopped => "rate-limiter/stopped",
         }
     }
@@ -161,6 +192,14 @@ impl Fault for LimitError {
             Self::JournalHeld { .. } => FaultKind::Locked,
             Self::NoJournal { .. } => FaultKind::NotFound,
             Self::ReadOnly => FaultKind::Conflict,
+            #[cfg(feature = "stored")]
+            Self::Database(e) => e.kind(),
+            #[cfg(feature = "stored")]
+            Self::StoredRow { .. } => FaultKind::Integrity,
+            #[cfg(feature = "stored")]
+            Self::Key(e) => e.kind(),
+            #[cfg(feature = "stored")]
+            Self::Event(e) => e.kind(),
             Self::Stopped => FaultKind::Internal,
         }
     }
@@ -181,6 +220,12 @@ impl Fault for LimitError {
             Self::Full { .. } => {
                 Some("let more agents be counted, or count them outside this process".to_owned())
             }
+            #[cfg(feature = "stored")]
+            Self::Database(e) => e.hint(),
+            #[cfg(feature = "stored")]
+            Self::StoredRow { .. } => Some("see what `audit verify` says, and set the limit anew".to_owned()),
+            #[cfg(feature = "stored")]
+            Self::Key(e) => e.hint(),
             _ => None,
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     bytes_max: u64,
     writer: Mutex<Writer>,
+    /// Held while a copy is made: one at a time.
+    copying: Mutex<()>,
     bell: Arc<Bell>,
 }
 
@@ -37,7 +39,7 @@ struct Writer {
     number: u32,
     /// Its length when it was last written anew.
     written: u64,
-    frames: Vec<u8>,
+    frame: Vec<u8>,
     record: Vec<u8>,
     /// Records since a copy was begun, which the copy needs, too.
     mirror: Option<Vec<Box<[u8]>>>,
@@ -56,16 +58,17 @@ impl Journal {
         let failed = |doing| move |source| LimitError::Journal { doing, path: path.to_owned(), source };
         let mut file = open_and_hold(path)?;
         let size = file.metadata().map_err(failed("open"))?.len();
-        if is_unbegun(&mut file, size).map_err(failed("read"))? {
-            file.set_len(0).map_err(failed("begin"))?;
-            file.write_all(&frame::header()).map_err(failed("begin"))?;
-            file.sync_all().map_err(failed("begin"))?;
+        let (mut len, number) = replay(path, &mut file, apply)?;
+        if len == 0 {
+            len = HEADER_BYTES as u64;
+            let begun = file.set_len(0).and_then(|()| file.write_all(&frame::header()));
+            begun.and_then(|()| file.sync_all()).map_err(failed("begin"))?;
             sync_folder(path).map_err(failed("begin"))?;
-        }
-        let (len, number) = replay(path, &mut file, apply)?;
-        let torn = size.saturating_sub(len);
-        if torn > 0 && size > HEADER_BYTES as u64 {
-            tracing::warn!(torn, "the last write to the limits' journal was cut off; its end was dropped");
+        } else if len < size {
+            tracing::warn!(
+                bytes = size - len,
+                "the last write to the limits' journal was cut off and is dropped"
+            );
             file.set_len(len).and_then(|()| file.sync_all()).map_err(failed("mend"))?;
         }
         let writer = Writer {
@@ -73,13 +76,19 @@ impl Journal {
             len,
             number,
             written: 0,
-            frames: Vec::new(),
+            frame: Vec::new(),
             record: Vec::new(),
             mirror: None,
             is_dirty: false,
             is_broken: false,
         };
-        Ok(Self { path: path.to_owned(), bytes_max, writer: Mutex::new(writer), bell: Arc::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            bytes_max,
+            writer: Mutex::new(writer),
+            copying: Mutex::new(()),
+            bell: Arc::default(),
+        })
     }
 
     /// Hands every record of the journal to `apply` and leaves it alone.
@@ -114,44 +123,32 @@ impl Journal {
         !self.lock().is_dirty
     }
 
-    /// Writes the records, all or none. `Ok`: they survive the end of this process.
-    pub(crate) fn append(&self, records: &[Record]) -> Result<(), LimitError> {
+    /// Writes the record, wholly or not at all. `Ok`: it survives the end of this process.
+    pub(crate) fn append(&self, record: &Record) -> Result<(), LimitError> {
         let mut guard = self.lock();
         let w = &mut *guard;
         if w.is_broken {
             self.bell.compact();
             return Err(self.failed("write", io::Error::other("an earlier write did not reach the disk")));
         }
-        w.frames.clear();
-        let mut number = w.number;
-        let mirrored = w.mirror.as_ref().map(Vec::len);
-        for record in records {
-            w.record.clear();
-            record.encode(&mut w.record);
-            frame::put(number, &w.record, &mut w.frames);
-            number = number.wrapping_add(1);
-            if let Some(mirror) = &mut w.mirror {
-                mirror.push(w.record.as_slice().into());
-            }
+        w.record.clear();
+        record.encode(&mut w.record);
+        w.frame.clear();
+        frame::put(w.number, &w.record, &mut w.frame);
+        let len = w.len + w.frame.len() as u64;
+        if len > self.bytes_max {
+            self.bell.compact();
+            return Err(LimitError::JournalFull { path: self.path.clone(), bytes_max: self.bytes_max });
         }
-        let len = w.len + w.frames.len() as u64;
-        let written = if len > self.bytes_max {
-            Err(LimitError::JournalFull { path: self.path.clone(), bytes_max: self.bytes_max })
-        } else {
-            (&*w.file).write_all(&w.frames).map_err(|source| self.failed("write", source))
-        };
-        if let Err(error) = written {
-            if let (Some(mirror), Some(before)) = (&mut w.mirror, mirrored) {
-                mirror.truncate(before);
-            }
+        if let Err(source) = (&*w.file).write_all(&w.frame) {
             // Half a frame must not stay: the next one would stand behind it.
             w.is_broken = w.file.set_len(w.len).is_err();
-            if matches!(error, LimitError::JournalFull { .. }) {
-                self.bell.compact();
-            }
-            return Err(error);
+            return Err(self.failed("write", source));
         }
-        (w.len, w.number) = (len, number);
+        (w.len, w.number) = (len, w.number.wrapping_add(1));
+        if let Some(mirror) = &mut w.mirror {
+            mirror.push(w.record.as_slice().into());
+        }
         if !std::mem::replace(&mut w.is_dirty, true) {
             self.bell.sync_soon();
         }
@@ -184,14 +181,23 @@ impl Journal {
 
     /// Begins a shorter copy, which is to take the journal's place.
     pub(crate) fn begin_copy(&self) -> Result<Copy<'_>, LimitError> {
+        let alone = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
         let path = copy_path(&self.path);
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(self.failed("copy", e)),
             _ => {}
         }
         let file = private().create_new(true).open(&path).map_err(|source| self.failed("copy", source))?;
-        let mut copy =
-            Copy { journal: self, path, file, len: 0, number: 0, frames: Vec::new(), is_finished: false };
+        let mut copy = Copy {
+            journal: self,
+            path,
+            file,
+            len: 0,
+            number: 0,
+            frames: Vec::new(),
+            is_finished: false,
+            _alone: alone,
+        };
         copy.file.try_lock().map_err(|e| self.failed("copy", e.into()))?;
         copy.frames.extend(frame::header());
         Ok(copy)
@@ -215,6 +221,7 @@ pub(crate) struct Copy<'a> {
     number: u32,
     frames: Vec<u8>,
     is_finished: bool,
+    _alone: MutexGuard<'a, ()>,
 }
 
 impl Copy<'_> {
@@ -292,12 +299,13 @@ fn replay(
     let damaged = |offset, what| LimitError::JournalDamaged { path: path.to_owned(), offset, what };
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let mut header = [0; HEADER_BYTES];
-    match reader.read_exact(&mut header) {
-        // Being made at this moment by another process.
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok((0, 0)),
-        read => read.map_err(failed)?,
-    }
+    let mut begun = Vec::with_capacity(HEADER_BYTES);
+    reader.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut begun).map_err(failed)?;
+    let Some(header) = begun.first_chunk() else {
+        // Being made at this moment by another process, or never written beyond its name.
+        let is_ours = frame::header().starts_with(&begun);
+        return if is_ours { Ok((0, 0)) } else { Err(damaged(0, "it does not begin as a journal")) };
+    };
     match frame::version(header) {
         Some(VERSION) => {}
         Some(found) => return Err(LimitError::JournalVersion { path: path.to_owned(), found }),
@@ -315,17 +323,6 @@ fn replay(
             Next::Damaged(what) => return Err(damaged(offset, what)),
         }
     }
-}
-
-/// Whether the file was made and its header not, or not wholly, written.
-fn is_unbegun(file: &mut File, size: u64) -> io::Result<bool> {
-    if size >= HEADER_BYTES as u64 {
-        return Ok(false);
-    }
-    let mut begun = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut begun)?;
-    Ok(frame::header().starts_with(&begun))
 }
 
 /// Opens or makes the file and takes its lock, which a copy that takes its place holds, too.

@@ -39,8 +39,15 @@ mod limits;
 mod memory;
 mod penalties;
 mod store;
+#[cfg(feature = "stored")]
+pub mod stored;
 mod tier;
 mod window;
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use decision::{AgentStatus, Ask, Decision, Outlook, OwnerStatus, Permit, TierStatus, WindowStatus};
 pub use error::LimitError;

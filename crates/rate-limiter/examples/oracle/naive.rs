@@ -154,7 +154,14 @@ impl Naive {
         ruling
     }
 
-    pub(crate) fn refund(&mut self, agent: u8, owner: Option<u8>, tier: &EndpointTier, at: u64, cost: u32) -> u32 {
+    pub(crate) fn refund(
+        &mut self,
+        agent: u8,
+        owner: Option<u8>,
+        tier: &EndpointTier,
+        at: u64,
+        cost: u32,
+    ) -> u32 {
         let accounts: Vec<Account> =
             std::iter::once(Account::Agent(agent)).chain(owner.map(Account::Owner)).collect();
         let there = accounts.iter().map(|a| self.units(*a, tier).iter().filter(|u| **u == at).count());

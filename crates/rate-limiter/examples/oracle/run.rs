@@ -90,7 +90,7 @@ impl<'a> World<'a> {
             steps_back: number.is_multiple_of(2) && journal.is_none(),
             journal,
             limits,
-            tiers: vec![EndpointTier::POSTS, EndpointTier::COMMENTS, tiny],
+            tiers: vec![EndpointTier::POSTS, EndpointTier::COMMENTS, EndpointTier::MESSAGES, tiny],
             trust: vec![TrustLevel::Established; usize::try_from(AGENTS).unwrap_or(0)],
             store: None,
             logs: HashMap::new(),
@@ -373,15 +373,15 @@ impl<'a> World<'a> {
 
     fn change_limits(&mut self) -> Result<(), String> {
         let tier = self.random.pick(&self.tiers).clone();
-        let per_hour = *self.random.pick(&[0, 1, 4, 10, 60]);
-        let per_minute = *self.random.pick(&[0, 1, 3, 10]);
+        let per_hour = *self.random.pick(&[0, 1, 4, 10, 10, 60, 60, 300]);
+        let per_minute = *self.random.pick(&[1, 3, 3, 10, 30]);
         let mut limits = self.limits.clone();
         limits = limits
             .with_quota(tier, Quota::new(per_hour, per_minute.min(per_hour)))
             .map_err(|e| e.to_string())?;
         if self.random.below(3) == 0 {
             let level = *self.random.pick(&TrustLevel::ALL);
-            let factor = *self.random.pick(&[0, 1, 33, 50, 100, 200, 820]);
+            let factor = *self.random.pick(&[1, 33, 50, 100, 200, 820]);
             limits = limits.with_trust(level, Multiplier::hundredths(factor)).map_err(|e| e.to_string())?;
         }
         self.limits = limits;
@@ -435,6 +435,7 @@ fn windows(status: &TierStatus, has_owner: bool) -> Vec<(u32, u32, Option<u64>)>
     all.into_iter().flatten().map(seen).collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each call compares what it has just made")]
 fn same<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Result<(), String> {
     if got == wanted { Ok(()) } else { Err(format!("{what}: {got:?}, wanted {wanted:?}")) }
 }

@@ -28,7 +28,7 @@ pub(crate) fn header() -> [u8; HEADER_BYTES] {
 }
 
 /// The version in a header; `None` if it is none.
-pub(crate) fn version(header: [u8; HEADER_BYTES]) -> Option<u16> {
+pub(crate) fn version(header: &[u8; HEADER_BYTES]) -> Option<u16> {
     let (text, crc) = header.split_at(12);
     let version = text.strip_prefix(b"CLAWRATE").and_then(|rest| rest.first_chunk())?;
     (crc32fast::hash(text).to_be_bytes() == *crc).then(|| u16::from_be_bytes(*version))

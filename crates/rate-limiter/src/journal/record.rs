@@ -31,8 +31,8 @@ pub(crate) enum Record {
     Learn { agent: AgentId, offence: Offence },
     /// An offence was taken back.
     Unlearn { agent: AgentId, id: OffenceId },
-    /// All offences were forgotten.
-    Forget { agent: AgentId },
+    /// All that is known of an agent's offences was replaced. One record, so that no crash falls into the middle.
+    Rebuild { agent: AgentId, offences: Vec<Offence> },
     /// A log as it stood, or a part of it.
     Units { account: Account, tier: EndpointTier, floor: Tick, units: Vec<Tick> },
     /// Nothing is decided for an earlier moment.
@@ -44,7 +44,7 @@ const REFUND: u8 = 2;
 const RESET: u8 = 3;
 const LEARN: u8 = 4;
 const UNLEARN: u8 = 5;
-const FORGET: u8 = 6;
+const REBUILD: u8 = 6;
 const UNITS: u8 = 7;
 const FLOOR: u8 = 8;
 
@@ -80,19 +80,20 @@ impl Record {
             }
             Self::Learn { agent, offence } => {
                 to.push(LEARN);
-                to.extend(Tick::from(offence.at).to_bytes());
-                to.extend(offence.id.as_bytes());
-                to.push(rank(offence.tier));
                 put(to, agent.as_str());
+                put_offence(to, offence);
             }
             Self::Unlearn { agent, id } => {
                 to.push(UNLEARN);
                 to.extend(id.as_bytes());
                 put(to, agent.as_str());
             }
-            Self::Forget { agent } => {
-                to.push(FORGET);
+            Self::Rebuild { agent, offences } => {
+                to.push(REBUILD);
                 put(to, agent.as_str());
+                for offence in offences {
+                    put_offence(to, offence);
+                }
             }
             Self::Units { account, tier, floor, units } => {
                 to.push(UNITS);
@@ -104,7 +105,9 @@ impl Record {
                 put(to, tier.as_str());
                 put(to, id);
                 to.extend(floor.to_bytes());
-                units.iter().for_each(|unit| to.extend(unit.to_bytes()));
+                for unit in units {
+                    to.extend(unit.to_bytes());
+                }
             }
             Self::Floor { at } => {
                 to.push(FLOOR);
@@ -120,25 +123,27 @@ impl Record {
             kind @ (TAKE | REFUND) => {
                 let (at, cost) = (rest.tick()?, rest.u32()?);
                 let (tier, agent) = (rest.text()?.parse().ok()?, rest.text()?.parse().ok()?);
-                let owner = rest.optional()?;
+                let owner = rest.optional().ok()?;
                 if kind == TAKE {
                     Self::Take { agent, owner, tier, at, cost }
                 } else {
                     Self::Refund { agent, owner, tier, at, cost }
                 }
             }
-            RESET => Self::Reset { tier: rest.optional()?, agent: rest.text()?.parse().ok()? },
-            LEARN => {
-                let (at, id) = (rest.tick()?, OffenceId::from_bytes(*rest.array()?));
-                let rank_read = rest.byte()?;
-                let tier = RiskTier::ALL.into_iter().find(|tier| rank(*tier) == rank_read)?;
-                Self::Learn { agent: rest.text()?.parse().ok()?, offence: Offence::new(id, tier, at.into()) }
-            }
+            RESET => Self::Reset { tier: rest.optional().ok()?, agent: rest.text()?.parse().ok()? },
+            LEARN => Self::Learn { agent: rest.text()?.parse().ok()?, offence: rest.offence()? },
             UNLEARN => {
                 let id = OffenceId::from_bytes(*rest.array()?);
                 Self::Unlearn { id, agent: rest.text()?.parse().ok()? }
             }
-            FORGET => Self::Forget { agent: rest.text()?.parse().ok()? },
+            REBUILD => {
+                let agent = rest.text()?.parse().ok()?;
+                let mut offences = Vec::new();
+                while !rest.0.is_empty() {
+                    offences.push(rest.offence()?);
+                }
+                Self::Rebuild { agent, offences }
+            }
             UNITS => {
                 let kind = rest.byte()?;
                 let (tier, id) = (rest.text()?.parse().ok()?, rest.text()?);
@@ -178,6 +183,12 @@ fn put(to: &mut Vec<u8>, text: &str) {
     to.extend(text.as_bytes());
 }
 
+fn put_offence(to: &mut Vec<u8>, offence: &Offence) {
+    to.extend(Tick::from(offence.at).to_bytes());
+    to.extend(offence.id.as_bytes());
+    to.push(rank(offence.tier));
+}
+
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -199,6 +210,12 @@ impl<'a> Rest<'a> {
         self.array().map(|bytes| Tick::from_bytes(*bytes))
     }
 
+    fn offence(&mut self) -> Option<Offence> {
+        let (at, id, rank_read) = (self.tick()?, OffenceId::from_bytes(*self.array()?), self.byte()?);
+        let tier = RiskTier::ALL.into_iter().find(|tier| rank(*tier) == rank_read)?;
+        Some(Offence::new(id, tier, at.into()))
+    }
+
     fn text(&mut self) -> Option<&'a str> {
         let len = usize::from(self.byte()?);
         let (text, rest) = self.0.split_at_checked(len)?;
@@ -207,13 +224,15 @@ impl<'a> Rest<'a> {
     }
 
     /// A text that may be absent, which is written as an empty one.
-    fn optional<T: std::str::FromStr>(&mut self) -> Option<Option<T>> {
-        match self.text()? {
-            "" => Some(None),
-            text => text.parse().ok().map(Some),
+    fn optional<T: std::str::FromStr>(&mut self) -> Result<Option<T>, Unreadable> {
+        match self.text().ok_or(Unreadable)? {
+            "" => Ok(None),
+            text => text.parse().ok().map(Some).ok_or(Unreadable),
         }
     }
 }
+
+struct Unreadable;
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +240,7 @@ mod tests {
 
     use super::super::frame::RECORD_BYTES_MAX;
     use super::*;
+    use crate::penalties::{HIGH_KEPT, MODERATE_KEPT};
 
     fn every_sort() -> Vec<Record> {
         let agent = AgentId::new("a".repeat(ID_BYTES_MAX)).unwrap();
@@ -232,7 +252,11 @@ mod tests {
             Record::Reset { agent: agent.clone(), tier: Some(tier.clone()) },
             Record::Reset { agent: agent.clone(), tier: None },
             Record::Unlearn { agent: agent.clone(), id },
-            Record::Forget { agent: agent.clone() },
+            Record::Rebuild { agent: agent.clone(), offences: Vec::new() },
+            Record::Rebuild {
+                agent: agent.clone(),
+                offences: vec![Offence::new(id, RiskTier::High, at.into()); HIGH_KEPT + MODERATE_KEPT],
+            },
             Record::Floor { at },
         ];
         for owner in [None, Some(owner.clone())] {
@@ -265,7 +289,9 @@ mod tests {
             assert_eq!(Record::decode(&bytes), Some(record.clone()));
             for cut in 0..bytes.len() {
                 let read = Record::decode(&bytes[..cut]);
-                assert!(read.is_none() || matches!(record, Record::Units { .. }), "cut at {cut}");
+                // These end with a list; how long it is, the frame says.
+                let is_list = matches!(record, Record::Units { .. } | Record::Rebuild { .. });
+                assert!(read.is_none() || is_list, "cut at {cut}");
             }
             bytes.push(0);
             assert_eq!(Record::decode(&bytes), None, "nothing may follow");

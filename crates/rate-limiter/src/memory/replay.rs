@@ -39,8 +39,11 @@ impl State {
                 self.replay_penalties(&agent, |penalties| penalties.learn(&offence));
             }
             Record::Unlearn { agent, id } => self.replay_penalties(&agent, |p| p.unlearn(id)),
-            Record::Forget { agent } => {
-                self.replay_penalties(&agent, |p| std::mem::take(p) != Penalties::default());
+            Record::Rebuild { agent, offences } => {
+                self.replay_penalties(&agent, |p| {
+                    *p = Penalties::from_offences(&offences);
+                    true
+                });
             }
             Record::Floor { at } => {
                 for shard in &self.shards {

@@ -148,8 +148,8 @@ impl Shard {
         }
         for (id, agent) in &self.agents {
             agent.logs.emit(&Account::Agent(id.clone()), now, to)?;
-            for offence in agent.penalties.iter().flat_map(|p| p.offences()) {
-                to(Record::Learn { agent: id.clone(), offence })?;
+            if let Some(penalties) = &agent.penalties {
+                to(Record::Rebuild { agent: id.clone(), offences: penalties.offences().collect() })?;
             }
         }
         for (id, logs) in &self.owners {

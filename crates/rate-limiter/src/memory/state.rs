@@ -118,7 +118,7 @@ impl State {
         let opened = usize::from(agent.is_none()) + usize::from(matches!(owner, Some(None)));
         self.open(opened)?;
         let permit = Permit::new(ask, at);
-        self.write(|| [Record::take(&permit)]).inspect_err(|_| self.close(opened))?;
+        self.write(|| Record::take(&permit)).inspect_err(|_| self.close(opened))?;
         let agent: &mut SlidingLog = match agent {
             Some(agent) => agent.logs.of(&ask.tier),
             None => agents.entry(ask.agent.clone()).or_default().logs.of(&ask.tier),
@@ -183,7 +183,7 @@ impl State {
         if count == 0 {
             return Ok(0);
         }
-        self.write(|| [Record::refund(permit, count)])?;
+        self.write(|| Record::refund(permit, count))?;
         for log in agent.into_iter().chain(owner.flatten()) {
             log.refund(permit.at, count);
         }
@@ -193,7 +193,7 @@ impl State {
     pub(super) fn reset(&self, agent: &AgentId, tier: Option<&EndpointTier>) -> Result<(), LimitError> {
         let mut shard = self.shard(agent);
         let Some(account) = shard.agents.get_mut(agent) else { return Ok(()) };
-        self.write(|| [Record::Reset { agent: agent.clone(), tier: tier.cloned() }])?;
+        self.write(|| Record::Reset { agent: agent.clone(), tier: tier.cloned() })?;
         account.logs.forget(tier);
         if account.is_empty() {
             shard.agents.remove(agent);
@@ -204,13 +204,13 @@ impl State {
 
     pub(super) fn learn(&self, agent: &AgentId, offence: &Offence) -> Result<(), LimitError> {
         self.change_penalties(agent, |penalties| {
-            penalties.learn(offence).then(|| vec![Record::Learn { agent: agent.clone(), offence: *offence }])
+            penalties.learn(offence).then(|| Record::Learn { agent: agent.clone(), offence: *offence })
         })
     }
 
     pub(super) fn unlearn(&self, agent: &AgentId, id: OffenceId) -> Result<(), LimitError> {
         self.change_penalties(agent, |penalties| {
-            penalties.unlearn(id).then(|| vec![Record::Unlearn { agent: agent.clone(), id }])
+            penalties.unlearn(id).then(|| Record::Unlearn { agent: agent.clone(), id })
         })
     }
 
@@ -221,12 +221,8 @@ impl State {
                 return None;
             }
             *penalties = rebuilt;
-            let learn = |offence| Record::Learn { agent: agent.clone(), offence };
-            Some(
-                std::iter::once(Record::Forget { agent: agent.clone() })
-                    .chain(penalties.offences().map(learn))
-                    .collect(),
-            )
+            let offences = penalties.offences().collect();
+            Some(Record::Rebuild { agent: agent.clone(), offences })
         })
     }
 
@@ -234,15 +230,15 @@ impl State {
     fn change_penalties(
         &self,
         agent: &AgentId,
-        change: impl FnOnce(&mut Penalties) -> Option<Vec<Record>>,
+        change: impl FnOnce(&mut Penalties) -> Option<Record>,
     ) -> Result<(), LimitError> {
         let mut shard = self.shard(agent);
         let known = shard.agents.get(agent);
         let mut penalties = known.and_then(|a| a.penalties.as_deref()).cloned().unwrap_or_default();
-        let Some(records) = change(&mut penalties) else { return Ok(()) };
+        let Some(record) = change(&mut penalties) else { return Ok(()) };
         let opened = usize::from(known.is_none());
         self.open(opened)?;
-        self.write(|| records).inspect_err(|_| self.close(opened))?;
+        self.write(|| record).inspect_err(|_| self.close(opened))?;
         self.set_penalties(&mut shard, agent, penalties);
         Ok(())
     }
@@ -256,12 +252,12 @@ impl State {
         }
     }
 
-    /// Writes records to the journal, if there is one. Only then may what they say be done.
-    fn write<R: AsRef<[Record]>>(&self, records: impl FnOnce() -> R) -> Result<(), LimitError> {
+    /// Writes a record to the journal, if there is one. Only then may what it says be done.
+    fn write(&self, record: impl FnOnce() -> Record) -> Result<(), LimitError> {
         match &self.kept {
             Kept::Nowhere => Ok(()),
             Kept::ReadOnly => Err(LimitError::ReadOnly),
-            Kept::Journal(journal) => journal.append(records().as_ref()),
+            Kept::Journal(journal) => journal.append(&record()),
         }
     }
 
