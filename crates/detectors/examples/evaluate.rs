@@ -16,7 +16,11 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Line {
+    #[serde(default)]
     text: String,
+    /// In place of `text`: joined, so that no whole token stands in the file.
+    #[serde(default)]
+    parts: Vec<String>,
     label: u8,
     #[serde(default)]
     cat: Option<String>,
@@ -133,8 +137,13 @@ fn read(path: &Path) -> Result<Vec<Line>, Box<dyn Error>> {
         Some(e) if e == "gz" => Box::new(flate2::read::GzDecoder::new(file)),
         _ => Box::new(file),
     };
-    let lines = BufReader::new(reader).lines();
-    lines.map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+    let mut lines = Vec::new();
+    for line in BufReader::new(reader).lines() {
+        let mut line: Line = serde_json::from_str(&line?)?;
+        line.text.extend(std::mem::take(&mut line.parts));
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 /// The same lines for the same seed: those whose place, mixed with the seed, comes first.

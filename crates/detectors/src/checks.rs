@@ -71,8 +71,6 @@ pub(crate) enum Check {
     Base64Value,
     /// A shell or a redirection stands near.
     ShellNear,
-    /// What is read is sent, not fetched.
-    SendsAway,
     /// Not the command line of an archiver.
     NotZipTool,
     /// No word that turns the sentence into its opposite stands before.
@@ -131,7 +129,6 @@ impl Check {
             "basic-pair" => Self::BasicPair,
             "base64-value" => Self::Base64Value,
             "shell-near" => Self::ShellNear,
-            "sends-away" => Self::SendsAway,
             "not-zip-tool" => Self::NotZipTool,
             "not-negated" => Self::NotNegated,
             _ => return None,
@@ -156,12 +153,11 @@ impl Check {
             Self::Entropy(_) => "entropy",
             Self::Digits(_) | Self::Mixed => "mixed",
             Self::NotPlaceholder | Self::NotDummy => "no-placeholder",
-            Self::PasswordLike => "password",
             Self::SeedWords => "seed-words",
             Self::UnknownHost | Self::KnownHost | Self::RealAddress | Self::PublicAddress => "host",
-            Self::RealPassword | Self::NotVariable | Self::WeakPassword => "password",
+            Self::PasswordLike | Self::RealPassword | Self::NotVariable | Self::WeakPassword => "password",
             Self::BasicPair | Self::Base64Value => "base64",
-            Self::ShellNear | Self::SendsAway | Self::NotZipTool | Self::NotNegated => "context",
+            Self::ShellNear | Self::NotZipTool | Self::NotNegated => "context",
         }
     }
 
@@ -214,7 +210,6 @@ impl Check {
             Self::BasicPair => is_basic_pair(value),
             Self::Base64Value => STANDARD_NO_PAD.decode(value.trim_end_matches('=')).is_ok(),
             Self::ShellNear => placeholder::has_shell(site),
-            Self::SendsAway => !placeholder::is_sample_host(site.whole()),
             Self::NotNegated => !crate::context::is_negated(site.text, site.whole.start),
             Self::NotZipTool => !placeholder::is_zip_tool(site.whole()),
         }
@@ -353,15 +348,14 @@ mod tests {
         assert!(!has_pem_body("\n...\n-----END"));
         assert!(!has_pem_body(" is how such a file begins"));
     }
-}
 
-#[cfg(test)]
-pub(crate) fn with_crc32(body: &str) -> String {
-    let mut sum = crc32fast::hash(body.as_bytes());
-    let mut digits = [b'0'; 6];
-    for digit in digits.iter_mut().rev() {
-        *digit = BASE62[sum as usize % 62];
-        sum /= 62;
+    fn with_crc32(body: &str) -> String {
+        let mut sum = crc32fast::hash(body.as_bytes());
+        let mut digits = [b'0'; 6];
+        for digit in digits.iter_mut().rev() {
+            *digit = BASE62[sum as usize % 62];
+            sum /= 62;
+        }
+        format!("{body}{}", String::from_utf8_lossy(&digits))
     }
-    format!("{body}{}", String::from_utf8_lossy(&digits))
 }

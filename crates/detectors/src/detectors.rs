@@ -125,7 +125,7 @@ impl Detectors {
     pub fn scan(&self, text: &str) -> Vec<Detection> {
         let mut found = self.hits(text).hits;
         self.add_sums(&mut [&mut found]);
-        found.sort_by(|a, b| (a.span.start, a.span.end, a.rule).cmp(&(b.span.start, b.span.end, b.rule)));
+        found.sort_by_key(|hit| (hit.span.start, hit.span.end, hit.rule));
         found.into_iter().filter_map(|hit| self.detection(hit)).collect()
     }
 
@@ -233,24 +233,17 @@ impl Detectors {
         let (inner, text) = (&*self.0, views.text(view));
         if !is_for_phrases(views, view) {
             find(&inner.exact, &inner.rules, text, work, &mut |rule, m| {
-                self.add(views, view, None, rule, m, hits);
+                self.add(&Reading { views, view, folded: None }, rule, m, hits);
             });
         }
         let (folded, map) = fold(text);
         find(&inner.folded, &inner.rules, &folded, work, &mut |rule, m| {
-            self.add(views, view, Some((&folded, &map)), rule, m, hits);
+            self.add(&Reading { views, view, folded: Some((&folded, &map)) }, rule, m, hits);
         });
     }
 
-    fn add(
-        &self,
-        views: &Views<'_>,
-        view: usize,
-        folded: Option<(&str, &Map)>,
-        rule: usize,
-        m: &Match,
-        hits: &mut Vec<Hit>,
-    ) {
+    fn add(&self, reading: &Reading<'_>, rule: usize, m: &Match, hits: &mut Vec<Hit>) {
+        let &Reading { views, view, folded } = reading;
         let Some(found) = self.rule(rule) else { return };
         let here = folded.map_or_else(|| m.value.clone(), |(_, map)| map.source(&m.value));
         let Some(span) = views.source(view, here) else { return };
@@ -332,11 +325,9 @@ impl Detectors {
     pub(crate) fn add_sums(&self, texts: &mut [&mut Vec<Hit>]) {
         const CONTACTS: usize = 50;
         const IDENTITIES: usize = 3;
-        let of_contact = |r: &Rule, _: &Hit| is_contact(r);
-        let of_identity =
-            |r: &Rule, h: &Hit| r.spec.category == Category::PersonalData && !h.checks.is_empty();
-        let sums: [(&str, usize, &dyn Fn(&Rule, &Hit) -> bool); 2] =
-            [(CONTACT_DUMP, CONTACTS, &of_contact), ("identity-dump", IDENTITIES, &of_identity)];
+        let of_contact: Counts = |r, _| is_contact(r);
+        let of_identity: Counts = |r, h| r.spec.category == Category::PersonalData && !h.checks.is_empty();
+        let sums = [(CONTACT_DUMP, CONTACTS, of_contact), ("identity-dump", IDENTITIES, of_identity)];
         for (id, least, counts) in sums {
             let mut seen = HashSet::new();
             let mut place = None;
@@ -355,6 +346,16 @@ impl Detectors {
         }
     }
 }
+
+/// What a rule was found in: a view, or its folded text.
+struct Reading<'v> {
+    views: &'v Views<'v>,
+    view: usize,
+    folded: Option<(&'v str, &'v Map)>,
+}
+
+/// Whether a hit counts towards a sum.
+type Counts = fn(&Rule, &Hit) -> bool;
 
 /// How matches are looked for: with literals first, or by force in a test.
 type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &mut Work, &mut dyn FnMut(usize, &Match)) + 'f;

@@ -48,7 +48,7 @@ fn plain_run(bytes: &[u8], after_space: bool) -> usize {
 fn white_space(rest: &[u8], at: usize, out: &mut Rewrite) -> usize {
     let len = rest.iter().position(|b| !b.is_ascii_whitespace() && *b != 0x0b).unwrap_or(rest.len()).max(1);
     let run = rest.get(..len).unwrap_or(rest);
-    let lines = run.iter().filter(|b| **b == b'\n').count();
+    let lines = memchr::memchr_iter(b'\n', run).count();
     let item = matches!(
         rest.get(len..),
         Some([b'#' | b'|', ..] | [b'-' | b'+', b' ', ..] | [b'0'..=b'9', b'.' | b')', ..])

@@ -40,7 +40,7 @@ pub(crate) fn look(text: &str) -> Vec<Noticed> {
             }
             '\u{202d}' | '\u{202e}' => found.push(("bidi-override", at..end)),
             '\u{202a}' | '\u{202b}' | '\u{2066}'..='\u{2068}' if !rtl => {
-                found.push(("bidi-control", at..end))
+                found.push(("bidi-control", at..end));
             }
             '\u{1f3f4}' => flag = true,
             '\u{e0020}'..='\u{e007e}' if !flag => extend(&mut found, "tag-characters", at..end),

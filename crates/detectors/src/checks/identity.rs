@@ -123,12 +123,11 @@ pub(crate) fn is_of_issuer(text: &str) -> bool {
     let of = |lengths: &[usize]| lengths.contains(&number.len());
     match (head(1), head(2), head(3), head(4)) {
         (4, ..) => of(&[13, 16, 19]),
-        (_, 51..=55, ..) | (_, _, _, 2221..=2720 | 6011) | (_, 65, ..) | (_, _, 644..=649, _) => {
+        (_, 51..=55 | 65, ..) | (_, _, 644..=649, _) | (_, _, _, 2221..=2720 | 3528..=3589 | 6011) => {
             of(&[16, 19])
         }
         (_, 34 | 37, ..) => of(&[15]),
         (_, 36 | 38 | 39, ..) | (_, _, 300..=305, _) => of(&[14, 16, 19]),
-        (_, _, _, 3528..=3589) => of(&[16, 19]),
         (_, 62 | 81, ..) => of(&[16, 17, 18, 19]),
         (_, 50 | 56..=58 | 63 | 67, ..) => of(&[12, 13, 14, 15, 16, 17, 18, 19]),
         _ => false,
@@ -262,6 +261,7 @@ fn codice_fiscale(text: &str) -> bool {
 }
 
 fn verhoeff(d: &[u32]) -> bool {
+    const STEP: [u32; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
     // The dihedral group of the pentagon, and the permutation by place.
     let times = |a: u32, b: u32| match (a < 5, b < 5) {
         (true, true) => (a + b) % 5,
@@ -269,7 +269,6 @@ fn verhoeff(d: &[u32]) -> bool {
         (false, true) => (a + 10 - b - 5) % 5 + 5,
         (false, false) => (a + 5 - b) % 5,
     };
-    const STEP: [u32; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
     let sum = d.iter().rev().enumerate().fold(0, |sum, (place, &digit)| {
         let moved = (0..place % 8).fold(digit, |n, _| STEP.get(n as usize).copied().unwrap_or(n));
         times(sum, moved)

@@ -122,7 +122,7 @@ pub(crate) fn is_password_like(value: &str) -> bool {
     let code = value.starts_with(['$', '<', '{', '%', '[', '(', '&', '*', '#', '@', '/'])
         || value.contains(['(', ')', '{', '}', '<', '>', ';', '\\'])
         || value.contains("::")
-        || value.contains("[");
+        || value.contains('[');
     let lower = value.to_ascii_lowercase();
     // Also words of made-up passwords, which another rule notes.
     // Words of made-up passwords too, which another rule notes.
@@ -337,13 +337,14 @@ fn sequence(value: &[u8]) -> usize {
 fn are_words(value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let parts: Vec<&str> = value.split(['-', '_', '.', '/', ' ']).filter(|p| !p.is_empty()).collect();
-    let wordlike = |p: &&str| {
-        p.bytes().skip(1).all(|b| b.is_ascii_lowercase())
-            || p.bytes().all(|b| b.is_ascii_uppercase())
-            || p.bytes().all(|b| b.is_ascii_digit()) && p.len() <= 4
-    };
-    digits < 2 && value.len() < 40 && parts.iter().filter(|p| wordlike(p)).count() * 4 >= parts.len() * 3
-        || parts.len() >= 3 && parts.iter().all(|p| wordlike(&p))
+    digits < 2 && value.len() < 40 && parts.iter().filter(|p| is_wordlike(p)).count() * 4 >= parts.len() * 3
+        || parts.len() >= 3 && parts.iter().all(|p| is_wordlike(p))
+}
+
+fn is_wordlike(part: &str) -> bool {
+    part.bytes().skip(1).all(|b| b.is_ascii_lowercase())
+        || part.bytes().all(|b| b.is_ascii_uppercase())
+        || part.bytes().all(|b| b.is_ascii_digit()) && part.len() <= 4
 }
 
 #[cfg(test)]
