@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clawexchange_database::{Database, Drain, outbox};
-use clawexchange_ssg_core::{AgentId, AuditEvent, AuditSink, Clock, KeyProvider, PortError, SystemClock, fail_point};
+use clawexchange_ssg_core::{
+    AgentId, AuditEvent, AuditSink, Clock, KeyProvider, PortError, SystemClock, fail_point,
+};
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;

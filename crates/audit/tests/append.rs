@@ -1,5 +1,5 @@
 //! What is acknowledged is in the log once, in order, and nobody who must not be named is.
-#![expect(clippy::missing_docs_in_private_items, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/log.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]

@@ -1,5 +1,5 @@
 //! Whatever is edited behind the log's back is found, with its place.
-#![expect(clippy::missing_docs_in_private_items, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/log.rs"]
 #[expect(unreachable_pub, reason = "it is shared between tests")]

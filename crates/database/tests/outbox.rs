@@ -1,5 +1,6 @@
 //! An event and the change it tells of survive together; leases have one holder.
 #![cfg(feature = "migrate")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ async fn a_row_that_is_no_event_does_not_stop_the_others() {
 async fn a_lease_has_one_holder_and_a_fence_that_grows() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder).await;
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     let first = Lease::take(&db, "sweep", "a", long).await.unwrap().unwrap();
     assert_eq!(Lease::take(&db, "sweep", "b", long).await.unwrap(), None);
     assert_eq!(

@@ -1,5 +1,6 @@
 //! Schema changes: all or nothing, one at a time, noticed when altered, guarded when they would destroy.
 #![cfg(feature = "migrate")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_database::{
     Database, DatabaseConfig, Destroy, DownTo, MigrateError, MigrationSet, Place, Plan, SchemaState, Script,

@@ -1,4 +1,5 @@
 //! One writer, many transactions: each whole or not at all, and acknowledged only when it is safe.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -177,7 +178,7 @@ async fn an_error_prints_no_value_of_a_row() {
     let mut shown = format!("{error:?} {error}");
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        shown += &format!(" {cause}");
+        shown = format!("{shown} {cause}");
         source = cause.source();
     }
     assert!(!shown.contains("hunter2"), "{shown}");

@@ -7,7 +7,9 @@ use clawexchange_database::{DatabaseError, MigrateError};
 use clawexchange_detectors::DetectorsError;
 use clawexchange_quarantine::QuarantineError;
 use clawexchange_rate_limiter::LimitError;
-use clawexchange_ssg_core::{EventError, Fault, FaultKind, GateError, IdError, KeyId, PortError, RegistryError};
+use clawexchange_ssg_core::{
+    EventError, Fault, FaultKind, GateError, IdError, KeyId, PortError, RegistryError,
+};
 
 use crate::folder::FolderError;
 

@@ -93,7 +93,10 @@ fn unknown_keys(table: &toml::Table) -> Vec<Problem> {
     let mut check = |prefix: &str, of: &str, table: &toml::Table| {
         for key in table.keys().filter(|key| !keys(of).contains(&key.as_str())) {
             let nearest = nearest(key, keys(of).iter().copied());
-            problems.push(Problem::new(format!("{prefix}{key}"), format!("there is no such key; the nearest is {nearest}")));
+            problems.push(Problem::new(
+                format!("{prefix}{key}"),
+                format!("there is no such key; the nearest is {nearest}"),
+            ));
         }
     };
     check("", "", table);

@@ -94,7 +94,10 @@ impl DataFolder {
             }
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
-        let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let noted = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         noted.map_err(unwritable)?;
         Ok(FolderLock(file))
     }
@@ -185,7 +188,9 @@ impl Fault for FolderError {
         match self {
             Self::Missing { .. } => FaultKind::NotFound,
             Self::Unreadable { .. } | Self::Unwritable { .. } => FaultKind::Unavailable,
-            Self::NotAFolder { .. } | Self::OfAnother { .. } | Self::OpenToOthers { .. } => FaultKind::NotAllowed,
+            Self::NotAFolder { .. } | Self::OfAnother { .. } | Self::OpenToOthers { .. } => {
+                FaultKind::NotAllowed
+            }
             Self::Served { .. } => FaultKind::Locked,
         }
     }

@@ -5,6 +5,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clawexchange_audit::{AuditConfig, AuditLog};
 use clawexchange_database::{Database, DatabaseConfig, Place, SchemaState};
@@ -18,7 +19,7 @@ use clawexchange_ssg_core::{
 use tokio::sync::OnceCell;
 
 use crate::error::PartsError;
-use crate::folder::{DataFolder, FolderLock};
+use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::pipeline::Pipeline;
 use crate::settings::{KeySource, Settings};
 
@@ -115,7 +116,9 @@ impl Parts {
                     }
                     (SchemaState::Behind(pending), _) => return Err(PartsError::Pending { pending }),
                     (SchemaState::Ahead(unknown), _) => {
-                        return Err(PartsError::Newer { step: unknown.into_iter().next().unwrap_or_default() });
+                        return Err(PartsError::Newer {
+                            step: unknown.into_iter().next().unwrap_or_default(),
+                        });
                     }
                     (_, _) => return Err(clawexchange_database::MigrateError::Foreign.into()),
                 }
@@ -171,7 +174,8 @@ impl Parts {
 
     /// `<state folder>/<deployment>.<ending>`; makes the folder.
     async fn state_file(&self, ending: &str) -> Result<PathBuf, PartsError> {
-        let deployment = self.database().await?.deployment().await?.ok_or(clawexchange_audit::AuditError::NoSchema)?;
+        let deployment =
+            self.database().await?.deployment().await?.ok_or(clawexchange_audit::AuditError::NoSchema)?;
         let folder = &self.settings.state_dir;
         DirBuilder::new()
             .recursive(true)
@@ -195,17 +199,28 @@ impl Parts {
 
     /// Held content.
     pub async fn vault(&self) -> Result<&Vault, PartsError> {
-        self.vault
-            .get_or_try_init(|| async {
-                let keys = Arc::clone(self.keys().await?);
-                let log = self.log().await?.clone();
-                let objects = FileStore::new(self.folder().await?.objects());
-                let mut config = VaultConfig::default();
-                config.expiry = self.settings.expiry;
-                config.inline_bytes_max = self.settings.inline_bytes_max as u64;
-                Ok(Vault::new(self.database().await?.clone(), objects, keys, log, config)?)
-            })
-            .await
+        self.vault.get_or_try_init(|| self.open_vault(VaultConfig::default())).await
+    }
+
+    /// Held content, for a sweep. While nobody serves the folder, every store under way was cut short, so the sweep
+    /// need not wait as long for it as beside a process that may be about to finish it.
+    pub async fn vault_for_sweep(&self) -> Result<Vault, PartsError> {
+        let mut config = VaultConfig::default();
+        match self.lock().await {
+            Ok(()) => config.upload_budget = Duration::from_secs(1),
+            Err(PartsError::Folder(FolderError::Served { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        self.open_vault(config).await
+    }
+
+    async fn open_vault(&self, mut config: VaultConfig) -> Result<Vault, PartsError> {
+        let keys = Arc::clone(self.keys().await?);
+        let log = self.log().await?.clone();
+        let objects = FileStore::new(self.folder().await?.objects());
+        config.expiry = self.settings.expiry;
+        config.inline_bytes_max = self.settings.inline_bytes_max as u64;
+        Ok(Vault::new(self.database().await?.clone(), objects, keys, log, config)?)
     }
 
     /// Limits as they are kept in the database. Each seeded or changed one has its event in the log.

@@ -9,8 +9,8 @@ use clawexchange_audit::{AuditLog, Entry, Log, Query};
 use clawexchange_quarantine::Vault;
 use clawexchange_rate_limiter::{Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit};
 use clawexchange_ssg_core::{
-    AgentId, Clock as _, Cursor, EventKind, Gate, InspectionId, Outcome, PageLimit, QuarantineId, RiskTier, Submission,
-    SystemClock, TrustLevel,
+    AgentId, Clock as _, Cursor, EventKind, Gate, InspectionId, Outcome, PageLimit, QuarantineId, RiskTier,
+    Submission, SystemClock, TrustLevel,
 };
 
 use crate::error::PartsError;
@@ -41,7 +41,7 @@ pub enum Submitted {
 }
 
 /// How long something counts against an agent.
-const HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
+const HISTORY: Duration = Duration::from_hours(7 * 24);
 
 /// How often releases by other processes are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -56,7 +56,14 @@ impl Pipeline {
         is_new: bool,
     ) -> Result<Self, PartsError> {
         let size = log.size(Log::Decisions).await?;
-        let me = Self(Arc::new(Inner { gate, limiter, log, vault, heeded: AtomicU64::new(size), looked: Mutex::new(None) }));
+        let me = Self(Arc::new(Inner {
+            gate,
+            limiter,
+            log,
+            vault,
+            heeded: AtomicU64::new(size),
+            looked: Mutex::new(None),
+        }));
         if is_new {
             me.relearn().await?;
         }
@@ -139,7 +146,8 @@ impl Pipeline {
     }
 
     async fn heed(&self, entry: &Entry) -> Result<(), PartsError> {
-        let is_release = [EventKind::HumanRelease, EventKind::BotRelease].iter().any(|k| k.as_str() == entry.event_type);
+        let is_release =
+            [EventKind::HumanRelease, EventKind::BotRelease].iter().any(|k| k.as_str() == entry.event_type);
         let is_false = entry.metadata.get("reason").and_then(|r| r.as_str()) == Some("FALSE_POSITIVE");
         let id = entry.target_id.as_deref().and_then(|id| id.parse::<QuarantineId>().ok());
         if let (true, true, Some(id)) = (is_release, is_false, id) {
@@ -168,7 +176,11 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn each(&self, query: &Query, each: impl AsyncFn(&Entry) -> Result<(), PartsError>) -> Result<(), PartsError> {
+    async fn each(
+        &self,
+        query: &Query,
+        each: impl AsyncFn(&Entry) -> Result<(), PartsError>,
+    ) -> Result<(), PartsError> {
         let mut cursor: Option<Cursor> = None;
         let limit = PageLimit::new(u64::from(PageLimit::MAX)).unwrap_or_default();
         loop {
@@ -193,7 +205,8 @@ fn offence_of(entry: &Entry) -> Option<(AgentId, Offence)> {
     }
     let tier: RiskTier = meta.get("tier")?.as_str()?.parse().ok()?;
     let agent = AgentId::new(&entry.actor_id).ok().filter(|_| !entry.actor_id.starts_with("erased:"))?;
-    let held = (entry.target_type.as_deref() == Some("quarantine")).then_some(entry.target_id.as_deref()).flatten();
+    let held =
+        (entry.target_type.as_deref() == Some("quarantine")).then_some(entry.target_id.as_deref()).flatten();
     let offence = match held {
         Some(id) => Offence::new(id.parse::<QuarantineId>().ok()?, tier, entry.created_at),
         None => Offence::new(entry.id.parse::<InspectionId>().ok()?, tier, entry.created_at),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clawexchange_ssg_core::{
-    Fault, FaultKind, MasterKey, MasterKeyError, PluginFailure, RuleMode, ThresholdError, TierThresholds,
+    Fault, FaultKind, MasterKey, PluginFailure, RuleMode, ThresholdError, TierThresholds,
 };
 use serde::Serialize;
 
@@ -57,7 +57,8 @@ pub struct Sources {
 impl Sources {
     /// The environment and nothing from a command line.
     pub fn of_env(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let env = env.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+        let env =
+            env.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
         Self { env, data_dir: None, config: None }
     }
 }
@@ -115,8 +116,10 @@ const DATA_DIR: (&str, &str) = ("CLAW_DATA_DIR", "the folder of rows, held conte
 const STATE_DIR: (&str, &str) = ("XDG_STATE_HOME", "where generated keys and pins lie, in a folder `claw`");
 const KEY: (&str, &str) = ("ENCRYPTION_MASTER_KEY", "the master key: standard base64 of 32 bytes");
 const EXPIRY: (&str, &str) = ("QUARANTINE_EXPIRY_HOURS", "how many hours content is held before it expires");
-const INLINE: (&str, &str) =
-    ("CLAW_QUARANTINE_INLINE_MAX", "up to so many bytes sealed content lies in its row, above that in a file");
+const INLINE: (&str, &str) = (
+    "CLAW_QUARANTINE_INLINE_MAX",
+    "up to so many bytes sealed content lies in its row, above that in a file",
+);
 const CONFIG: (&str, &str) = ("CLAW_CONFIG", "a TOML file of settings");
 
 /// What this version does not do. It is refused and not ignored: who sets a database wants no other.
@@ -242,7 +245,8 @@ impl Reader<'_> {
             }
         }
         let known = || [DATA_DIR, KEY, EXPIRY, INLINE, CONFIG].map(|(name, _)| name);
-        let names: Vec<String> = self.sources.env.keys().filter(|name| name.starts_with("CLAW_")).cloned().collect();
+        let names: Vec<String> =
+            self.sources.env.keys().filter(|name| name.starts_with("CLAW_")).cloned().collect();
         for name in names {
             let is_known = known().contains(&name.as_str())
                 || NOT_YET.iter().any(|(n, _)| *n == name)
@@ -270,7 +274,10 @@ impl Reader<'_> {
             (Some(base), _) => (base, Origin::Environment),
             (None, Some(home)) => (Path::new(&home).join(".local/state"), Origin::Default),
             (None, None) => {
-                self.problem(STATE_DIR.0, "neither it nor HOME is set, so there is no place for keys and pins");
+                self.problem(
+                    STATE_DIR.0,
+                    "neither it nor HOME is set, so there is no place for keys and pins",
+                );
                 (PathBuf::new(), Origin::Default)
             }
         };
@@ -333,7 +340,8 @@ impl Reader<'_> {
         let (tiers, usual) = (&file.tiers, [1, 30, 60, 85]);
         let set = [tiers.low, tiers.moderate, tiers.high, tiers.critical];
         let names = ["tiers.low", "tiers.moderate", "tiers.high", "tiers.critical"];
-        let [low, moderate, high, critical] = std::array::from_fn(|i| set.get(i).copied().flatten().or(usual.get(i).copied()).unwrap_or(0));
+        let [low, moderate, high, critical] =
+            std::array::from_fn(|i| set.get(i).copied().flatten().or(usual.get(i).copied()).unwrap_or(0));
         for ((name, set), usual) in names.into_iter().zip(set).zip(usual) {
             let origin = if set.is_some() { Origin::File } else { Origin::Default };
             self.show((name, ABOUT), set.unwrap_or(usual), origin);
@@ -360,17 +368,28 @@ impl Reader<'_> {
             rules.insert(id.clone(), rule.mode);
         }
         if let Err(error) = clawexchange_detectors::Detectors::new(&rules) {
-            self.problem("rules", error.to_string());
+            self.problem("rules", says(&error));
         }
         let mut plugins = BTreeMap::new();
         for (id, plugin) in &file.plugins {
             if !PLUGINS.contains(&id.as_str()) {
                 let nearest = nearest(id, PLUGINS);
-                self.problem(&format!("plugins.{id}"), format!("there is no such plugin; the nearest is {nearest}"));
+                self.problem(
+                    &format!("plugins.{id}"),
+                    format!("there is no such plugin; the nearest is {nearest}"),
+                );
             }
-            let on_failure = if plugin.on_failure == file::OnFailure::Ignore { PluginFailure::Ignore } else { PluginFailure::Hold };
+            let on_failure = if plugin.on_failure == file::OnFailure::Ignore {
+                PluginFailure::Ignore
+            } else {
+                PluginFailure::Hold
+            };
             let shown = format!("enabled = {}, on_failure = {on_failure:?}", plugin.enabled).to_lowercase();
-            self.show((&format!("plugins.{id}"), "whether the plugin runs and what its failure does"), shown, Origin::File);
+            self.show(
+                (&format!("plugins.{id}"), "whether the plugin runs and what its failure does"),
+                shown,
+                Origin::File,
+            );
             plugins.insert(id.clone(), PluginSetting { enabled: plugin.enabled, on_failure });
         }
         (rules, plugins)
@@ -378,18 +397,21 @@ impl Reader<'_> {
 }
 
 /// The plugins that ship.
-pub(crate) const PLUGINS: [&str; 5] = ["secrets", "personal-data", "attacks", "malicious-code", "obfuscation"];
+pub(crate) const PLUGINS: [&str; 5] =
+    ["secrets", "personal-data", "attacks", "malicious-code", "obfuscation"];
 
 /// A secret in a file: at most 64 KiB, one line feed at its end does not belong to it.
 fn read_secret(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|e| format!("could not read {}: {e}", path.display()))?;
-    file.take(64 << 10).read_to_string(&mut text).map_err(|e| format!("could not read {}: {e}", path.display()))?;
+    file.take(64 << 10)
+        .read_to_string(&mut text)
+        .map_err(|e| format!("could not read {}: {e}", path.display()))?;
     Ok(text.strip_suffix('\n').map(ToOwned::to_owned).unwrap_or(text))
 }
 
-fn says(error: &MasterKeyError) -> String {
+fn says(error: &impl Fault) -> String {
     match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use clawexchange_ssg_core::{ActorType, AgentId, Cursor, EventKind, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
+use clawexchange_ssg_core::{
+    ActorType, AgentId, EventKind, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel,
+};
 
 use crate::exit::HELP;
 
@@ -277,12 +279,14 @@ pub(crate) struct PageArgs {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) limit: u64,
     /// Where the page before this one ended.
-    #[arg(long, value_parser = cursor)]
-    pub(crate) cursor: Option<Cursor>,
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
 }
 
-fn cursor(text: &str) -> Result<Cursor, std::convert::Infallible> {
-    Ok(Cursor::new(text))
+impl PageArgs {
+    pub(crate) fn after(&self) -> Option<clawexchange_ssg_core::Cursor> {
+        self.cursor.as_deref().map(clawexchange_ssg_core::Cursor::new)
+    }
 }
 
 #[derive(Args, Debug)]

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use clap::CommandFactory as _;
 use clawexchange_gateway::{Intent, Parts, Settings, Sources};
-use clawexchange_ssg_core::{Actor, ContentEnvelope, ContentType, EnvelopeBounds, EnvelopeParts, PostCategory, ReadAs, Received};
+use clawexchange_ssg_core::{
+    Actor, ContentEnvelope, ContentType, EnvelopeBounds, EnvelopeParts, PostCategory, ReadAs, Received,
+};
 
 use crate::args::{CategoryArg, Cli, Command, ContentArgs, ContentTypeArg, Global};
 use crate::exit::Exit;
@@ -74,7 +76,7 @@ fn actor(global: &Global) -> Result<Actor, CliError> {
         Some(name) => name.to_string(),
         None => format!("os:{}", user()),
     };
-    Actor::human(name).map_err(|_| CliError::usage("the user's name is no id; give one with --as"))
+    Actor::human(name).ok().ok_or_else(|| CliError::usage("the user's name is no id; give one with --as"))
 }
 
 /// The user's name as the system's table has it, or else the number.
@@ -93,7 +95,12 @@ fn user() -> String {
 /// Reads a file or standard input, and no more than `most` bytes and one.
 fn read_bounded(file: &Path, most: usize) -> Result<Vec<u8>, CliError> {
     use std::io::Read as _;
-    let doing = || format!("read {}", if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() });
+    let doing = || {
+        format!(
+            "read {}",
+            if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+        )
+    };
     let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {

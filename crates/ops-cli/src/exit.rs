@@ -51,7 +51,9 @@ impl Exit {
 impl From<FaultKind> for Exit {
     fn from(kind: FaultKind) -> Self {
         match kind {
-            FaultKind::Invalid | FaultKind::TooLarge | FaultKind::Unsupported | FaultKind::Internal => Self::Failed,
+            FaultKind::Invalid | FaultKind::TooLarge | FaultKind::Unsupported | FaultKind::Internal => {
+                Self::Failed
+            }
             FaultKind::Usage => Self::Usage,
             FaultKind::Pending => Self::Pending,
             FaultKind::NotAllowed | FaultKind::Conflict => Self::Refused,
@@ -77,9 +79,19 @@ mod tests {
     #[test]
     fn the_codes_are_the_documented_ones() {
         let all = [
-            (Exit::Ok, 0), (Exit::Failed, 1), (Exit::Usage, 2), (Exit::Pending, 3), (Exit::Refused, 4),
-            (Exit::NotFound, 5), (Exit::Integrity, 6), (Exit::Locked, 7), (Exit::Quarantine, 10), (Exit::Block, 11),
-            (Exit::Unavailable, 69), (Exit::Limited, 75), (Exit::Configuration, 78),
+            (Exit::Ok, 0),
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::Pending, 3),
+            (Exit::Refused, 4),
+            (Exit::NotFound, 5),
+            (Exit::Integrity, 6),
+            (Exit::Locked, 7),
+            (Exit::Quarantine, 10),
+            (Exit::Block, 11),
+            (Exit::Unavailable, 69),
+            (Exit::Limited, 75),
+            (Exit::Configuration, 78),
         ];
         for (exit, code) in all {
             assert_eq!(exit.code(), code);

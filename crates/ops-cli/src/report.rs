@@ -143,7 +143,10 @@ fn print_last(mut to: impl std::io::Write, text: &str) {
 
 /// Prints what clap says, in its own words or as JSON, and gives the exit code.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let wants_json = std::env::args_os().collect::<Vec<_>>().windows(2).any(|w| w.first().is_some_and(|a| a == "--output") && w.last().is_some_and(|a| a == "json"))
+    let wants_json = std::env::args_os()
+        .collect::<Vec<_>>()
+        .windows(2)
+        .any(|w| w.first().is_some_and(|a| a == "--output") && w.last().is_some_and(|a| a == "json"))
         || std::env::args_os().any(|a| a == "--output=json");
     if error.use_stderr() && wants_json {
         let message = error.render().to_string();
@@ -152,7 +155,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         return Exit::Usage.into();
     }
     print_last(
-        if error.use_stderr() { Box::new(std::io::stderr()) as Box<dyn std::io::Write> } else { Box::new(std::io::stdout()) },
+        if error.use_stderr() {
+            Box::new(std::io::stderr()) as Box<dyn std::io::Write>
+        } else {
+            Box::new(std::io::stdout())
+        },
         &error.render().ansi().to_string(),
     );
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }

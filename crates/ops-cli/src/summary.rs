@@ -125,19 +125,27 @@ impl Summary {
             if sum.samples.len() < SAMPLES_MAX
                 && let Some(place) = rule.places.first()
             {
-                sum.samples.push(format!("line {}: {} at {} {}..{}", judged.number, place.redacted, place.field, place.start, place.end));
+                sum.samples.push(format!(
+                    "line {}: {} at {} {}..{}",
+                    judged.number, place.redacted, place.field, place.start, place.end
+                ));
             }
         }
     }
 
     pub(crate) fn write(&self, path: &Path, reasons: &Reasons) -> std::result::Result<(), CliError> {
-        std::fs::write(path, self.markdown(reasons)).map_err(|e| CliError::io(format!("write {}", path.display()), e))
+        std::fs::write(path, self.markdown(reasons))
+            .map_err(|e| CliError::io(format!("write {}", path.display()), e))
     }
 
     fn markdown(&self, reasons: &Reasons) -> String {
         let mut text = String::from("# Report\n\n");
         let inspected: u64 = self.verdicts.values().sum();
-        let _written = writeln!(text, "{} lines: {inspected} judged, {} limited, {} refused.\n", self.lines, self.limited, self.refused);
+        let _written = writeln!(
+            text,
+            "{} lines: {inspected} judged, {} limited, {} refused.\n",
+            self.lines, self.limited, self.refused
+        );
         text += "| verdict | lines | share |\n| --- | ---: | ---: |\n";
         for verdict in Verdict::ALL {
             let n = self.count(verdict);
@@ -155,8 +163,14 @@ impl Summary {
         for (id, sum) in &rules {
             let (low, high) = wilson(sum.lines, inspected);
             let rate = percent(sum.lines, inspected) * 10.0;
-            let _written =
-                writeln!(text, "| {id} | {} | {rate:.2} | {:.2} to {:.2} | {} |", sum.lines, low * 1000.0, high * 1000.0, sum.on_harmless);
+            let _written = writeln!(
+                text,
+                "| {id} | {} | {rate:.2} | {:.2} to {:.2} | {} |",
+                sum.lines,
+                low * 1000.0,
+                high * 1000.0,
+                sum.on_harmless
+            );
         }
         for (id, sum) in rules {
             let _written = writeln!(text, "\n### {id}\n\n{}\n", reasons.why(id));
@@ -169,7 +183,8 @@ impl Summary {
 
     fn write_accuracy(&self, text: &mut String) {
         let n = |label, noticed| self.judged.get(&(label, noticed)).copied().unwrap_or(0);
-        let (hit, missed, false_alarm, rightly_left) = (n(true, true), n(true, false), n(false, true), n(false, false));
+        let (hit, missed, false_alarm, rightly_left) =
+            (n(true, true), n(true, false), n(false, true), n(false, false));
         if hit + missed + false_alarm + rightly_left == 0 {
             return;
         }
@@ -181,7 +196,12 @@ impl Summary {
         ] {
             let (low, high) = wilson(part, whole);
             let share = percent(part, whole);
-            let _written = writeln!(text, "| {what} | {part} | {whole} | {share:.1} % | {:.1} to {:.1} % |", low * 100.0, high * 100.0);
+            let _written = writeln!(
+                text,
+                "| {what} | {part} | {whole} | {share:.1} % | {:.1} to {:.1} % |",
+                low * 100.0,
+                high * 100.0
+            );
         }
     }
 }

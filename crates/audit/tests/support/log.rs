@@ -56,8 +56,8 @@ impl KeyProvider for TestKeys {
         let mut bytes = wrapped.to_vec();
         let nonce = aead::Nonce::assume_unique_for_key([0; 12]);
         let plain =
-            opener.open_in_place(nonce, aead::Aad::from(context), &mut bytes).map_err(|_| DoesNotOpen)?;
-        Ok(DataKey::new((&*plain).try_into().map_err(|_| DoesNotOpen)?))
+            opener.open_in_place(nonce, aead::Aad::from(context), &mut bytes).ok().ok_or(DoesNotOpen)?;
+        Ok(DataKey::new((&*plain).try_into().ok().ok_or(DoesNotOpen)?))
     }
 
     async fn mac(&self, id: &KeyId, context: &[u8], message: &[u8]) -> Result<Mac, PortError> {

@@ -37,7 +37,7 @@ async fn query(args: &QueryArgs, global: &Global) -> Result<Exit, CliError> {
     query.since = args.since.map(|when| when.moment(now));
     query.until = args.until.map(|when| when.moment(now));
     let limit = PageLimit::new(args.page.limit).unwrap_or_default();
-    let page = parts.log().await?.query(&query, args.page.cursor.as_ref(), limit).await?;
+    let page = parts.log().await?.query(&query, args.page.after().as_ref(), limit).await?;
     if global.is_json() {
         output::json(&page)?;
         return Ok(Exit::Ok);
@@ -83,13 +83,18 @@ async fn tail(lines: u64, follow: bool, global: &Global) -> Result<Exit, CliErro
     let parts = command::parts(global, Intent::Use)?;
     let log = parts.log().await?;
     // Where following begins is noted before the past is read, so that nothing falls between.
-    let mut next = [(Log::Decisions, log.size(Log::Decisions).await?), (Log::Verdicts, log.size(Log::Verdicts).await?)];
+    let mut next =
+        [(Log::Decisions, log.size(Log::Decisions).await?), (Log::Verdicts, log.size(Log::Verdicts).await?)];
     let page = log.query(&Query::default(), None, PageLimit::new(lines).unwrap_or_default()).await?;
-    let known = |entry: &Entry| next.iter().any(|(log, size)| log.as_str() == entry.log && entry.index < *size);
+    let known =
+        |entry: &Entry| next.iter().any(|(log, size)| log.as_str() == entry.log && entry.index < *size);
     let mut entries: Vec<Entry> = page.items.into_iter().filter(|entry| !follow || known(entry)).collect();
     entries.reverse();
     print_each(&entries, global)?;
-    while follow {
+    if !follow {
+        return Ok(Exit::Ok);
+    }
+    loop {
         for (which, index) in &mut next {
             let entries = log.read_from(*which, *index, PageLimit::MAX).await?;
             *index = entries.last().map_or(*index, |last| last.index + 1);
@@ -97,11 +102,10 @@ async fn tail(lines: u64, follow: bool, global: &Global) -> Result<Exit, CliErro
         }
         output::flush()?;
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Ok),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
     }
-    Ok(Exit::Ok)
 }
 
 fn print_each(entries: &[Entry], global: &Global) -> Result<(), CliError> {

@@ -22,7 +22,8 @@ pub(crate) fn run(command: &ConfigCommand, global: &Global) -> Result<Exit, CliE
                 output::json(&json!({ "items": settings.shown() }))?;
                 return Ok(Exit::Ok);
             }
-            let head: &[&str] = if *origin { &["setting", "value", "from", "what it is"] } else { &["setting", "value"] };
+            let head: &[&str] =
+                if *origin { &["setting", "value", "from", "what it is"] } else { &["setting", "value"] };
             let mut rows = output::Rows::new(head);
             for s in settings.shown() {
                 let from = format!("{:?}", s.origin).to_lowercase();

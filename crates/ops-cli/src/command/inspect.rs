@@ -59,13 +59,25 @@ fn print_explanation(assessment: &Assessment, global: &Global) -> Result<(), Cli
     }
     output::line(&format!(
         "{} ({}), score {}, policy {}",
-        explanation.inspection.verdict, explanation.inspection.tier, explanation.score, explanation.inspection.policy
+        explanation.inspection.verdict,
+        explanation.inspection.tier,
+        explanation.score,
+        explanation.inspection.policy
     ))?;
-    let mut rows =
-        output::Rows::new(&["delta", "points", "rule", "category", "mode", "found", "where", "through", "proven by"])
-            .right(0)
-            .right(1)
-            .right(5);
+    let mut rows = output::Rows::new(&[
+        "delta",
+        "points",
+        "rule",
+        "category",
+        "mode",
+        "found",
+        "where",
+        "through",
+        "proven by",
+    ])
+    .right(0)
+    .right(1)
+    .right(5);
     for rule in &explanation.rules {
         let mode = format!("{:?}", rule.mode).to_lowercase();
         for (i, place) in rule.places.iter().enumerate() {
@@ -122,9 +134,21 @@ async fn judge(inspector: &Inspector, line: Line) -> Judged {
     match received {
         Ok(received) => {
             let assessment = inspector.inspect(&received.content).await;
-            Judged { number, id, label: received.line.label, agent: None, result: crate::summary::Result::Assessed(Box::new(assessment)) }
+            Judged {
+                number,
+                id,
+                label: received.line.label,
+                agent: None,
+                result: crate::summary::Result::Assessed(Box::new(assessment)),
+            }
         }
-        Err(error) => Judged { number, id, label: None, agent: None, result: crate::summary::Result::Refused(Box::new(error)) },
+        Err(error) => Judged {
+            number,
+            id,
+            label: None,
+            agent: None,
+            result: crate::summary::Result::Refused(Box::new(error)),
+        },
     }
 }
 

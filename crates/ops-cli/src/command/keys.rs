@@ -5,8 +5,8 @@ use clawexchange_ssg_core::KeyProvider as _;
 
 use crate::args::{Global, KeysCommand};
 use crate::exit::Exit;
-use crate::report::CliError;
 use crate::output;
+use crate::report::CliError;
 
 pub(crate) fn run(command: &KeysCommand, global: &Global) -> Result<Exit, CliError> {
     let KeysCommand::Generate { out } = command;

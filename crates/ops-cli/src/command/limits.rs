@@ -3,7 +3,9 @@
 use clawexchange_database::outbox;
 use clawexchange_gateway::Intent;
 use clawexchange_rate_limiter::{AgentStatus, EndpointTier, WindowStatus};
-use clawexchange_ssg_core::{AgentId, AuditEvent, Clock as _, EventKind, OwnerId, SystemClock, Target, TrustLevel};
+use clawexchange_ssg_core::{
+    AgentId, AuditEvent, Clock as _, EventKind, OwnerId, SystemClock, Target, TrustLevel,
+};
 use serde_json::{Value, json};
 
 use crate::args::{Global, LimitsCommand};
@@ -29,14 +31,28 @@ async fn show(global: &Global) -> Result<Exit, CliError> {
             let Some(rates) = limits.rates(tier, trust) else { continue };
             let quota = rates.agent(clawexchange_rate_limiter::Penalised::default());
             items.push(json!({"tier": tier.as_str(), "trust": trust, "perHour": quota.per_hour, "perMinute": quota.per_minute}));
-            rows.row(&[tier.as_str(), trust.as_str(), &quota.per_hour.to_string(), &quota.per_minute.to_string()]);
+            rows.row(&[
+                tier.as_str(),
+                trust.as_str(),
+                &quota.per_hour.to_string(),
+                &quota.per_minute.to_string(),
+            ]);
         }
     }
-    if global.is_json() { output::json(&json!({ "items": items }))? } else { rows.print()? }
+    if global.is_json() {
+        output::json(&json!({ "items": items }))?;
+    } else {
+        rows.print()?;
+    }
     Ok(Exit::Ok)
 }
 
-async fn status(agent: &AgentId, trust: TrustLevel, owner: Option<&OwnerId>, global: &Global) -> Result<Exit, CliError> {
+async fn status(
+    agent: &AgentId,
+    trust: TrustLevel,
+    owner: Option<&OwnerId>,
+    global: &Global,
+) -> Result<Exit, CliError> {
     let parts = command::parts(global, Intent::Use)?;
     let status = parts.limiter_read_only().await?.status(agent, trust, owner).await?;
     if global.is_json() {
@@ -68,10 +84,12 @@ async fn status(agent: &AgentId, trust: TrustLevel, owner: Option<&OwnerId>, glo
 }
 
 fn as_json(agent: &AgentId, trust: TrustLevel, status: &AgentStatus) -> Value {
-    let window = |w: WindowStatus| json!({
-        "used": w.used, "limit": w.limit, "remaining": w.remaining(),
-        "freesInSeconds": w.frees_in.map(|d| d.as_millis().div_ceil(1000)),
-    });
+    let window = |w: WindowStatus| {
+        json!({
+            "used": w.used, "limit": w.limit, "remaining": w.remaining(),
+            "freesInSeconds": w.frees_in.map(|d| d.as_millis().div_ceil(1000)),
+        })
+    };
     let tiers: Vec<Value> = status
         .tiers
         .iter()

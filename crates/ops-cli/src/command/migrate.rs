@@ -30,7 +30,9 @@ fn plan_of(only: Option<&str>) -> Result<Plan, CliError> {
     match only {
         None => Ok(all()),
         Some(owner) => all().only(owner).ok_or_else(|| {
-            CliError::usage(format!("no crate {owner:?} has migrations; there are database, audit, quarantine and rate-limiter"))
+            CliError::usage(format!(
+                "no crate {owner:?} has migrations; there are database, audit, quarantine and rate-limiter"
+            ))
         }),
     }
 }
@@ -48,7 +50,12 @@ async fn up(only: Option<&str>, to: Option<&str>, global: &Global) -> Result<Exi
     report_steps("ran", &ran, global)
 }
 
-async fn down(only: Option<&str>, to: &DownTo, destroy: Option<&str>, global: &Global) -> Result<Exit, CliError> {
+async fn down(
+    only: Option<&str>,
+    to: &DownTo,
+    destroy: Option<&str>,
+    global: &Global,
+) -> Result<Exit, CliError> {
     let destroy = match destroy {
         None => None,
         Some(phrase) => Some(Destroy::named(phrase).ok_or_else(|| {
@@ -88,7 +95,11 @@ async fn status(global: &Global) -> Result<Exit, CliError> {
     } else {
         let mut rows = output::Rows::new(&["crate", "step", "ran at"]);
         for s in &steps {
-            rows.row(&[s.owner, s.name, &s.applied.map_or_else(|| "pending".to_owned(), |at| at.to_string())]);
+            rows.row(&[
+                s.owner,
+                s.name,
+                &s.applied.map_or_else(|| "pending".to_owned(), |at| at.to_string()),
+            ]);
         }
         rows.print()?;
     }
@@ -107,9 +118,11 @@ async fn status(global: &Global) -> Result<Exit, CliError> {
 async fn plan(global: &Global) -> Result<Exit, CliError> {
     let parts = command::parts(global, Intent::Use)?;
     let db = parts.bare_database().await?;
-    let pending: Vec<_> = all().status(&db).await?.into_iter().filter(|step| step.applied.is_none()).collect();
+    let pending: Vec<_> =
+        all().status(&db).await?.into_iter().filter(|step| step.applied.is_none()).collect();
     if global.is_json() {
-        let items: Vec<_> = pending.iter().map(|s| json!({"crate": s.owner, "step": s.name, "sql": s.sql})).collect();
+        let items: Vec<_> =
+            pending.iter().map(|s| json!({"crate": s.owner, "step": s.name, "sql": s.sql})).collect();
         output::json(&json!({ "items": items }))?;
     } else if pending.is_empty() {
         output::line("-- nothing to do")?;

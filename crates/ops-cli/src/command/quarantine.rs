@@ -4,9 +4,7 @@ use std::num::NonZeroU32;
 
 use clawexchange_gateway::{Intent, Parts};
 use clawexchange_quarantine::{Filter, Note, QuarantineRecord, Reason, Status};
-use clawexchange_ssg_core::{
-    Actor, EnvelopeBounds, Escaped, PageLimit, QuarantineId, ReadAs, Received,
-};
+use clawexchange_ssg_core::{Actor, EnvelopeBounds, Escaped, PageLimit, QuarantineId, ReadAs, Received};
 use serde_json::json;
 
 use crate::args::{DecisionArgs, Global, ListArgs, QuarantineCommand};
@@ -22,12 +20,16 @@ pub(crate) async fn run(command: &QuarantineCommand, global: &Global) -> Result<
         QuarantineCommand::Show { id } => show(*id, &parts, global).await,
         QuarantineCommand::Content { id, purpose } => content(*id, purpose, &by, &parts, global).await,
         QuarantineCommand::Release { id, decision } => release(*id, decision, &by, &parts, global).await,
-        QuarantineCommand::Delete { id, decision, now } => delete(*id, decision, *now, &by, &parts, global).await,
+        QuarantineCommand::Delete { id, decision, now } => {
+            delete(*id, decision, *now, &by, &parts, global).await
+        }
         QuarantineCommand::Restore { id, reason } => {
             let record = parts.vault().await?.restore(*id, &by, &Note::new(reason)?).await?;
             decided(&record, &parts, global).await
         }
-        QuarantineCommand::Hold { id, reason, lift } => hold(*id, reason.as_deref(), *lift, &by, &parts, global).await,
+        QuarantineCommand::Hold { id, reason, lift } => {
+            hold(*id, reason.as_deref(), *lift, &by, &parts, global).await
+        }
         QuarantineCommand::Sweep { dry_run } => sweep(*dry_run, &parts, global).await,
         QuarantineCommand::Reconcile { condemn } => reconcile(*condemn, &parts, global).await,
         QuarantineCommand::Stats => stats(&parts, global).await,
@@ -41,7 +43,7 @@ async fn list(args: &ListArgs, parts: &Parts, global: &Global) -> Result<Exit, C
     filter.agent.clone_from(&args.agent);
     filter.owner.clone_from(&args.owner);
     let limit = PageLimit::new(args.page.limit).unwrap_or_default();
-    let page = parts.vault().await?.list(&filter, args.page.cursor.as_ref(), limit).await?;
+    let page = parts.vault().await?.list(&filter, args.page.after().as_ref(), limit).await?;
     if global.is_json() {
         output::json(&page)?;
         return Ok(Exit::Ok);
@@ -92,7 +94,13 @@ async fn show(id: QuarantineId, parts: &Parts, global: &Global) -> Result<Exit, 
     Ok(Exit::Ok)
 }
 
-async fn content(id: QuarantineId, purpose: &str, by: &Actor, parts: &Parts, global: &Global) -> Result<Exit, CliError> {
+async fn content(
+    id: QuarantineId,
+    purpose: &str,
+    by: &Actor,
+    parts: &Parts,
+    global: &Global,
+) -> Result<Exit, CliError> {
     let purpose = Note::new(purpose)?;
     let vault = parts.vault().await?;
     let grant = vault.grant(id, by, &purpose).await?;
@@ -127,7 +135,13 @@ fn reason(args: &DecisionArgs, usual: Reason) -> Result<(Reason, Option<Note>), 
     Ok((reason, args.notes.as_deref().map(Note::new).transpose()?))
 }
 
-async fn release(id: QuarantineId, args: &DecisionArgs, by: &Actor, parts: &Parts, global: &Global) -> Result<Exit, CliError> {
+async fn release(
+    id: QuarantineId,
+    args: &DecisionArgs,
+    by: &Actor,
+    parts: &Parts,
+    global: &Global,
+) -> Result<Exit, CliError> {
     let (reason, note) = reason(args, Reason::FalsePositive)?;
     let record = parts.vault().await?.release(id, by, reason, note.as_ref()).await?;
     decided(&record, parts, global).await
@@ -188,7 +202,7 @@ async fn hold(
 const ROUND: NonZeroU32 = NonZeroU32::new(500).unwrap();
 
 async fn sweep(dry_run: bool, parts: &Parts, global: &Global) -> Result<Exit, CliError> {
-    let vault = parts.vault().await?;
+    let vault = parts.vault_for_sweep().await?;
     if dry_run {
         let due = vault.due().await?;
         if global.is_json() {

@@ -38,9 +38,13 @@ pub(crate) async fn run(args: &SubmitArgs, global: &Global) -> Result<Exit, CliE
 }
 
 /// What the content says of itself, and what the flags say where it does not.
-fn submission(received: Received, args: &SubmitArgs) -> Result<(Submission, TrustLevel), clawexchange_gateway::PartsError> {
+fn submission(
+    received: Received,
+    args: &SubmitArgs,
+) -> Result<(Submission, TrustLevel), clawexchange_gateway::PartsError> {
     let Received { content, attribution: said, .. } = received;
-    let agent: AgentId = said.agent.clone().or_else(|| args.agent.clone()).ok_or(clawexchange_gateway::PartsError::NoAgent)?;
+    let agent: AgentId =
+        said.agent.clone().or_else(|| args.agent.clone()).ok_or(clawexchange_gateway::PartsError::NoAgent)?;
     let trust = said.trust.or(args.trust).unwrap_or_default();
     let mut submission = Submission::attributed(content, agent, &said);
     submission.owner = submission.owner.or_else(|| args.owner.clone());
@@ -103,7 +107,13 @@ async fn submit_lines(
     Ok((summary, next))
 }
 
-fn start(line: Line, args: &SubmitArgs, pipeline: &Pipeline, running: &mut InOrder<Judged>, turns: &mut Turns) {
+fn start(
+    line: Line,
+    args: &SubmitArgs,
+    pipeline: &Pipeline,
+    running: &mut InOrder<Judged>,
+    turns: &mut Turns,
+) {
     let Line { number, id, received } = line;
     let label = received.as_ref().ok().and_then(|r| r.line.label);
     let said = received.map_err(LineResult::from).and_then(|r| submission(r, args).map_err(LineResult::from));
@@ -138,7 +148,8 @@ fn print_line(judged: &Judged, global: &Global, reasons: &Reasons) -> Result<(),
     }
     let (verdict, why) = match &judged.result {
         LineResult::Assessed(a) => {
-            let mut rules: Vec<&str> = a.rules().iter().filter(|r| r.delta > 0).map(|r| reasons.why(&r.pattern_id)).collect();
+            let mut rules: Vec<&str> =
+                a.rules().iter().filter(|r| r.delta > 0).map(|r| reasons.why(&r.pattern_id)).collect();
             rules.truncate(3);
             (a.verdict().as_str(), rules.join("; "))
         }
@@ -150,7 +161,10 @@ fn print_line(judged: &Judged, global: &Global, reasons: &Reasons) -> Result<(),
     };
     let agent = judged.agent.as_deref().unwrap_or("");
     let why = clawexchange_ssg_core::Escaped(&why).to_string();
-    let text = format!("{:>5}  {agent:<20} {verdict:<10}  {why}", clawexchange_ssg_core::Escaped(&judged.id.to_string()).to_string());
+    let text = format!(
+        "{:>5}  {agent:<20} {verdict:<10}  {why}",
+        clawexchange_ssg_core::Escaped(&judged.id.to_string()).to_string()
+    );
     output::line(text.trim_end())
 }
 
@@ -176,7 +190,8 @@ fn say_what_next(summary: &Summary, next: &Next, global: &Global) {
     let counts = Verdict::ALL.map(|verdict| format!("{} {verdict}", summary.count(verdict))).join(", ");
     output::say(&format!("\n{counts}, {} limited, {} refused", summary.limited, summary.refused));
     let program = std::env::args().next().unwrap_or_else(|| "claw".to_owned());
-    let folder = global.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
+    let folder =
+        global.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
     output::say("\nTry next:");
     let mut tries = vec!["quarantine list".to_owned()];
     if let Some(id) = &next.held {
@@ -192,4 +207,3 @@ fn say_what_next(summary: &Summary, next: &Next, global: &Global) {
         output::say(&format!("  {program}{folder} {command}"));
     }
 }
-

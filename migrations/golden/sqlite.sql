@@ -1,0 +1,133 @@
+-- The schema after all steps. A change of it is meant or a mistake; see tests/plan.rs.
+-- index audit_logs_by_actor
+CREATE INDEX audit_logs_by_actor ON audit_logs (actor_id, created_us)
+-- index audit_logs_by_id
+CREATE INDEX audit_logs_by_id ON audit_logs (id)
+-- index audit_logs_by_target
+CREATE INDEX audit_logs_by_target ON audit_logs (target_id, created_us)
+-- index audit_logs_by_time
+CREATE INDEX audit_logs_by_time ON audit_logs (created_us)
+-- index audit_logs_by_type
+CREATE INDEX audit_logs_by_type ON audit_logs (event_type, created_us)
+-- index encryption_keys_master
+CREATE INDEX encryption_keys_master ON encryption_keys (master_key_id)
+-- index quarantine_grants_expires
+CREATE INDEX quarantine_grants_expires ON quarantine_grants (expires_at)
+-- index quarantine_records_newest
+CREATE INDEX quarantine_records_newest ON quarantine_records (created_at DESC, id DESC)
+-- index quarantine_records_open_agent
+CREATE INDEX quarantine_records_open_agent ON quarantine_records (agent_id, size_bytes) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW')
+-- index quarantine_records_open_due
+CREATE INDEX quarantine_records_open_due ON quarantine_records (blob_state, expires_at) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW')
+-- index quarantine_records_open_owner
+CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL
+-- index quarantine_records_pending
+CREATE INDEX quarantine_records_pending ON quarantine_records (created_at) WHERE blob_state = 'PENDING'
+-- index quarantine_records_shred
+CREATE INDEX quarantine_records_shred ON quarantine_records (shred_at) WHERE blob_state = 'PRESENT' AND shred_at IS NOT NULL
+-- index quarantine_records_source
+CREATE INDEX quarantine_records_source ON quarantine_records (source_id) WHERE source_id IS NOT NULL
+-- index quarantine_records_status
+CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at DESC, id DESC, size_bytes)
+-- index quarantine_repeats_record
+CREATE INDEX quarantine_repeats_record ON quarantine_repeats (record_id)
+-- index quarantine_tombstones_due
+CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
+-- index sqlite_autoindex_audit_batches_1
+
+-- index sqlite_autoindex_audit_head_1
+
+-- index sqlite_autoindex_audit_head_2
+
+-- index sqlite_autoindex_audit_subjects_2
+
+-- index sqlite_autoindex_database_leases_1
+
+-- index sqlite_autoindex_encryption_keys_1
+
+-- index sqlite_autoindex_encryption_keys_2
+
+-- index sqlite_autoindex_quarantine_grants_1
+
+-- index sqlite_autoindex_quarantine_holds_1
+
+-- index sqlite_autoindex_quarantine_records_1
+
+-- index sqlite_autoindex_quarantine_records_2
+
+-- index sqlite_autoindex_quarantine_records_3
+
+-- index sqlite_autoindex_quarantine_records_4
+
+-- index sqlite_autoindex_quarantine_repeats_1
+
+-- index sqlite_autoindex_quarantine_tombstones_1
+
+-- index sqlite_autoindex_rate_limit_configs_1
+
+-- index sqlite_autoindex_tier_threshold_configs_1
+
+-- table audit_batches
+CREATE TABLE audit_batches ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), batch_id INTEGER NOT NULL CHECK (batch_id >= 0), start_index INTEGER NOT NULL CHECK (start_index >= batch_id), n INTEGER NOT NULL CHECK (n > 0), batch_uuid BLOB NOT NULL UNIQUE CHECK (length(batch_uuid) = 16), committed_us INTEGER NOT NULL, prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32), batch_hash BLOB NOT NULL CHECK (length(batch_hash) = 32), PRIMARY KEY (log, batch_id) ) STRICT, WITHOUT ROWID
+-- table audit_head
+CREATE TABLE audit_head ( log TEXT NOT NULL PRIMARY KEY CHECK (log IN ('decisions', 'verdicts')), origin TEXT NOT NULL UNIQUE, batches INTEGER NOT NULL CHECK (batches >= 0), size INTEGER NOT NULL CHECK (size >= batches), head_hash BLOB NOT NULL CHECK (length(head_hash) = 32) ) STRICT
+-- table audit_logs
+CREATE TABLE audit_logs ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), batch_id INTEGER NOT NULL, ord INTEGER NOT NULL CHECK (ord >= 0), month INTEGER NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) BETWEEN 1 AND 60000), leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32), id TEXT NOT NULL, event_type TEXT NOT NULL, actor_type TEXT NOT NULL CHECK (actor_type IN ('agent', 'bot', 'human', 'system')), actor_id TEXT NOT NULL, target_type TEXT, target_id TEXT, ip_address TEXT, created_us INTEGER NOT NULL, PRIMARY KEY (log, batch_id, ord) ) STRICT, WITHOUT ROWID
+-- table audit_subjects
+CREATE TABLE audit_subjects ( subject_id TEXT NOT NULL PRIMARY KEY, ref TEXT NOT NULL UNIQUE CHECK (length(ref) = 32), key_id TEXT NOT NULL, wrapped_key BLOB NOT NULL, mac TEXT NOT NULL ) STRICT, WITHOUT ROWID
+-- table database_deployment
+CREATE TABLE database_deployment ( only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
+-- table database_leases
+CREATE TABLE database_leases ( name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL, until_us INTEGER NOT NULL ) STRICT
+-- table database_outbox
+CREATE TABLE database_outbox ( seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, event BLOB NOT NULL, created_us INTEGER NOT NULL, aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)) ) STRICT
+-- table encryption_keys
+CREATE TABLE encryption_keys ( id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL UNIQUE REFERENCES quarantine_records (id), encrypted_data_key BLOB NOT NULL, master_key_id TEXT NOT NULL, algorithm TEXT NOT NULL, created_at INTEGER NOT NULL, wrapped_at INTEGER NOT NULL ) STRICT
+-- table quarantine_grants
+CREATE TABLE quarantine_grants ( token_hash BLOB NOT NULL PRIMARY KEY CHECK (length(token_hash) = 32), record_id TEXT NOT NULL REFERENCES quarantine_records (id), actor_type TEXT NOT NULL, actor_id TEXT NOT NULL, purpose TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER ) STRICT
+-- table quarantine_holds
+CREATE TABLE quarantine_holds ( record_id TEXT NOT NULL PRIMARY KEY REFERENCES quarantine_records (id), placed_by TEXT NOT NULL, placed_at INTEGER NOT NULL, reason TEXT NOT NULL, lifted_by TEXT, lifted_at INTEGER, lift_reason TEXT, version INTEGER NOT NULL CHECK (version >= 1), state_mac TEXT NOT NULL, CHECK ((lifted_by IS NULL) = (lifted_at IS NULL)), CHECK (lifted_at IS NOT NULL OR lift_reason IS NULL) ) STRICT
+-- table quarantine_records
+CREATE TABLE quarantine_records ( id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36), s3_key TEXT UNIQUE, status TEXT NOT NULL CHECK (status IN ('QUARANTINED', 'UNDER_REVIEW', 'RELEASED', 'DELETED', 'EXPIRED')), blob_state TEXT NOT NULL CHECK (blob_state IN ('PENDING', 'PRESENT', 'SHREDDED')), tier TEXT NOT NULL CHECK (tier IN ('CLEAR', 'LOW', 'MODERATE', 'HIGH', 'CRITICAL')), labels TEXT NOT NULL CHECK (json_valid(labels)), -- Places and rules, never a character of what was found beyond a format's public prefix. matches TEXT NOT NULL CHECK (json_valid(matches)), policy TEXT NOT NULL, content_type TEXT NOT NULL CHECK (content_type IN ('POST', 'COMMENT', 'MESSAGE', 'PROFILE')), size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), agent_id TEXT NOT NULL, owner_id TEXT, source_id TEXT, inspection_id TEXT NOT NULL UNIQUE, -- A code under a key, not a plain hash: whoever has the table cannot try guesses. Gone with the content. content_hmac BLOB CHECK (length(content_hmac) = 32), hmac_key_id TEXT NOT NULL, encryption_key_id TEXT UNIQUE, expires_at INTEGER NOT NULL, shred_at INTEGER, reviewed_by TEXT, reviewed_at INTEGER, reason TEXT, review_notes TEXT, version INTEGER NOT NULL CHECK (version >= 1), -- Who looks at it now. Orthogonal to its status, and not part of what the log fixes. claimed_by TEXT, lease_until INTEGER, fence INTEGER, queue TEXT, -- A code over everything in the row that the log fixes, as the last change left it. state_mac TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, -- The event that commits with the second half of a store. pending_event BLOB, -- Last, since what stands behind it would be reached through all of it. inline_ciphertext BLOB, -- Content is there with its key and in one place, or it is not there. CHECK ((blob_state = 'SHREDDED') = (encryption_key_id IS NULL)), CHECK ((blob_state = 'SHREDDED') = (content_hmac IS NULL)), CHECK (blob_state <> 'SHREDDED' OR inline_ciphertext IS NULL), CHECK (blob_state = 'SHREDDED' OR (s3_key IS NULL) <> (inline_ciphertext IS NULL)), CHECK ((blob_state = 'PENDING') = (pending_event IS NOT NULL)), CHECK ((blob_state = 'PENDING') = (state_mac IS NULL)) ) STRICT
+-- table quarantine_repeats
+CREATE TABLE quarantine_repeats ( inspection_id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL REFERENCES quarantine_records (id), created_at INTEGER NOT NULL ) STRICT
+-- table quarantine_tombstones
+CREATE TABLE quarantine_tombstones ( object_key TEXT NOT NULL PRIMARY KEY, not_before INTEGER NOT NULL, last_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), created_at INTEGER NOT NULL ) STRICT
+-- table rate_limit_configs
+CREATE TABLE rate_limit_configs ( endpoint_tier TEXT NOT NULL PRIMARY KEY CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER NOT NULL CHECK (per_hour BETWEEN 0 AND 1000000), burst_per_minute INTEGER NOT NULL CHECK (burst_per_minute BETWEEN 0 AND per_hour), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
+-- table tier_threshold_configs
+CREATE TABLE tier_threshold_configs ( trust_level TEXT NOT NULL PRIMARY KEY CHECK (trust_level IN ('NEW', 'ESTABLISHED', 'VERIFIED', 'PLATFORM_BOT')), multiplier_hundredths INTEGER NOT NULL CHECK (multiplier_hundredths BETWEEN 0 AND 100000), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
+-- trigger audit_batches_no_delete
+CREATE TRIGGER audit_batches_no_delete BEFORE DELETE ON audit_batches BEGIN SELECT RAISE(ABORT, 'append-only: batches stay'); END
+-- trigger audit_batches_no_replace
+CREATE TRIGGER audit_batches_no_replace BEFORE INSERT ON audit_batches WHEN EXISTS (SELECT 1 FROM audit_batches WHERE (log = NEW.log AND batch_id = NEW.batch_id) OR batch_uuid = NEW.batch_uuid) BEGIN SELECT RAISE(ABORT, 'append-only: batches are not replaced'); END
+-- trigger audit_batches_no_update
+CREATE TRIGGER audit_batches_no_update BEFORE UPDATE ON audit_batches BEGIN SELECT RAISE(ABORT, 'append-only: batches do not change'); END
+-- trigger audit_head_once
+CREATE TRIGGER audit_head_once BEFORE INSERT ON audit_head WHEN EXISTS (SELECT 1 FROM audit_head WHERE log = NEW.log OR origin = NEW.origin) BEGIN SELECT RAISE(ABORT, 'append-only: a log has one end'); END
+-- trigger audit_head_only_grows
+CREATE TRIGGER audit_head_only_grows BEFORE UPDATE ON audit_head WHEN NEW.log <> OLD.log OR NEW.origin <> OLD.origin OR NEW.size <= OLD.size OR NEW.batches <> OLD.batches + 1 BEGIN SELECT RAISE(ABORT, 'append-only: the end of a log only grows'); END
+-- trigger audit_head_stays
+CREATE TRIGGER audit_head_stays BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'append-only: the end of a log stays'); END
+-- trigger audit_logs_no_delete
+CREATE TRIGGER audit_logs_no_delete BEFORE DELETE ON audit_logs BEGIN SELECT RAISE(ABORT, 'append-only: events stay'); END
+-- trigger audit_logs_no_replace
+CREATE TRIGGER audit_logs_no_replace BEFORE INSERT ON audit_logs WHEN EXISTS (SELECT 1 FROM audit_logs WHERE log = NEW.log AND batch_id = NEW.batch_id AND ord = NEW.ord) BEGIN SELECT RAISE(ABORT, 'append-only: events are not replaced'); END
+-- trigger audit_logs_no_update
+CREATE TRIGGER audit_logs_no_update BEFORE UPDATE ON audit_logs BEGIN SELECT RAISE(ABORT, 'append-only: events do not change'); END
+-- trigger audit_subjects_no_replace
+CREATE TRIGGER audit_subjects_no_replace BEFORE INSERT ON audit_subjects WHEN EXISTS (SELECT 1 FROM audit_subjects WHERE subject_id = NEW.subject_id OR ref = NEW.ref) BEGIN SELECT RAISE(ABORT, 'append-only: an alias is not replaced'); END
+-- trigger audit_subjects_stay
+CREATE TRIGGER audit_subjects_stay BEFORE UPDATE ON audit_subjects WHEN NEW.subject_id <> OLD.subject_id OR NEW.ref <> OLD.ref BEGIN SELECT RAISE(ABORT, 'append-only: an alias does not change'); END
+-- trigger encryption_keys_held
+CREATE TRIGGER encryption_keys_held BEFORE DELETE ON encryption_keys WHEN EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = OLD.record_id AND h.lifted_at IS NULL) BEGIN SELECT RAISE(ABORT, 'a legal hold keeps this key'); END
+-- trigger quarantine_records_blob
+CREATE TRIGGER quarantine_records_blob BEFORE UPDATE OF blob_state ON quarantine_records WHEN NEW.blob_state <> OLD.blob_state AND NOT ( (OLD.blob_state = 'PENDING' AND NEW.blob_state = 'PRESENT') OR (OLD.blob_state = 'PRESENT' AND NEW.blob_state = 'SHREDDED') ) BEGIN SELECT RAISE(ABORT, 'this state of content may not follow that one'); END
+-- trigger quarantine_records_born
+CREATE TRIGGER quarantine_records_born BEFORE INSERT ON quarantine_records WHEN NEW.status <> 'QUARANTINED' OR NEW.blob_state = 'SHREDDED' OR NEW.version <> 1 BEGIN SELECT RAISE(ABORT, 'a record begins as QUARANTINED, with its content, at version 1'); END
+-- trigger quarantine_records_kept
+CREATE TRIGGER quarantine_records_kept BEFORE DELETE ON quarantine_records WHEN OLD.blob_state <> 'PENDING' BEGIN SELECT RAISE(ABORT, 'a record that was acknowledged is kept'); END
+-- trigger quarantine_records_status
+CREATE TRIGGER quarantine_records_status BEFORE UPDATE OF status ON quarantine_records WHEN NEW.status <> OLD.status AND NOT ( (OLD.status = 'QUARANTINED' AND NEW.status IN ('UNDER_REVIEW', 'RELEASED', 'DELETED', 'EXPIRED')) OR (OLD.status = 'UNDER_REVIEW' AND NEW.status IN ('RELEASED', 'DELETED', 'EXPIRED')) OR (OLD.status IN ('DELETED', 'EXPIRED') AND NEW.status = 'UNDER_REVIEW' AND OLD.blob_state = 'PRESENT') ) BEGIN SELECT RAISE(ABORT, 'this status may not follow that one'); END
+-- trigger quarantine_records_version
+CREATE TRIGGER quarantine_records_version BEFORE UPDATE OF status, blob_state ON quarantine_records WHEN (NEW.status <> OLD.status OR OLD.blob_state = 'PRESENT' AND NEW.blob_state <> 'PRESENT') AND NEW.version <> OLD.version + 1 BEGIN SELECT RAISE(ABORT, 'a change of a record raises its version by one'); END
