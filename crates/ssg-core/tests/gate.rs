@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clawexchange_ssg_core::testing::{
-    ManualClock, MemoryPorts, audit_sink_conforms, quarantine_conforms, word_inspector,
+    ManualClock, MemoryPorts, WordPlugin, audit_sink_conforms, quarantine_conforms, word_inspector,
 };
 use clawexchange_ssg_core::{
-    ActorType, AgentId, AuditEvent, AuditSink, Clock as _, ContentEnvelope, EnvelopeBounds, EventId,
-    EventKind, Fault, FaultKind, Gate, GateError, Held, Hold, PortError, Quarantine, ReadAs, Received,
-    RequestId, Submission, Verdict,
+    ActorType, AgentId, AuditEvent, AuditSink, Category, Clock as _, ContentEnvelope, Context,
+    DetectionPlugin, EnvelopeBounds, EventId, EventKind, Fault, FaultKind, Findings, Gate, GateError, Held,
+    Hold, Inspector, InspectorConfig, Pattern, PluginError, PluginRegistry, PortError, Quarantine, ReadAs,
+    Received, RequestId, Submission, Verdict,
 };
 use tokio::sync::Semaphore;
 
@@ -289,12 +290,36 @@ async fn an_event_says_what_was_found_and_nothing_of_what_was_written() {
     assert!(event.personal().is_empty());
 }
 
+/// A plugin that never answers but with an error.
+struct Away;
+
+impl DetectionPlugin for Away {
+    fn id(&self) -> &'static str {
+        "away"
+    }
+
+    fn analyze(&self, _: &ContentEnvelope, _: &Context) -> Result<Findings, PluginError> {
+        Err(PluginError("away"))
+    }
+}
+
+#[tokio::test]
+async fn an_event_tells_a_hold_for_a_failed_plugin_from_one_for_what_was_written() {
+    for (text, by_failure) in [("an offer", Some(true)), ("flag-hold", None)] {
+        let plugins = PluginRegistry::new().with_inline(WordPlugin::new()).and_then(|p| p.with_inline(Away));
+        let inspector = Inspector::new(plugins.unwrap(), InspectorConfig::default());
+        let ports = MemoryPorts::new();
+        let gate = Gate::new(inspector, ports.clone(), ports.clone());
+        assert_eq!(gate.submit(submission(text)).await.unwrap().assessment.verdict(), Verdict::Quarantine);
+        let [event] = &*ports.events() else { panic!("one event") };
+        assert_eq!(event.meta().get("failedPlugins"), Some(&serde_json::json!(["away"])));
+        let said = event.meta().get("byFailure").and_then(serde_json::Value::as_bool);
+        assert_eq!(said, by_failure, "{text}: an agent would pay for a plugin of ours");
+    }
+}
+
 #[tokio::test]
 async fn an_event_of_content_with_hundreds_of_rules_still_fits() {
-    use clawexchange_ssg_core::{
-        Category, Context, DetectionPlugin, Findings, Inspector, InspectorConfig, Pattern, PluginError,
-        PluginRegistry,
-    };
     struct Many;
     impl DetectionPlugin for Many {
         fn id(&self) -> &'static str {
