@@ -12,8 +12,8 @@ use crate::rule::{Match, Rule};
 /// The rules that look at one reading of a text.
 pub(crate) struct Matcher {
     literals: AhoCorasick,
-    /// The rules of each literal.
-    owners: Vec<Vec<usize>>,
+    /// The rules of each literal, and whether it is one that a match has besides.
+    owners: Vec<Vec<(usize, bool)>>,
     /// The rules that look at chains of digits.
     of_digits: Vec<usize>,
     #[cfg_attr(not(test), expect(dead_code, reason = "a test runs every rule without literals"))]
@@ -34,7 +34,7 @@ pub(crate) struct Work {
 impl Matcher {
     pub(crate) fn new(rules: &[Rule], face: Face) -> Result<Self, DetectorsError> {
         let mut literals: Vec<&str> = Vec::new();
-        let mut owners: Vec<Vec<usize>> = Vec::new();
+        let mut owners: Vec<Vec<(usize, bool)>> = Vec::new();
         let mut place = std::collections::HashMap::new();
         let mut of_digits = Vec::new();
         let mut of_face = Vec::new();
@@ -43,16 +43,17 @@ impl Matcher {
             if rule.spec.digits {
                 of_digits.push(at);
             }
-            for literal in rule.spec.prefixes.iter().chain(&rule.spec.keywords) {
+            let firsts = rule.spec.prefixes.iter().chain(&rule.spec.keywords).map(|l| (l, false));
+            for (literal, besides) in firsts.chain(rule.spec.also.iter().map(|l| (l, true))) {
                 let slot = *place.entry(literal.to_ascii_lowercase()).or_insert_with(|| {
                     literals.push(literal);
                     owners.push(Vec::new());
                     owners.len() - 1
                 });
                 if let Some(rules) = owners.get_mut(slot)
-                    && rules.last() != Some(&at)
+                    && !rules.contains(&(at, besides))
                 {
-                    rules.push(at);
+                    rules.push((at, besides));
                 }
             }
         }
@@ -73,10 +74,14 @@ impl Matcher {
         work: &mut Work,
         found: &mut dyn FnMut(usize, &Match),
     ) {
-        let mut windows = Windows::new(rules.len());
+        let mut windows = Windows::new(rules);
         for literal in self.literals.find_overlapping_iter(text) {
             work.anchors += 1;
-            for &rule in self.owners.get(literal.pattern().as_usize()).into_iter().flatten() {
+            for &(rule, besides) in self.owners.get(literal.pattern().as_usize()).into_iter().flatten() {
+                if besides {
+                    windows.note(rule, literal.start());
+                    continue;
+                }
                 // A match has its literal inside, so that it lies within its longest length on either side.
                 let reach = rules.get(rule).map_or(0, Rule::reach);
                 let (start, end) = (literal.end().saturating_sub(reach), literal.start() + reach);
@@ -150,40 +155,62 @@ fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool {
 
 /// The parts of a text in which each rule is looked for: disjoint, so that no rule reads a byte twice.
 struct Windows {
-    last: Vec<Range<usize>>,
-    done: Vec<(usize, Range<usize>)>,
+    by_rule: Vec<OfRule>,
     touched: Vec<usize>,
 }
 
+#[derive(Default)]
+struct OfRule {
+    windows: Vec<Range<usize>>,
+    /// Where the literals stand that a match has besides; none where the rule asks for none.
+    besides: Option<Vec<usize>>,
+}
+
 impl Windows {
-    fn new(rules: usize) -> Self {
-        Self { last: vec![0..0; rules], done: Vec::new(), touched: Vec::new() }
+    fn new(rules: &[Rule]) -> Self {
+        let besides = |rule: &Rule| (!rule.spec.also.is_empty()).then(Vec::new);
+        let by_rule =
+            rules.iter().map(|rule| OfRule { windows: Vec::new(), besides: besides(rule) }).collect();
+        Self { by_rule, touched: Vec::new() }
     }
 
+    /// Literals come in the order of their ends, so that a window never begins far before the last one.
     fn add(&mut self, rule: usize, window: Range<usize>) {
-        let Some(last) = self.last.get_mut(rule) else { return };
-        if last.end == 0 {
-            self.touched.push(rule);
-            *last = window;
-        } else if window.start <= last.end {
-            *last = last.start.min(window.start)..last.end.max(window.end);
-        } else {
-            self.done.push((rule, std::mem::replace(last, window)));
+        let Some(of_rule) = self.by_rule.get_mut(rule) else { return };
+        match of_rule.windows.last_mut() {
+            Some(last) if window.start <= last.end => {
+                *last = last.start.min(window.start)..last.end.max(window.end);
+            }
+            Some(_) => of_rule.windows.push(window),
+            None => {
+                self.touched.push(rule);
+                of_rule.windows.push(window);
+            }
+        }
+    }
+
+    fn note(&mut self, rule: usize, at: usize) {
+        if let Some(besides) = self.by_rule.get_mut(rule).and_then(|r| r.besides.as_mut())
+            && besides.last() != Some(&at)
+        {
+            besides.push(at);
         }
     }
 
     fn finish(mut self) -> impl Iterator<Item = (usize, Vec<Range<usize>>)> {
-        let mut by_rule: std::collections::BTreeMap<usize, Vec<Range<usize>>> =
-            std::collections::BTreeMap::new();
-        for (rule, window) in self.done {
-            by_rule.entry(rule).or_default().push(window);
-        }
         self.touched.sort_unstable();
-        for rule in self.touched {
-            let last = self.last.get(rule).cloned().unwrap_or_default();
-            by_rule.entry(rule).or_default().push(last);
-        }
-        by_rule.into_iter()
+        let mut by_rule = self.by_rule;
+        self.touched.into_iter().filter_map(move |rule| {
+            let mut of_rule = std::mem::take(by_rule.get_mut(rule)?);
+            if let Some(besides) = &mut of_rule.besides {
+                besides.sort_unstable();
+                of_rule.windows.retain(|window| {
+                    let next = besides.partition_point(|at| *at < window.start);
+                    besides.get(next).is_some_and(|at| *at < window.end)
+                });
+            }
+            Some((rule, of_rule.windows))
+        })
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) struct RuleSpec {
     /// Literals of which each match has at least one, without regard to ASCII case.
     #[serde(default)]
     pub(crate) keywords: Vec<String>,
+    /// Further literals of which each match has one too: where none is near, nothing is searched.
+    #[serde(default)]
+    pub(crate) also: Vec<String>,
     /// A match overlaps a chain of at least seven digits.
     #[serde(default)]
     pub(crate) digits: bool,
