@@ -37,6 +37,13 @@ pub struct Discrepancy {
     pub what: String,
 }
 
+impl Discrepancy {
+    /// Names a place and what is wrong there.
+    pub fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into() }
+    }
+}
+
 /// What a check found.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,9 +78,10 @@ impl Report {
         self.discrepancies.is_empty() && !self.truncated
     }
 
-    fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
+    /// Notes one more, up to 1000.
+    pub fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
         if self.discrepancies.len() < DISCREPANCIES_MAX {
-            self.discrepancies.push(Discrepancy { place: place.into(), what: what.into() });
+            self.discrepancies.push(Discrepancy::new(place, what));
         } else {
             self.truncated = true;
         }

@@ -1,5 +1,5 @@
 //! Each bad input has a clear error and its exit code, and nothing is lost or half-written.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
@@ -210,6 +210,104 @@ fn one_process_at_a_time_serves_a_folder_and_others_read_beside_it() {
     assert!(server.wait().unwrap().success());
     assert_eq!(rest.lines().count(), 70);
     claw.assert_verified();
+}
+
+#[test]
+fn a_read_only_folder_is_unavailable_and_says_so() {
+    use std::os::unix::fs::chown;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let claw = filled();
+    let is_root =
+        std::fs::metadata(claw.home.path()).map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap() == 0;
+    // Permissions do not bind root, so the program runs as nobody, from a place that nobody can reach.
+    let binary = claw.home.path().join("claw");
+    std::fs::copy(env!("CARGO_BIN_EXE_claw"), &binary).unwrap();
+    if is_root {
+        std::fs::set_permissions(claw.home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        for folder in [claw.data(), claw.home.path().join("state"), claw.state()] {
+            chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+    }
+    let run = |args: &[&str], input: &[u8]| {
+        let mut command = claw.command(args);
+        let mut as_nobody = std::process::Command::new(&binary);
+        as_nobody
+            .args(args)
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))))
+            .current_dir("/");
+        if is_root {
+            as_nobody.uid(NOBODY).gid(NOBODY);
+        }
+        command = as_nobody;
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _all_was_read = child.stdin.take().unwrap().write_all(input).is_ok();
+        let output = child.wait_with_output().unwrap();
+        Answer {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    };
+    let works = run(&["audit", "verify"], b"");
+    assert_eq!(works.code, Some(0), "{}", works.all());
+    for entry in std::fs::read_dir(claw.data()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::set_permissions(
+            &path,
+            std::fs::Permissions::from_mode(if path.is_dir() { 0o500 } else { 0o400 }),
+        )
+        .unwrap();
+    }
+    std::fs::set_permissions(claw.data(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    for args in [&["submit", "-", "--agent", "b"][..], &["quarantine", "list"], &["quarantine", "sweep"]] {
+        assert_refused(&run(args, b"hello"), 69, "Permission denied");
+    }
+}
+
+#[test]
+fn on_a_full_disk_what_was_acknowledged_stays_and_the_rest_is_refused() {
+    let claw = filled();
+    let posts: String = (0..400)
+        .map(|n| json!({"text": format!("Lot {n} of {}", "many old books ".repeat(40)), "agentId": format!("agent-{n}"), "sourceId": format!("s-{n}")}))
+        .fold(String::new(), |text, line| text + &format!("{line}\n"));
+    let file = claw.home.path().join("posts.jsonl");
+    std::fs::write(&file, posts).unwrap();
+    // No file may grow beyond 600 KiB; without the trap the system would end the process instead of refusing the write.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 1200; exec {} submit --jsonl posts.jsonl --output json",
+        env!("CARGO_BIN_EXE_claw")
+    );
+    let mut shell = std::process::Command::new("sh");
+    let command = claw.command(&[]);
+    shell
+        .args(["-c", &script])
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))))
+        .current_dir(claw.home.path());
+    let output = shell.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let acknowledged: Vec<_> = lines.iter().filter_map(|line| line["inspectionId"].as_str()).collect();
+    assert!(acknowledged.len() < 400, "the disk did not fill");
+    assert!(lines.iter().any(|line| line["error"]["code"].is_string()), "{text}");
+    assert!(matches!(output.status.code(), Some(1 | 69)), "{:?}", output.status);
+    claw.assert_verified();
+    let page = claw.json(&["audit", "query", "--limit", "1000", "--log", "verdicts"]);
+    let logged: std::collections::BTreeSet<&str> =
+        page["items"].as_array().unwrap().iter().map(|e| e["id"].as_str().unwrap()).collect();
+    for id in acknowledged {
+        assert!(logged.contains(id), "acknowledged and lost: {id}");
+    }
 }
 
 #[test]
