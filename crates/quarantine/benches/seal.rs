@@ -1,5 +1,4 @@
 //! Sealing and opening against the cipher alone, on the same bytes in the same run.
-#![expect(missing_docs, reason = "criterion's macros write a function without any")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run fails")]
 
 use std::hint::black_box;

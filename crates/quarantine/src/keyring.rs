@@ -355,6 +355,12 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(KeyRing::read_file(&path).is_ok(), good, "{mode:o}");
         }
+        if rustix::process::geteuid().is_root() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+            let error = KeyRing::read_file(&path).unwrap_err();
+            assert_eq!(error.code(), "quarantine/key-file-open", "somebody else's, though root can read it");
+        }
         let error = KeyRing::read_file(folder.path()).unwrap_err();
         assert_eq!(error.code(), "quarantine/key-file-open", "a folder is no key file");
         let error = KeyRing::read_file(&folder.path().join("none")).unwrap_err();

@@ -300,6 +300,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_full_disk_and_a_folder_of_somebody_else_are_told_apart() {
+        for (kind, code, is_transient) in [
+            (ErrorKind::StorageFull, "quarantine/objects", true),
+            (ErrorKind::ReadOnlyFilesystem, "quarantine/objects", true),
+            (ErrorKind::PermissionDenied, "quarantine/objects-denied", false),
+        ] {
+            let error = aside::<()>("store", move || Err(kind.into())).await.unwrap_err();
+            assert_eq!((error.code(), error.kind()), (code, FaultKind::Unavailable));
+            assert_eq!(error.is_transient(), is_transient, "{kind}");
+            assert!(error.hint().is_some(), "{kind}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_place_that_is_no_folder_is_away_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("objects"), b"a file").unwrap();
