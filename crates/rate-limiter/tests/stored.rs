@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clawexchange_database::{
-    Database, DatabaseConfig, Destroy, DownTo, Place, Plan, STATE, STATE_CONTEXT, outbox,
-};
+use clawexchange_database::{Database, DatabaseConfig, Place, STATE, STATE_CONTEXT, outbox};
 use clawexchange_rate_limiter::stored::{MIGRATIONS, QUOTA_TARGET, StoredLimits, TRUST_TARGET};
 use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Multiplier, Quota};
 use clawexchange_ssg_core::testing::ManualClock;
@@ -56,7 +54,11 @@ async fn setup() -> Setup {
     let config = DatabaseConfig::new(Place::Sqlite(folder.path().join("rows.db"))).creating();
     let db = Database::open(config).await.unwrap();
     let clock = ManualClock::default();
-    Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    for step in clawexchange_database::MIGRATIONS.steps.iter().chain(MIGRATIONS.steps) {
+        tx.execute(step.sqlite.up, []).await.unwrap();
+    }
+    tx.commit().await.unwrap();
     let limits = StoredLimits::with_clock(db.clone(), Arc::new(OpenKeys), clock.clone());
     Setup { _folder: folder, db, clock, limits }
 }
@@ -275,11 +277,12 @@ async fn an_edit_is_not_made_good_by_calling_it_a_seed() {
 #[tokio::test]
 async fn the_steps_run_there_and_back_and_there_again() {
     let s = setup().await;
-    let plan = Plan::of([MIGRATIONS]);
-    assert!(plan.drift(&s.db).await.unwrap().is_none());
-    plan.down(&s.db, &DownTo::Steps(1), Destroy::named(Destroy::PHRASE)).await.unwrap();
+    for step in MIGRATIONS.steps.iter().rev() {
+        s.run(step.sqlite.down).await.unwrap();
+    }
     assert!(s.limits.load().await.is_err());
-    plan.up(&s.db, None, s.clock.now()).await.unwrap();
+    for step in MIGRATIONS.steps {
+        s.run(step.sqlite.up).await.unwrap();
+    }
     assert_eq!(s.limits.load().await.unwrap(), Limits::default());
-    assert!(plan.drift(&s.db).await.unwrap().is_none());
 }
