@@ -1,5 +1,6 @@
 //! What a match must pass, or may prove: check digits, structure, and that it is no placeholder.
 
+mod hosts;
 mod identity;
 mod placeholder;
 
@@ -55,6 +56,10 @@ pub(crate) enum Check {
     UnknownHost,
     /// A host that everybody installs from.
     KnownHost,
+    /// A host of the sort that is thrown away after use, or a paste site.
+    OddHost,
+    /// It has an address.
+    HasUrl,
     /// A host with a dot, and not one that documentation uses.
     RealAddress,
     /// It names an IPv4 address outside private networks.
@@ -121,6 +126,8 @@ impl Check {
             "seed-words" => Self::SeedWords,
             "unknown-host" => Self::UnknownHost,
             "known-host" => Self::KnownHost,
+            "odd-host" => Self::OddHost,
+            "has-url" => Self::HasUrl,
             "real-address" => Self::RealAddress,
             "public-address" => Self::PublicAddress,
             "real-password" => Self::RealPassword,
@@ -154,7 +161,12 @@ impl Check {
             Self::Digits(_) | Self::Mixed => "mixed",
             Self::NotPlaceholder | Self::NotDummy => "no-placeholder",
             Self::SeedWords => "seed-words",
-            Self::UnknownHost | Self::KnownHost | Self::RealAddress | Self::PublicAddress => "host",
+            Self::UnknownHost
+            | Self::KnownHost
+            | Self::OddHost
+            | Self::HasUrl
+            | Self::RealAddress
+            | Self::PublicAddress => "host",
             Self::PasswordLike | Self::RealPassword | Self::NotVariable | Self::WeakPassword => "password",
             Self::BasicPair | Self::Base64Value => "base64",
             Self::ShellNear | Self::NotZipTool | Self::NotNegated => "context",
@@ -173,6 +185,11 @@ impl Check {
                 | Self::JwtHeader
                 | Self::PemBody
         )
+    }
+
+    /// The part of `value` that is meant, where the expression cannot tell its end.
+    pub(crate) fn end_of(self, value: &str) -> Option<usize> {
+        if self == Self::Iban { identity::iban_end(value) } else { None }
     }
 
     pub(crate) fn passes(self, site: &Site<'_>) -> bool {
@@ -200,9 +217,11 @@ impl Check {
             Self::NotDummy => !placeholder::is_dummy(value),
             Self::PasswordLike => placeholder::is_password_like(value),
             Self::SeedWords => are_seed_words(value),
-            Self::UnknownHost => !placeholder::is_known_host(site.whole()),
-            Self::KnownHost => placeholder::is_known_host(site.whole()),
-            Self::RealAddress => !placeholder::is_sample_host(site.whole()),
+            Self::UnknownHost => !hosts::is_known_host(site.whole()),
+            Self::KnownHost => hosts::is_known_host(site.whole()),
+            Self::OddHost => hosts::has_odd_host(site.whole()),
+            Self::HasUrl => site.whole().contains("://"),
+            Self::RealAddress => !hosts::is_sample_host(site.whole()),
             Self::PublicAddress => identity::has_public_ip(site.whole()),
             Self::RealPassword => placeholder::is_real_password(value),
             Self::NotVariable => !placeholder::is_variable(value),

@@ -122,9 +122,14 @@ impl Matcher {
 fn search(rule: &Rule, text: &str, window: Range<usize>, found: &mut dyn FnMut(&Match)) {
     let mut at = window.start;
     while at < window.end
-        && let Some(m) = rule.find(text, at..window.end)
+        && let Some(mut m) = rule.find(text, at..window.end)
     {
         at = m.whole.end.max(at + 1);
+        let value = text.get(m.value.clone()).unwrap_or("");
+        if let Some(end) = rule.checks.iter().find_map(|check| check.end_of(value)) {
+            m.value.end = m.value.start + end;
+            at = m.value.end;
+        }
         if passes(rule, text, &m) {
             found(&m);
         }

@@ -131,7 +131,14 @@ impl Rule {
                 (properties.maximum_len().unwrap_or(0), properties.explicit_captures_len() + 1);
             #[expect(clippy::expect_used, reason = "a test makes the expression of every rule that ships")]
             let regex = meta::Builder::new()
-                .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(8 << 20)))
+                // Half a megabyte holds the states that posts lead to; with the usual two, all rules together
+                // would take as much as the rest of the process.
+                .configure(
+                    meta::Config::new()
+                        .hybrid_cache_capacity(512 << 10)
+                        .utf8_empty(false)
+                        .nfa_size_limit(Some(8 << 20)),
+                )
                 .build_from_hir(&hir)
                 .expect("the expression of a rule that ships can be made");
             Made { regex, reach, groups }

@@ -137,20 +137,28 @@ pub(crate) fn is_of_issuer(text: &str) -> bool {
 /// Lengths by country, of the registry of ISO 13616.
 const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30";
 
+/// How many bytes from the start belong to the account number, by the length that its country has. What follows
+/// may look like a further group.
+pub(crate) fn iban_end(text: &str) -> Option<usize> {
+    let letters = text.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric());
+    let (at, c) = letters.take(iban_length(text)?).last()?;
+    Some(at + c.len_utf8())
+}
+
+fn iban_length(text: &str) -> Option<usize> {
+    let country = text.get(..2)?.to_ascii_uppercase();
+    let at = IBAN_LENGTHS.match_indices(&country).map(|(at, _)| at).find(|at| at.is_multiple_of(4))?;
+    IBAN_LENGTHS.get(at + 2..at + 4)?.parse().ok()
+}
+
 pub(crate) fn is_iban(text: &str) -> bool {
-    let plain: String =
-        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
-    let (Some(country), Some(rest)) = (plain.get(..2), plain.get(4..)) else { return false };
-    let Some(at) = IBAN_LENGTHS.match_indices(country).map(|(at, _)| at).find(|at| at.is_multiple_of(4))
-    else {
-        return false;
-    };
-    let length = IBAN_LENGTHS.get(at + 2..at + 4).and_then(|n| n.parse::<usize>().ok());
+    let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    let Some(rest) = plain.get(4..) else { return false };
     let turned = rest.chars().chain(plain.chars().take(4));
     let remainder = turned
         .filter_map(|c| c.to_digit(36))
         .fold(0, |r, d| if d < 10 { (r * 10 + d) % 97 } else { (r * 100 + d) % 97 });
-    length == Some(plain.len()) && remainder == 1
+    iban_length(text) == Some(plain.len()) && remainder == 1
 }
 
 /// Area 000, 666 and 900 to 999, group 00 and serial 0000 were never issued; some were printed in advertisements.

