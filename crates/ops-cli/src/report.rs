@@ -154,14 +154,8 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         say(&[first], "ops-cli/usage", Some("see --help".to_owned()), true);
         return Exit::Usage.into();
     }
-    print_last(
-        if error.use_stderr() {
-            Box::new(std::io::stderr()) as Box<dyn std::io::Write>
-        } else {
-            Box::new(std::io::stdout())
-        },
-        &error.render().ansi().to_string(),
-    );
+    // With colours on a terminal and without them elsewhere; if nobody hears it, the exit code still speaks.
+    let _heard = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
 }
 

@@ -114,7 +114,7 @@ fn a_hold_is_listed_opened_byte_for_byte_released_deleted_and_each_step_is_in_th
         "UNDER_REVIEW"
     );
     assert_eq!(claw.json(&["quarantine", "delete", &id2, "--now"])["blobState"], "SHREDDED");
-    assert_eq!(claw.run(&["quarantine", "restore", &id2, "--reason", "too late"]).code, Some(4));
+    assert_eq!(claw.run(&["quarantine", "restore", &id2, "--reason", "too late"]).code, Some(5));
     claw.run(&["quarantine", "sweep"]);
 
     let of = |id: &str| -> Vec<String> {
