@@ -1,5 +1,7 @@
 //! Reads a text from standard input and says what is where.
 
+#![expect(clippy::print_stdout, reason = "it prints what it found")]
+
 use std::io::{Read, stdin};
 
 fn main() -> Result<(), std::io::Error> {
