@@ -1,5 +1,5 @@
 //! Each bad input has a clear error and its exit code, and nothing is lost or half-written.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]

@@ -1,5 +1,9 @@
 //! For tests: a clock that stands still, ports in memory, and what every implementer of a port must pass.
-#![expect(clippy::panic, clippy::missing_panics_doc, reason = "a suite fails by panicking, as every test does")]
+#![expect(
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a suite fails by panicking, as every test does"
+)]
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
