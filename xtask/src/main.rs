@@ -1,4 +1,4 @@
-//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|bench`.
+//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|fail-points|bench`.
 //!
 //! It launches cargo and the programs that cargo has built, and links none of our crates: a format check must not
 //! have to build an ORM first. Talk goes to stderr; stdout has nothing but the answer.
@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod deny;
+mod fail_points;
 mod launch;
 mod run;
 mod suites;
@@ -63,6 +64,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Builds `claw` as it is released and looks for fail points in it; takes minutes
+    FailPoints,
     /// Measures: all benches, or those called so
     Bench {
         /// The name of a bench target
@@ -98,6 +101,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Ci { steps } => ci::run(&workspace, &steps),
         Command::Migrate { args } => launch::migrate(&workspace, &args),
         Command::Eval { corpora, args } => launch::eval(&workspace, &corpora, &args),
+        Command::FailPoints => fail_points::run(&workspace),
         Command::Bench { name, args } => bench::run(&workspace, name.as_deref(), &args),
     }
 }

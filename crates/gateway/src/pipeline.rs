@@ -9,8 +9,8 @@ use clawexchange_audit::{AuditLog, Entry, Log, Query};
 use clawexchange_quarantine::Vault;
 use clawexchange_rate_limiter::{Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit};
 use clawexchange_ssg_core::{
-    AgentId, Clock as _, Cursor, EventKind, Gate, InspectionId, Outcome, PageLimit, QuarantineId, RiskTier,
-    Submission, SystemClock, TrustLevel,
+    AgentId, Clock as _, Cursor, EventKind, Fault as _, Gate, InspectionId, Outcome, PageLimit, QuarantineId,
+    RiskTier, Submission, SystemClock, TrustLevel,
 };
 
 use crate::error::PartsError;
@@ -89,11 +89,16 @@ impl Pipeline {
         let agent = submission.agent.clone();
         match self.0.gate.submit(submission).await {
             Ok(outcome) => {
-                self.learn(&agent, &outcome).await?;
+                // The verdict stands and is acknowledged; counters that fail here fail the agent's next request.
+                if let Err(error) = self.learn(&agent, &outcome).await {
+                    tracing::error!(code = error.code(), "what counts against an agent could not be noted");
+                }
                 Ok(Submitted::Decided(Box::new(outcome)))
             }
             Err(error) => {
-                self.0.limiter.refund(permit).await?;
+                if let Err(lost) = self.0.limiter.refund(permit).await {
+                    tracing::error!(code = lost.code(), "a charge could not be given back");
+                }
                 Err(error.into())
             }
         }

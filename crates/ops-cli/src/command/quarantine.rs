@@ -247,7 +247,7 @@ async fn sweep(dry_run: bool, parts: &Parts, global: &Global) -> Result<Exit, Cl
 async fn reconcile(condemn: bool, parts: &Parts, global: &Global) -> Result<Exit, CliError> {
     let report = parts.vault().await?.reconcile(condemn).await?;
     command::finish(parts).await?;
-    let is_clean = report.orphans.is_empty() && report.missing.is_empty();
+    let is_lost = !report.missing.is_empty() || !report.keyless.is_empty();
     if global.is_json() {
         output::json(&report)?;
     } else {
@@ -258,11 +258,15 @@ async fn reconcile(condemn: bool, parts: &Parts, global: &Global) -> Result<Exit
         for id in &report.missing {
             output::line(&format!("the object of {id} is missing"))?;
         }
+        for id in &report.keyless {
+            output::line(&format!("the key of {id} is missing"))?;
+        }
         if report.condemned > 0 {
             output::line(&format!("{} objects are deleted by the next sweep", report.condemned))?;
         }
     }
-    Ok(if report.missing.is_empty() && (is_clean || condemn) { Exit::Ok } else { Exit::Integrity })
+    let is_settled = report.orphans.is_empty() || condemn;
+    Ok(if is_settled && !is_lost { Exit::Ok } else { Exit::Integrity })
 }
 
 async fn stats(parts: &Parts, global: &Global) -> Result<Exit, CliError> {

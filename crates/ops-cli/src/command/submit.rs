@@ -1,6 +1,7 @@
 //! `claw submit`: the whole pipeline.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clawexchange_gateway::{Intent, Parts, Pipeline, Submitted};
 use clawexchange_ssg_core::{AgentId, ReadAs, Received, Submission, TrustLevel, Verdict};
@@ -69,6 +70,9 @@ async fn lines(args: &SubmitArgs, global: &Global) -> Result<Exit, CliError> {
     Ok(inspect::exit_of_lines(&summary, args.content.fail_on))
 }
 
+/// How much of the end of a log a long run leaves unpinned, at most.
+const PIN_EVERY: Duration = Duration::from_secs(1);
+
 async fn submit_lines(
     args: &SubmitArgs,
     global: &Global,
@@ -81,7 +85,7 @@ async fn submit_lines(
     let (mut running, mut turns) = (InOrder::new(), Turns::default());
     let (mut summary, mut next) = (Summary::new(args.content.report.is_some()), Next::default());
     let mut stopped = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut is_last = false;
+    let (mut is_last, mut pinned) = (false, Instant::now());
     if !global.is_json() {
         output::line(&format!("{:>5}  {:<20} {:<10}  why", "line", "agent", "verdict"))?;
     }
@@ -102,6 +106,10 @@ async fn submit_lines(
             print_line(&judged, global, &reasons)?;
             next.see(&judged);
             summary.add(&judged);
+            if pinned.elapsed() >= PIN_EVERY {
+                parts.log().await?.pin().await?;
+                pinned = Instant::now();
+            }
         }
     }
     Ok((summary, next))
