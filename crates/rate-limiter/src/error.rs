@@ -235,7 +235,7 @@ impl Fault for LimitError {
 mod tests {
     use super::*;
 
-    // Defects 41 and D4: Retry-After was a constant; others round down and call clients back too early.
+    // Defect 41: Retry-After was a constant; others round down and call clients back too early.
     #[test]
     fn a_refusal_says_in_how_many_seconds_it_ends_rounded_up_and_at_least_one() {
         for (ms, seconds) in [(0, 1), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (3_350_000, 3_350)] {

@@ -104,7 +104,8 @@ impl StoredLimits {
         Ok(changed)
     }
 
-    /// Writes the events of the rows that a migration seeded, once. Until then they have none.
+    /// Writes the events of the rows that a migration seeded, once. Until then they have none: to be called whenever
+    /// the migrations have run.
     ///
     /// # Errors
     ///

@@ -126,6 +126,7 @@ impl SlidingLog {
     }
 
     /// Charges `cost` units at `at`, which must not be before [`floor`](Self::floor); an earlier one is moved there.
+    /// Five bytes each are kept: charge what [`Case::decide`] allowed.
     pub fn charge(&mut self, at: Tick, cost: u32) {
         if cost == 0 {
             return;

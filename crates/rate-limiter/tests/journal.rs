@@ -195,6 +195,29 @@ async fn records_that_were_taken_out_doubled_or_swapped_are_found() {
 }
 
 #[tokio::test]
+async fn a_whole_record_that_nobody_of_us_writes_is_refused_before_it_costs_memory() {
+    let (_folder, path) = place();
+    let clock = ManualClock::default();
+    drop(open(&path, &clock).unwrap());
+    let header = fs::read(&path).unwrap();
+    let framed = |record: &[u8]| {
+        let head = [&u16::try_from(record.len()).unwrap().to_be_bytes()[..], &[0; 4]].concat();
+        let crc = crc32fast::hash(&[&head, record].concat()).to_be_bytes();
+        [&header[..], &head, &crc, record].concat()
+    };
+    let charge = |cost: u32| [&[1, 0, 0, 0, 0, 1][..], &cost.to_be_bytes(), b"\x05POSTS\x01a\x00"].concat();
+    overwrite(&path, &framed(&charge(2)));
+    let seen = MemoryStore::read_journal(&path, clock.clone()).unwrap();
+    assert_eq!(seen.units(&agent("a"), &EndpointTier::POSTS).len(), 2, "the test knows the format");
+    let refund = [&[2, 0, 0, 0, 0, 1][..], &1_u32.to_be_bytes(), b"\x05POSTS\x01a\x00"].concat();
+    for hostile in [charge(u32::MAX), refund, vec![99], b"\x03\x00\x03a b".to_vec()] {
+        overwrite(&path, &framed(&hostile));
+        let error = MemoryStore::read_journal(&path, clock.clone()).unwrap_err();
+        assert_eq!(error.code(), "rate-limiter/journal-damaged");
+    }
+}
+
+#[tokio::test]
 async fn an_end_of_zeros_or_rubbish_which_a_power_cut_leaves_is_dropped() {
     let (_folder, path) = place();
     let clock = ManualClock::default();
@@ -234,6 +257,22 @@ async fn written_anew_it_is_shorter_and_says_the_same() {
     assert_eq!(fs::metadata(&path).unwrap().len(), size);
     assert_eq!(known(&open(&path, &clock).unwrap()).await, wanted);
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[tokio::test]
+async fn what_comes_back_late_after_it_was_written_anew_does_not_make_it_unreadable() {
+    let (_folder, path) = place();
+    let clock = ManualClock::default();
+    let store = open(&path, &clock).unwrap();
+    let limits = Limits::default();
+    let ask = posts("a-0").of_owner(Some(owner("o-0")));
+    let permit = store.take(&ask, &limits).await.unwrap().into_permit().unwrap();
+    clock.advance(Duration::from_hours(2));
+    store.compact().unwrap();
+    store.refund(permit).await.unwrap();
+    drop(store);
+    let store = open(&path, &clock).unwrap();
+    assert!(store.units(&agent("a-0"), &EndpointTier::POSTS).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -62,7 +62,7 @@ async fn asking_a_thousand_times_how_things_stand_counts_nothing() {
     assert_eq!(used(&limiter, "probe", 0).await, (0, 0));
 }
 
-// Defects 39 and D2: a refusal was charged, so that whoever tried again never recovered.
+// Defect 39: a refusal was charged, so that whoever tried again never recovered.
 #[tokio::test]
 async fn a_client_that_is_too_fast_still_gets_all_that_its_limit_allows() {
     let (limiter, clock) = limiter();
@@ -82,7 +82,7 @@ async fn a_client_that_is_too_fast_still_gets_all_that_its_limit_allows() {
     assert_eq!(admitted, 240, "ten an hour for a day");
 }
 
-// Defects 40 and D5: the minute was charged though the hour refused.
+// Defect 40: the minute was charged though the hour refused.
 #[tokio::test]
 async fn when_one_window_refuses_the_other_is_not_charged() {
     let (limiter, clock) = limiter();
@@ -102,7 +102,7 @@ async fn when_one_window_refuses_the_other_is_not_charged() {
     assert_eq!(used(&limiter, "b", 0).await, (3, 3), "the minute refused; the hour stays at three");
 }
 
-// Defects 41 and D4: the wait was a constant, an hour divided by the limit.
+// Defect 41: the wait was a constant, an hour divided by the limit.
 #[tokio::test]
 async fn a_refused_act_is_refused_a_millisecond_before_the_wait_is_over_and_allowed_when_it_is() {
     let (limiter, clock) = limiter();
@@ -277,7 +277,6 @@ async fn an_offence_lowers_the_limit_of_the_next_request_and_a_false_positive_ra
     assert_eq!(limit().await, 300);
 }
 
-// P6.
 #[tokio::test]
 async fn a_batch_decides_as_so_many_questions_would() {
     let (together, _) = limiter();
@@ -339,7 +338,7 @@ async fn a_refusal_as_an_error_says_when_to_come_back() {
     assert_eq!((error.code(), error.retry_after_seconds()), ("rate-limiter/never", None));
 }
 
-// Defect 39 and D3: every attempt was stored, so that one agent could fill the memory of all.
+// Defect 39: every attempt was stored, so that one agent could fill the memory of all.
 #[tokio::test]
 async fn fifty_thousand_refusals_leave_three_units_behind() {
     let clock = ManualClock::default();

@@ -76,7 +76,6 @@ fn filled() -> impl Strategy<Value = (SlidingLog, Rates, u64)> {
 }
 
 proptest! {
-    // P1 and P7.
     #[test]
     fn no_window_holds_more_than_its_limit_whatever_the_clock_does(
         hour in 1..40_u32, minute in 1..12_u32, steps in moments(),
@@ -94,7 +93,6 @@ proptest! {
         prop_assert!(worst(&units, MINUTE_MS) <= minute as usize);
     }
 
-    // P2.
     #[test]
     fn a_refusal_changes_nothing((log, rates, now) in filled(), cost in 1..50_u32) {
         let before = log.clone();
@@ -104,7 +102,6 @@ proptest! {
         }
     }
 
-    // P3.
     #[test]
     fn a_wait_is_the_shortest_that_helps_also_across_the_end_of_penalties(
         (log, rates, now) in filled(),
@@ -131,7 +128,7 @@ proptest! {
         }
     }
 
-    // P4. Taking back the newest unit instead of the right one fails here.
+    // Taking back the newest unit instead of the right one fails here.
     #[test]
     fn a_refund_leaves_the_future_as_if_the_act_had_never_been(
         (mut log, rates, now) in filled(),
@@ -158,7 +155,7 @@ proptest! {
         }
     }
 
-    // P5. A log that is pruned by number instead of by age fails here.
+    // A log that is pruned by number instead of by age fails here.
     #[test]
     fn a_limit_that_is_lowered_and_raised_again_has_forgotten_nothing(
         (mut log, high, now) in filled(), low in 1..4_u32, steps in moments(), ask in 1..6_u32,

@@ -7,12 +7,19 @@ use clawexchange_ssg_core::AgentId;
 use super::shard::Logs;
 use super::state::{State, lock};
 use crate::journal::record::{Account, Record};
+use crate::limits::UNITS_MAX;
 use crate::penalties::Penalties;
+
+/// What no charge can exceed, so that no record makes us ask for more memory than a limit would.
+const COST_MAX: u32 = UNITS_MAX;
 
 impl State {
     /// Does again what a record says was done.
     pub(super) fn apply(&self, record: Record) -> Result<(), &'static str> {
         match record {
+            Record::Take { cost, .. } if cost > COST_MAX => {
+                return Err("it charges more than any limit allows");
+            }
             Record::Take { agent, owner, tier, at, cost } => {
                 self.account(Account::Agent(agent), |logs| logs.of(&tier).charge(at, cost));
                 if let Some(owner) = owner {

@@ -85,10 +85,9 @@ impl Logs {
     fn emit(
         &self,
         account: &Account,
-        now: Tick,
         to: &mut impl FnMut(Record) -> Result<(), LimitError>,
     ) -> Result<(), LimitError> {
-        for (tier, log) in self.0.iter().filter(|(_, log)| !log.is_spent(now)) {
+        for (tier, log) in &self.0 {
             let units: Vec<Tick> = log.units().collect();
             for units in units.chunks(UNITS_PER_RECORD) {
                 let (account, tier, units) = (account.clone(), tier.clone(), units.to_vec());
@@ -140,20 +139,19 @@ impl Shard {
     /// Says everything that this part knows, so that applying it to nothing makes the same again.
     pub(crate) fn emit(
         &self,
-        now: Tick,
         to: &mut impl FnMut(Record) -> Result<(), LimitError>,
     ) -> Result<(), LimitError> {
         if self.floor > Tick::ZERO {
             to(Record::Floor { at: self.floor })?;
         }
         for (id, agent) in &self.agents {
-            agent.logs.emit(&Account::Agent(id.clone()), now, to)?;
+            agent.logs.emit(&Account::Agent(id.clone()), to)?;
             if let Some(penalties) = &agent.penalties {
                 to(Record::Rebuild { agent: id.clone(), offences: penalties.offences().collect() })?;
             }
         }
         for (id, logs) in &self.owners {
-            logs.emit(&Account::Owner(id.clone()), now, to)?;
+            logs.emit(&Account::Owner(id.clone()), to)?;
         }
         Ok(())
     }

@@ -270,8 +270,10 @@ impl State {
             let shards: Vec<_> = self.shards.iter().map(lock).collect();
             copy.mirror();
             let now = self.now();
-            for shard in shards {
-                shard.emit(now.max(shard.floor), &mut |record| copy.write(&record))?;
+            for mut shard in shards {
+                // What is left out of the copy must be gone here, too: later records build on what the copy says.
+                self.close(shard.drop_spent(now));
+                shard.emit(&mut |record| copy.write(&record))?;
             }
         }
         copy.finish()
