@@ -1,5 +1,6 @@
 //! What a match must pass, or may prove: check digits, structure, and that it is no placeholder.
 
+mod amounts;
 mod hosts;
 mod identity;
 mod placeholder;
@@ -80,6 +81,8 @@ pub(crate) enum Check {
     NotZipTool,
     /// No word that turns the sentence into its opposite stands before.
     NotNegated,
+    /// The second sum of money is more than the first, of the same currency.
+    PaysMore,
 }
 
 /// Where a match stands.
@@ -138,6 +141,7 @@ impl Check {
             "shell-near" => Self::ShellNear,
             "not-zip-tool" => Self::NotZipTool,
             "not-negated" => Self::NotNegated,
+            "pays-more" => Self::PaysMore,
             _ => return None,
         })
     }
@@ -169,7 +173,7 @@ impl Check {
             | Self::PublicAddress => "host",
             Self::PasswordLike | Self::RealPassword | Self::NotVariable | Self::WeakPassword => "password",
             Self::BasicPair | Self::Base64Value => "base64",
-            Self::ShellNear | Self::NotZipTool | Self::NotNegated => "context",
+            Self::ShellNear | Self::NotZipTool | Self::NotNegated | Self::PaysMore => "context",
         }
     }
 
@@ -230,6 +234,7 @@ impl Check {
             Self::Base64Value => STANDARD_NO_PAD.decode(value.trim_end_matches('=')).is_ok(),
             Self::ShellNear => placeholder::has_shell(site),
             Self::NotNegated => !crate::context::is_negated(site.text, site.whole.start),
+            Self::PaysMore => amounts::pays_more(site.whole()),
             Self::NotZipTool => !placeholder::is_zip_tool(site.whole()),
         }
     }

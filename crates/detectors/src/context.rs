@@ -76,7 +76,7 @@ pub(crate) fn is_told_about(text: &str, span: &Range<usize>) -> bool {
 }
 
 /// Words before an order that forbid it or report it.
-const NEGATIONS: [&str; 23] = [
+const NEGATIONS: [&str; 27] = [
     "only ",
     "never ",
     "do not ",
@@ -97,6 +97,10 @@ const NEGATIONS: [&str; 23] = [
     "avoid ",
     "refuse to ",
     "no one ",
+    "nobody ",
+    "tells you to ",
+    "want you to ",
+    "wants you to ",
     "attempts to ",
     "tries to ",
     "trying to ",
