@@ -242,7 +242,7 @@ impl<'a> World<'a> {
             Decision::Never { .. } => counts.never += 1,
         }
         if self.permits.len() > 200 {
-            drop(self.permits.swap_remove(0));
+            drop(self.permits.remove(0));
         }
         Ok(())
     }
@@ -262,8 +262,10 @@ impl<'a> World<'a> {
         if self.permits.is_empty() {
             return Ok(());
         }
-        let i = self.random.below(self.permits.len() as u64);
-        let (permit, agent, owner) = self.permits.swap_remove(usize::try_from(i).unwrap_or(0));
+        // Mostly one of the last: the others have aged.
+        let back = self.random.below(self.permits.len().min(12) as u64);
+        let i = self.permits.len() - 1 - usize::try_from(back).unwrap_or(0);
+        let (permit, agent, owner) = self.permits.remove(i);
         let (tier, at, cost) = (permit.tier().clone(), permit.at(), permit.cost());
         let is_spent = at.as_ms() + HOUR_MS <= self.shown();
         let Some(store) = &self.store else { return Ok(()) };
