@@ -30,7 +30,7 @@ pub(crate) struct Global {
     /// A TOML file of settings [env: CLAW_CONFIG].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Who acts, as the log will say it [default: os:<user>].
+    /// Who acts, as the log will say it [default: os:USER].
     #[arg(long = "as", global = true, value_name = "NAME")]
     pub(crate) acts_as: Option<AgentId>,
     /// Says more on stderr; twice, much more.

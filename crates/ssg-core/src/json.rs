@@ -21,7 +21,7 @@ pub(crate) enum JsonError {
 /// One value, its text not yet looked into.
 pub(crate) enum Value<'a> {
     Null,
-    Bool,
+    Bool(bool),
     Number(&'a str),
     String(String),
     Array(Vec<&'a RawValue>),
@@ -38,7 +38,7 @@ pub(crate) fn value(raw: &RawValue) -> Result<Value<'_>, JsonError> {
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'n') => Ok(Value::Null),
-        Some(b't' | b'f') => Ok(Value::Bool),
+        Some(first @ (b't' | b'f')) => Ok(Value::Bool(*first == b't')),
         Some(b'"') => {
             let string: String = serde_json::from_str(text).map_err(|e| syntax(&e))?;
             no_nul(&string)?;
@@ -108,9 +108,30 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
+/// Members that say nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Skip {
+    /// Those of this name, whatever they say.
+    Name(&'static str),
+    /// Those of this name that say this, in JSON.
+    Saying(&'static str, &'static str),
+    /// Those that say null.
+    Null,
+}
+
+impl Skip {
+    fn covers(self, name: &str, raw: &RawValue) -> bool {
+        match self {
+            Self::Name(skipped) => name == skipped,
+            Self::Saying(skipped, value) => name == skipped && raw.get() == value,
+            Self::Null => raw.get() == "null",
+        }
+    }
+}
+
 /// Writes `raw` with its members in the order of RFC 8785, section 3.2.3, leaving out the members of the outermost
 /// object that `skip` names. Numbers are written as they came: two texts of one number are two contents.
-pub(crate) fn canonical(raw: &RawValue, depth_max: usize, skip: &[&str]) -> Result<Vec<u8>, JsonError> {
+pub(crate) fn canonical(raw: &RawValue, depth_max: usize, skip: &[Skip]) -> Result<Vec<u8>, JsonError> {
     let mut out = Vec::with_capacity(raw.get().len());
     write_canonical(raw, depth_max, skip, &mut out)?;
     Ok(out)
@@ -119,12 +140,12 @@ pub(crate) fn canonical(raw: &RawValue, depth_max: usize, skip: &[&str]) -> Resu
 fn write_canonical(
     raw: &RawValue,
     depth_left: usize,
-    skip: &[&str],
+    skip: &[Skip],
     out: &mut Vec<u8>,
 ) -> Result<(), JsonError> {
     let Some(deeper) = depth_left.checked_sub(1) else { return Err(JsonError::TooDeep) };
     match value(raw)? {
-        Value::Null | Value::Bool | Value::Number(_) => out.extend_from_slice(raw.get().as_bytes()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => out.extend_from_slice(raw.get().as_bytes()),
         Value::String(text) => write_string(&text, out)?,
         Value::Array(elements) => {
             out.push(b'[');
@@ -137,7 +158,7 @@ fn write_canonical(
             out.push(b']');
         }
         Value::Object(mut members) => {
-            members.retain(|(name, _)| !skip.contains(&name.as_str()));
+            members.retain(|(name, raw)| !skip.iter().any(|s| s.covers(name, raw)));
             members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
             out.push(b'{');
             for (i, (name, member)) in members.into_iter().enumerate() {

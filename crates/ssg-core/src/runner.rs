@@ -108,19 +108,23 @@ impl Pool {
         if self.0.busy.load(Ordering::Relaxed) >= BUSY_MAX {
             return Err(Failure::Busy);
         }
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         self.start(Job { content: content.clone(), cx: Arc::clone(cx), answer })?;
         let left = until.saturating_duration_since(Instant::now());
-        match tokio::time::timeout(left, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Failure::Panic),
-            Err(_) => {
-                if self.0.abandoned.fetch_add(1, Ordering::Relaxed) + 1 >= ABANDONED_MAX {
-                    self.0.off.store(true, Ordering::Relaxed);
-                }
-                Err(Failure::Timeout)
-            }
+        match tokio::time::timeout(left, &mut answered).await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(_)) => return Err(Failure::Panic),
+            Err(_) => {}
         }
+        // An answer that came between the end of the time and this line is taken; after it none can come unnoticed.
+        answered.close();
+        if let Ok(answer) = answered.try_recv() {
+            return answer;
+        }
+        if self.0.abandoned.fetch_add(1, Ordering::Relaxed) + 1 >= ABANDONED_MAX {
+            self.0.off.store(true, Ordering::Relaxed);
+        }
+        Err(Failure::Timeout)
     }
 
     fn start(&self, mut job: Job) -> Result<(), Failure> {

@@ -487,7 +487,7 @@ fn texts(value: &Value, into: &mut Vec<String>) {
 proptest! {
     #[test]
     fn whatever_the_shape_every_text_is_a_field_and_its_pointer_leads_to_it(rest in any_json()) {
-        let envelope = json!({"text": "t", "rest": [rest]});
+        let envelope = json!({"text": "t", "rest": rest});
         let content = read(envelope.to_string()).unwrap();
         let mut wanted = vec!["t".to_owned(), "rest".to_owned()];
         texts(&envelope["rest"], &mut wanted);
@@ -521,5 +521,30 @@ proptest! {
         let content = read(json!({"text": "t", "rest": rest}).to_string()).unwrap();
         let again = read(content.canonical()).unwrap();
         prop_assert_eq!(content.canonical(), again.canonical());
+    }
+}
+
+#[test]
+fn the_name_of_a_member_is_inspected_whatever_its_value() {
+    for value in ["true", "false", "null", "1", "\"x\"", "[]", "{}"] {
+        let content = read(format!(r#"{{"text":"t","smuggled-name":{value}}}"#)).unwrap();
+        let is_seen = content.fields().any(|f| f.text == "smuggled-name" && f.in_key);
+        assert!(is_seen, "with the value {value}");
+    }
+}
+
+#[test]
+fn what_says_nothing_makes_no_other_content() {
+    let plain = read(r#"{"text":"t"}"#).unwrap().canonical();
+    for same in [
+        r#"{ "text" : "\u0074" }"#,
+        r#"{"title":null,"text":"t"}"#,
+        r#"{"text":"t","contentType":"POST"}"#,
+        r#"{"contentType":null,"metadata":null,"text":"t"}"#,
+    ] {
+        assert_eq!(read(same).unwrap().canonical(), plain, "{same}");
+    }
+    for other in [r#"{"text":"t","contentType":"COMMENT"}"#, r#"{"text":"T"}"#, r#"{"text":"t","n":1}"#] {
+        assert_ne!(read(other).unwrap().canonical(), plain, "{other}");
     }
 }
