@@ -1,4 +1,4 @@
-//! How fast posts are scanned: ordinary and hostile, of three sizes.
+//! How fast posts are scanned: ordinary and hostile, of four sizes.
 
 use std::hint::black_box;
 
@@ -23,7 +23,8 @@ fn scan(c: &mut Criterion) {
     ]
     .concat();
     let mut group = c.benchmark_group("scan");
-    for bytes in [280, 4 << 10, 64 << 10] {
+    group.sample_size(20);
+    for bytes in [280, 4 << 10, 64 << 10, 1 << 20] {
         for (kind, piece) in [("ordinary", ORDINARY), ("hostile", &hostile)] {
             let text = of_size(piece, bytes);
             group.throughput(Throughput::Bytes(text.len() as u64));

@@ -1,6 +1,6 @@
 //! Where to look: literals first, then expressions in small windows around them.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -44,7 +44,8 @@ impl Matcher {
                 of_digits.push(at);
             }
             let firsts = rule.spec.prefixes.iter().chain(&rule.spec.keywords).map(|l| (l, false));
-            for (literal, besides) in firsts.chain(rule.spec.also.iter().map(|l| (l, true))) {
+            let besides = if rule.spec.also.is_empty() { &rule.spec.context } else { &rule.spec.also };
+            for (literal, besides) in firsts.chain(besides.iter().map(|l| (l, true))) {
                 let slot = *place.entry(literal.to_ascii_lowercase()).or_insert_with(|| {
                     literals.push(literal);
                     owners.push(Vec::new());
@@ -66,15 +67,9 @@ impl Matcher {
         Ok(Self { literals, owners, of_digits, of_face })
     }
 
-    /// Every match of every rule, rule by rule.
-    pub(crate) fn find(
-        &self,
-        rules: &[Rule],
-        text: &str,
-        work: &mut Work,
-        found: &mut dyn FnMut(usize, &Match),
-    ) {
-        let mut windows = Windows::new(rules);
+    /// Every match of every rule, rule by rule, until `found` has enough of a rule.
+    pub(crate) fn find(&self, rules: &[Rule], text: &str, work: &mut Work, found: &mut Found<'_>) {
+        let mut windows = Windows::new(rules.len());
         for literal in self.literals.find_overlapping_iter(text) {
             work.anchors += 1;
             for &(rule, besides) in self.owners.get(literal.pattern().as_usize()).into_iter().flatten() {
@@ -98,28 +93,38 @@ impl Matcher {
                 }
             });
         }
-        for (at, windows) in windows.finish() {
+        for (at, windows) in windows.finish(rules) {
             let Some(rule) = rules.get(at) else { continue };
             for window in windows {
                 work.searched_bytes += window.len();
-                search(rule, text, window, &mut |m| found(at, m));
+                if search(rule, text, window, &mut |m| found(at, m)).is_break() {
+                    break;
+                }
             }
         }
     }
 
     /// As [`Self::find`], without the literals: what the equivalence test compares with.
     #[cfg(test)]
-    pub(crate) fn find_by_force(&self, rules: &[Rule], text: &str, found: &mut dyn FnMut(usize, &Match)) {
+    pub(crate) fn find_by_force(&self, rules: &[Rule], text: &str, found: &mut Found<'_>) {
         for &at in &self.of_face {
             if let Some(rule) = rules.get(at) {
-                search(rule, text, 0..text.len(), &mut |m| found(at, m));
+                let _enough = search(rule, text, 0..text.len(), &mut |m| found(at, m));
             }
         }
     }
 }
 
+/// Takes a match of a rule, and breaks when it has enough of this rule.
+pub(crate) type Found<'f> = dyn FnMut(usize, &Match) -> ControlFlow<()> + 'f;
+
 /// Expressions have bounded matches, so that each search behind a match costs at most one match more.
-fn search(rule: &Rule, text: &str, window: Range<usize>, found: &mut dyn FnMut(&Match)) {
+fn search(
+    rule: &Rule,
+    text: &str,
+    window: Range<usize>,
+    found: &mut dyn FnMut(&Match) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut at = window.start;
     while at < window.end
         && let Some(mut m) = rule.find(text, at..window.end)
@@ -131,9 +136,10 @@ fn search(rule: &Rule, text: &str, window: Range<usize>, found: &mut dyn FnMut(&
             at = m.value.end;
         }
         if passes(rule, text, &m) {
-            found(&m);
+            found(&m)?;
         }
     }
+    ControlFlow::Continue(())
 }
 
 fn passes(rule: &Rule, text: &str, m: &Match) -> bool {
@@ -160,62 +166,75 @@ fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool {
 
 /// The parts of a text in which each rule is looked for: disjoint, so that no rule reads a byte twice.
 struct Windows {
-    by_rule: Vec<OfRule>,
-    touched: Vec<usize>,
+    /// One more than the place of a rule in `touched`, or zero: most texts touch few rules, and many are short.
+    slots: Vec<u16>,
+    touched: Vec<OfRule>,
 }
 
 #[derive(Default)]
 struct OfRule {
+    rule: usize,
     windows: Vec<Range<usize>>,
-    /// Where the literals stand that a match has besides; none where the rule asks for none.
-    besides: Option<Vec<usize>>,
+    /// Where the literals stand that a match has besides, or near it.
+    besides: Vec<usize>,
 }
 
 impl Windows {
-    fn new(rules: &[Rule]) -> Self {
-        let besides = |rule: &Rule| (!rule.spec.also.is_empty()).then(Vec::new);
-        let by_rule =
-            rules.iter().map(|rule| OfRule { windows: Vec::new(), besides: besides(rule) }).collect();
-        Self { by_rule, touched: Vec::new() }
+    fn new(rules: usize) -> Self {
+        Self { slots: vec![0; rules], touched: Vec::new() }
+    }
+
+    fn of_rule(&mut self, rule: usize) -> Option<&mut OfRule> {
+        let slot = self.slots.get_mut(rule)?;
+        if *slot == 0 {
+            self.touched.push(OfRule { rule, ..OfRule::default() });
+            *slot = u16::try_from(self.touched.len()).ok()?;
+        }
+        self.touched.get_mut(usize::from(*slot) - 1)
     }
 
     /// Literals come in the order of their ends, so that a window never begins far before the last one.
     fn add(&mut self, rule: usize, window: Range<usize>) {
-        let Some(of_rule) = self.by_rule.get_mut(rule) else { return };
+        let Some(of_rule) = self.of_rule(rule) else { return };
         match of_rule.windows.last_mut() {
             Some(last) if window.start <= last.end => {
                 *last = last.start.min(window.start)..last.end.max(window.end);
             }
-            Some(_) => of_rule.windows.push(window),
-            None => {
-                self.touched.push(rule);
-                of_rule.windows.push(window);
-            }
+            _ => of_rule.windows.push(window),
         }
     }
 
     fn note(&mut self, rule: usize, at: usize) {
-        if let Some(besides) = self.by_rule.get_mut(rule).and_then(|r| r.besides.as_mut())
-            && besides.last() != Some(&at)
+        if let Some(of_rule) = self.of_rule(rule)
+            && of_rule.besides.last() != Some(&at)
         {
-            besides.push(at);
+            of_rule.besides.push(at);
         }
     }
 
-    fn finish(mut self) -> impl Iterator<Item = (usize, Vec<Range<usize>>)> {
-        self.touched.sort_unstable();
-        let mut by_rule = self.by_rule;
-        self.touched.into_iter().filter_map(move |rule| {
-            let mut of_rule = std::mem::take(by_rule.get_mut(rule)?);
-            if let Some(besides) = &mut of_rule.besides {
+    fn finish(mut self, rules: &[Rule]) -> impl Iterator<Item = (usize, Vec<Range<usize>>)> {
+        self.touched.sort_unstable_by_key(|of_rule| of_rule.rule);
+        self.touched.into_iter().map(|mut of_rule| {
+            if let Some(margin) = rules.get(of_rule.rule).and_then(margin) {
+                let besides = &mut of_rule.besides;
                 besides.sort_unstable();
                 of_rule.windows.retain(|window| {
-                    let next = besides.partition_point(|at| *at < window.start);
-                    besides.get(next).is_some_and(|at| *at < window.end)
+                    let next = besides.partition_point(|at| *at < window.start.saturating_sub(margin));
+                    besides.get(next).is_some_and(|at| *at < window.end + margin)
                 });
             }
-            Some((rule, of_rule.windows))
+            (of_rule.rule, of_rule.windows)
         })
+    }
+}
+
+/// How far from a window one of the rule's further literals may stand; none where it asks for none.
+fn margin(rule: &Rule) -> Option<usize> {
+    match (rule.spec.also.is_empty(), rule.spec.context.is_empty()) {
+        (false, _) => Some(0),
+        // What is near is taken in whole characters.
+        (true, false) => Some(rule.spec.reach + 4),
+        (true, true) => None,
     }
 }
 
