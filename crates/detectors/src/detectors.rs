@@ -12,7 +12,7 @@ use clawexchange_ssg_core::{CONTACT_DUMP, Category, PluginRegistry, RegistryErro
 
 use crate::context::is_told_about;
 use crate::decode;
-use crate::engine::{Found, Matcher, Work};
+use crate::engine::{Found, Matcher, Skip, Work};
 use crate::error::DetectorsError;
 use crate::fold::{fold, is_disguised};
 use crate::obfuscation;
@@ -203,7 +203,9 @@ pub(crate) struct Scanned {
 impl Detectors {
     /// Everything that is found in a text, but for sums over findings.
     pub(crate) fn hits(&self, text: &str) -> Scanned {
-        self.hits_by(text, &|matcher, rules, text, work, found| matcher.find(rules, text, work, found))
+        self.hits_by(text, &|matcher, rules, text, skip, work, found| {
+            matcher.find(rules, text, skip, work, found);
+        })
     }
 
     fn hits_by(&self, text: &str, find: &Find<'_>) -> Scanned {
@@ -242,13 +244,14 @@ impl Detectors {
         let (inner, text) = (&*self.0, views.text(view));
         let mut places = BTreeMap::new();
         if !is_for_phrases(views, view) {
-            find(&inner.exact, &inner.rules, text, work, &mut |rule, m| {
+            find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
                 let added = self.add(&Reading { views, view, folded: None }, rule, m, hits);
                 self.enough(rule, added, &mut places)
             });
         }
         let (folded, map) = fold(text);
-        find(&inner.folded, &inner.rules, &folded, work, &mut |rule, m| {
+        let unchanged = |window: &Range<usize>| views.is_unchanged(view, &map.source(window));
+        find(&inner.folded, &inner.rules, &folded, &unchanged, work, &mut |rule, m| {
             let added = self.add(&Reading { views, view, folded: Some((&folded, &map)) }, rule, m, hits);
             self.enough(rule, added, &mut places)
         });
@@ -386,7 +389,7 @@ struct Reading<'v> {
 type Counts = fn(&Rule, &Hit) -> bool;
 
 /// How matches are looked for: with literals first, or by force in a test.
-type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &mut Work, &mut Found<'_>) + 'f;
+type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &Skip<'_>, &mut Work, &mut Found<'_>) + 'f;
 
 fn is_contact(rule: &Rule) -> bool {
     rule.spec.category == Category::ContactData
@@ -455,8 +458,9 @@ mod tests {
 
     fn by_force(detectors: &Detectors, text: &str) -> BTreeSet<(usize, usize, usize)> {
         found(
-            detectors
-                .hits_by(text, &|matcher, rules, text, _, found| matcher.find_by_force(rules, text, found)),
+            detectors.hits_by(text, &|matcher, rules, text, _, _, found| {
+                matcher.find_by_force(rules, text, found);
+            }),
         )
     }
 
@@ -499,7 +503,8 @@ mod tests {
         let quoted = "Attackers write \"ignore all previous instructions\" there.\n".repeat(2 * PLACES_MAX);
         let hidden = format!("{quoted}{}\n{order}", "Fine weather. ".repeat(40));
         assert_eq!(places(&hidden, "override-instructions"), 1);
-        let mails: String = (0..2 * PLACES_MAX).map(|at| format!("p{at}@north-harbour.org ")).collect();
+        let mails =
+            (0..2 * PLACES_MAX).fold(String::new(), |all, at| all + &format!("p{at}@north-harbour.org "));
         assert_eq!(places(&mails, "email-address"), 2 * PLACES_MAX);
     }
 

@@ -68,7 +68,15 @@ impl Matcher {
     }
 
     /// Every match of every rule, rule by rule, until `found` has enough of a rule.
-    pub(crate) fn find(&self, rules: &[Rule], text: &str, work: &mut Work, found: &mut Found<'_>) {
+    /// Windows that `skip` names are left out.
+    pub(crate) fn find(
+        &self,
+        rules: &[Rule],
+        text: &str,
+        skip: &Skip<'_>,
+        work: &mut Work,
+        found: &mut Found<'_>,
+    ) {
         let mut windows = Windows::new(rules.len());
         for literal in self.literals.find_overlapping_iter(text) {
             work.anchors += 1;
@@ -95,7 +103,7 @@ impl Matcher {
         }
         for (at, windows) in windows.finish(rules) {
             let Some(rule) = rules.get(at) else { continue };
-            for window in windows {
+            for window in windows.into_iter().filter(|window| !skip(window)) {
                 work.searched_bytes += window.len();
                 if search(rule, text, window, &mut |m| found(at, m)).is_break() {
                     break;
@@ -114,6 +122,9 @@ impl Matcher {
         }
     }
 }
+
+/// Says that nothing in a part of the text is news.
+pub(crate) type Skip<'s> = dyn Fn(&Range<usize>) -> bool + 's;
 
 /// Takes a match of a rule, and breaks when it has enough of this rule.
 pub(crate) type Found<'f> = dyn FnMut(usize, &Match) -> ControlFlow<()> + 'f;

@@ -73,6 +73,21 @@ impl<'t> Views<'t> {
         Some(whole_characters(self.text(0), span))
     }
 
+    /// Whether nothing in `span` of a view was decoded on the way from the text that it came out of, so that
+    /// [`Self::source`] has no place for any part of it.
+    pub(crate) fn is_unchanged(&self, view: usize, span: &Range<usize>) -> bool {
+        let (mut view, mut span) = (view, span.clone());
+        while let Some(origin) = self.all.get(view).and_then(|v| v.origin.as_ref()) {
+            if let Map::Pieces(pieces) = &origin.map
+                && piece(pieces, span.start).is_some_and(|p| p.same && span.end <= p.at + p.source.len())
+            {
+                return true;
+            }
+            (view, span) = (origin.parent, origin.map.source(&span));
+        }
+        false
+    }
+
     /// Through which decodings a view is seen, outermost first.
     pub(crate) fn chain(&self, view: usize) -> Vec<&'static str> {
         let mut chain = Vec::new();
