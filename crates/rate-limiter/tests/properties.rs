@@ -158,23 +158,24 @@ proptest! {
     // A log that is pruned by number instead of by age fails here.
     #[test]
     fn a_limit_that_is_lowered_and_raised_again_has_forgotten_nothing(
-        (mut log, high, now) in filled(), low in 1..4_u32, steps in moments(), ask in 1..6_u32,
+        (high, low) in (4..40_u32, 1..4_u32),
+        before in prop::collection::vec((0..60_000_u64, 1..4_u32), 1..40),
+        during in prop::collection::vec((0..60_000_u64, 1..4_u32), 1..20),
     ) {
-        let low = rates(low, low);
-        let mut units: Vec<u64> = log.units().map(Tick::as_ms).collect();
-        let mut last = now;
-        for (moment, cost) in walk(&steps).map(|(m, c)| (now + m.saturating_sub(BEGIN), c)) {
-            if let Some(at) = take(&mut log, moment, low, cost) {
-                units.extend(std::iter::repeat_n(at.as_ms(), cost as usize));
+        let mut log = SlidingLog::new();
+        let (mut units, mut now) = (Vec::new(), BEGIN);
+        for (limit, steps) in [(high, before), (low, during)] {
+            for (step, cost) in steps {
+                now += step;
+                if let Some(at) = take(&mut log, now, rates(limit, limit), cost) {
+                    units.extend(std::iter::repeat_n(at.as_ms(), cost as usize));
+                }
             }
-            last = moment;
         }
-        let seen = case(last, &log, None, high, ask);
-        let at = seen.at().as_ms();
-        let used = units.iter().filter(|u| *u + HOUR_MS > at).count();
-        prop_assert_eq!(log.used(seen.at(), HOUR_MS) as usize, used);
-        let minute = units.iter().filter(|u| *u + MINUTE_MS > at).count();
-        prop_assert_eq!(log.used(seen.at(), MINUTE_MS) as usize, minute);
+        for span in [HOUR_MS, MINUTE_MS] {
+            let used = units.iter().filter(|u| *u + span > now).count();
+            prop_assert_eq!(log.used(Tick::from_ms(now), span) as usize, used);
+        }
     }
 
     #[test]

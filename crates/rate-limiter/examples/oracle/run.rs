@@ -64,6 +64,8 @@ struct World<'a> {
     penalties: HashMap<u8, Penalties>,
     naive: Naive,
     permits: Vec<(Permit, u8, Option<u8>)>,
+    /// When the last refusal said that it would end.
+    told: u64,
 }
 
 impl Debug for World<'_> {
@@ -97,6 +99,7 @@ impl<'a> World<'a> {
             penalties: HashMap::new(),
             naive: Naive::default(),
             permits: Vec::new(),
+            told: 0,
         };
         world.store = Some(world.open()?);
         Ok(world)
@@ -148,6 +151,11 @@ impl<'a> World<'a> {
             _ => *self.random.pick(&[HOUR_MS, 24 * HOUR_MS, 4 * 24 * HOUR_MS]),
         };
         self.now += self.random.below(most);
+        let is_near = (self.now..self.now + 2 * MINUTE_MS).contains(&self.told);
+        if self.told > self.now && self.random.below(if is_near { 8 } else { 200 }) == 0 {
+            // The very instant, or the last millisecond before it.
+            self.now = self.told - self.random.below(2);
+        }
         let back = if self.steps_back && self.random.below(50) == 0 { self.random.below(5_000) } else { 0 };
         let micros = i64::try_from(self.random.below(1_000)).unwrap_or(0);
         let shown: Timestamp = Tick::from_ms(self.now - back).into();
@@ -235,6 +243,7 @@ impl<'a> World<'a> {
             Decision::Deny { wait, .. } => {
                 counts.denied += 1;
                 let end = question.now + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                self.told = end;
                 let after = self.naive.penalised(*agent, end);
                 let before = self.naive.penalised(*agent, end - 1);
                 counts.waits_that_end_with_a_penalty += u64::from(held != after && before != after);
@@ -487,5 +496,3 @@ impl Random {
         &of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
     }
 }
-
-const _: () = assert!(MINUTE_MS < HOUR_MS);
