@@ -457,11 +457,9 @@ mod tests {
     }
 
     fn by_force(detectors: &Detectors, text: &str) -> BTreeSet<(usize, usize, usize)> {
-        found(
-            detectors.hits_by(text, &|matcher, rules, text, _, _, found| {
-                matcher.find_by_force(rules, text, found);
-            }),
-        )
+        found(detectors.hits_by(text, &|matcher, rules, text, _, _, found| {
+            matcher.find_by_force(rules, text, found);
+        }))
     }
 
     fn examples() -> Vec<String> {
