@@ -110,6 +110,7 @@ pub struct Settings {
     /// Plugins that are not set as usual.
     pub plugins: BTreeMap<String, PluginSetting>,
     shown: Vec<Shown>,
+    unknown: Vec<String>,
 }
 
 const DATA_DIR: (&str, &str) = ("CLAW_DATA_DIR", "the folder of rows, held content and counters");
@@ -123,7 +124,7 @@ const INLINE: (&str, &str) = (
 const CONFIG: (&str, &str) = ("CLAW_CONFIG", "a TOML file of settings");
 
 /// What this version does not do. It is refused and not ignored: who sets a database wants no other.
-const NOT_YET: [(&str, &str); 14] = [
+const NOT_YET: [(&str, &str); 11] = [
     ("DATABASE_URL", "rows in PostgreSQL"),
     ("CLAW_MIGRATE_DATABASE_URL", "rows in PostgreSQL"),
     ("DB_HOST", "rows in PostgreSQL"),
@@ -133,11 +134,16 @@ const NOT_YET: [(&str, &str); 14] = [
     ("S3_BUCKET", "held content in S3"),
     ("CLAW_KEYRING_FILE", "several master keys"),
     ("CLAW_SPOOL_DIR", "a spool for the log"),
-    ("CLAW_ENV", "settings by environment"),
     ("CLAW_GATE_MODE", "a gate that only watches"),
     ("CLAW_TRUSTED_PROXIES", "a server behind proxies"),
-    ("SECOPS_ENFORCE_MODERATION", "a moderation service"),
-    ("SECOPS_ENABLE_HEALTHCHECKS", "scheduled health checks"),
+];
+
+/// Switches, and how this version has them: nothing else is taken.
+const FIXED: [(&str, bool); 4] = [
+    ("QUARANTINE_ENABLED", true),
+    ("AUDIT_ENABLED", true),
+    ("SECOPS_ENFORCE_MODERATION", false),
+    ("SECOPS_ENABLE_HEALTHCHECKS", false),
 ];
 
 /// Names beginning `CLAW_` that are for tests and tools.
@@ -158,7 +164,7 @@ const INLINE_BYTES_MAX: usize = 1 << 20;
 impl Settings {
     /// Reads everything and says everything that is wrong.
     pub fn read(sources: &Sources) -> Result<Self, SettingsError> {
-        let mut reader = Reader { sources, problems: Vec::new(), shown: Vec::new() };
+        let mut reader = Reader { sources, problems: Vec::new(), shown: Vec::new(), unknown: Vec::new() };
         let file = reader.file();
         reader.refuse_what_is_not_there();
         let data_dir = reader.data_dir();
@@ -181,7 +187,13 @@ impl Settings {
             rules,
             plugins,
             shown: reader.shown,
+            unknown: reader.unknown,
         })
+    }
+
+    /// Variables that begin like ours and mean nothing, a sentence each: perhaps a name is misspelt.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 
     /// Every setting as it holds.
@@ -194,6 +206,7 @@ struct Reader<'a> {
     sources: &'a Sources,
     problems: Vec<Problem>,
     shown: Vec<Shown>,
+    unknown: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -241,14 +254,17 @@ impl Reader<'_> {
                 self.problem(name, format!("this version has no support for {what}; unset it"));
             }
         }
-        for name in ["QUARANTINE_ENABLED", "AUDIT_ENABLED"] {
+        for (name, fixed) in FIXED {
             if let Some(text) = self.variable(name) {
                 match boolean(&text) {
-                    Some(true) => {}
-                    Some(false) => self.problem(name, "this version cannot switch it off; unset it"),
+                    Some(set) if set == fixed => {}
+                    Some(_) => self.problem(name, format!("this version has it always {fixed}; unset it")),
                     None => self.problem(name, "it must be true, false, 1, 0, yes, no, on or off"),
                 }
             }
+        }
+        if self.variable("CLAW_ENV").is_some_and(|env| env != "development") {
+            self.problem("CLAW_ENV", "this version runs as development only; unset it");
         }
         let known = || [DATA_DIR, KEY, EXPIRY, INLINE, CONFIG].map(|(name, _)| name);
         let names: Vec<String> =
@@ -256,10 +272,13 @@ impl Reader<'_> {
         for name in names {
             let is_known = known().contains(&name.as_str())
                 || NOT_YET.iter().any(|(n, _)| *n == name)
+                || name == "CLAW_ENV"
+                || name.starts_with("CLAW_TEST_")
                 || FOR_TOOLS.contains(&name.as_str());
             if !is_known {
+                // Other programs may have variables that begin so: it is said, and nothing is refused.
                 let nearest = nearest(&name, known());
-                self.problem(&name, format!("there is no such setting; the nearest is {nearest}"));
+                self.unknown.push(format!("{name} is no setting of claw; the nearest is {nearest}"));
             }
         }
     }

@@ -50,7 +50,11 @@ fn settings(global: &Global) -> Result<Settings, CliError> {
     let mut sources = Sources::of_env(std::env::vars_os());
     sources.data_dir.clone_from(&global.data_dir);
     sources.config.clone_from(&global.config);
-    Ok(Settings::read(&sources)?)
+    let settings = Settings::read(&sources)?;
+    for unknown in settings.unknown() {
+        output::say(&format!("note: {}", clawexchange_ssg_core::Escaped(unknown)));
+    }
+    Ok(settings)
 }
 
 fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
