@@ -31,6 +31,7 @@
 
 mod error;
 mod handle;
+pub mod idempotency;
 mod lease;
 pub mod outbox;
 #[cfg(feature = "migrate")]

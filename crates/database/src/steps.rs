@@ -35,16 +35,26 @@ pub struct MigrationSet {
     pub steps: &'static [Step],
 }
 
-/// What this crate itself keeps: deployment, outbox, leases. Every plan begins with it.
+/// What this crate itself keeps: deployment, outbox, leases, idempotency keys. Every plan begins with it.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "database",
     table: "clawexchange_database_migrations",
-    steps: &[Step {
-        name: "database_0001_base",
-        sqlite: Script {
-            up: include_str!("../migrations/0001_database.up.sqlite.sql"),
-            down: include_str!("../migrations/0001_database.down.sqlite.sql"),
+    steps: &[
+        Step {
+            name: "database_0001_base",
+            sqlite: Script {
+                up: include_str!("../migrations/0001_database.up.sqlite.sql"),
+                down: include_str!("../migrations/0001_database.down.sqlite.sql"),
+            },
+            evidence: &["database_outbox"],
         },
-        evidence: &["database_outbox"],
-    }],
+        Step {
+            name: "database_0002_idempotency",
+            sqlite: Script {
+                up: include_str!("../migrations/0002_idempotency.up.sqlite.sql"),
+                down: include_str!("../migrations/0002_idempotency.down.sqlite.sql"),
+            },
+            evidence: &[],
+        },
+    ],
 };

@@ -40,7 +40,10 @@ async fn up_down_up_on_empty_and_filled_tables() {
     let folder = tempfile::tempdir().unwrap();
     let (db, plan) = (open(&folder).await, Plan::of([notes(&[ONE, TWO])]));
     assert_eq!(plan.state(&db).await.unwrap(), SchemaState::Empty);
-    assert_eq!(plan.up(&db, Some(ONE.name), NOW).await.unwrap(), ["database_0001_base", ONE.name]);
+    assert_eq!(
+        plan.up(&db, Some(ONE.name), NOW).await.unwrap(),
+        ["database_0001_base", "database_0002_idempotency", ONE.name]
+    );
     assert_eq!(plan.state(&db).await.unwrap(), SchemaState::Behind(vec![TWO.name]));
     assert_eq!(plan.up(&db, None, NOW).await.unwrap(), [TWO.name]);
     assert_eq!(plan.up(&db, None, NOW).await.unwrap(), [""; 0]);
@@ -59,7 +62,11 @@ async fn up_down_up_on_empty_and_filled_tables() {
     assert!(Destroy::named("yes").is_none());
     plan.up(&db, None, NOW).await.unwrap();
     let all = plan.down(&db, &DownTo::Steps(9), Destroy::named(Destroy::PHRASE)).await.unwrap();
-    assert_eq!(all, [TWO.name, ONE.name, "database_0001_base"], "backwards through the plan");
+    assert_eq!(
+        all,
+        [TWO.name, ONE.name, "database_0002_idempotency", "database_0001_base"],
+        "backwards through the plan"
+    );
     plan.up(&db, None, NOW).await.unwrap();
     assert!(plan.drift(&db).await.unwrap().is_none());
 }
@@ -70,7 +77,7 @@ async fn two_at_once_run_each_step_once() {
     let (one, two) = (open(&folder).await, open(&folder).await);
     let plan = Plan::of([notes(&[ONE, TWO])]);
     let (a, b) = tokio::join!(plan.up(&one, None, NOW), plan.up(&two, None, NOW));
-    assert_eq!(a.unwrap().len() + b.unwrap().len(), 3);
+    assert_eq!(a.unwrap().len() + b.unwrap().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! Who did it, and how far a platform trusts an agent.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, IdError};
+use crate::id::{AgentId, IdError, OwnerId};
 
 /// The sorts of actors that the log knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -52,6 +53,13 @@ pub struct UnknownWord {
     pub known: &'static str,
 }
 
+impl UnknownWord {
+    /// The text is none of `known`, which are separated by `|`.
+    pub const fn new(known: &'static str) -> Self {
+        Self { known }
+    }
+}
+
 impl FromStr for ActorType {
     type Err = UnknownWord;
 
@@ -78,6 +86,11 @@ impl Actor {
     /// Names an actor.
     pub fn new(kind: ActorType, id: impl AsRef<str>) -> Result<Self, IdError> {
         Ok(Self { kind, id: AgentId::new(id)? })
+    }
+
+    /// An actor of any sort, by an id that is one.
+    pub const fn named(kind: ActorType, id: AgentId) -> Self {
+        Self { kind, id }
     }
 
     /// The agent that posts.
@@ -144,5 +157,27 @@ impl FromStr for TrustLevel {
             .into_iter()
             .find(|level| level.as_str() == text)
             .ok_or(UnknownWord { known: "NEW|ESTABLISHED|VERIFIED|PLATFORM_BOT" })
+    }
+}
+
+/// Who posts, as an application's authentication knows it: what it puts into the extensions of a request, and what
+/// the HTTP layers of this pipeline take from there. None there means that nobody is known, and they refuse.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Caller {
+    /// The agent that posts.
+    pub agent: AgentId,
+    /// Who the agent belongs to.
+    pub owner: Option<OwnerId>,
+    /// How far the platform trusts the agent. NEW unless set.
+    pub trust: TrustLevel,
+    /// Where the agent's request came from.
+    pub ip: Option<IpAddr>,
+}
+
+impl Caller {
+    /// An agent of which nothing else is known.
+    pub const fn new(agent: AgentId) -> Self {
+        Self { agent, owner: None, trust: TrustLevel::New, ip: None }
     }
 }

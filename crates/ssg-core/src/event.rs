@@ -42,6 +42,8 @@ event_kinds! {
     SsgQuarantine = "SSG_QUARANTINE",
     /// Content was refused.
     SsgBlock = "SSG_BLOCK",
+    /// Content could not be judged, held or recorded, and was not passed on.
+    SsgError = "SSG_ERROR",
     /// A program released held content.
     BotRelease = "BOT_RELEASE",
     /// A program deleted held content.
@@ -62,6 +64,8 @@ event_kinds! {
     RecordExpired = "RECORD_EXPIRED",
     /// Deleted or expired content came back for review.
     RecordRestored = "RECORD_RESTORED",
+    /// The platform published what was released.
+    ReleaseConfirmed = "RELEASE_CONFIRMED",
     /// The key of content was destroyed: it is gone for good.
     RecordPurged = "RECORD_PURGED",
     /// Somebody may look at held content once.
@@ -70,6 +74,14 @@ event_kinds! {
     ConfigChanged = "CONFIG_CHANGED",
     /// Counters of an agent were forgotten.
     LimitReset = "LIMIT_RESET",
+    /// An agent was told to come back later, so many times in a minute.
+    RateLimited = "RATE_LIMITED",
+    /// Somebody was refused for want of a right, so many times in a minute.
+    AuthDenied = "AUTH_DENIED",
+    /// A token was made.
+    TokenCreated = "TOKEN_CREATED",
+    /// A token was revoked.
+    TokenRevoked = "TOKEN_REVOKED",
     /// A key that reveals subjects was destroyed.
     SubjectErased = "SUBJECT_ERASED",
     /// The log, and the state that it fixes, were checked.

@@ -44,12 +44,30 @@ pub struct Submission {
     pub ip: Option<IpAddr>,
     /// The caller's own name for the request.
     pub request: Option<RequestId>,
+    /// The id that its inspection is to have, so that an attempt that was cut short can be made again as the same.
+    /// A fresh one unless set.
+    pub inspection: Option<InspectionId>,
+    /// The id that its hold is to have, if it comes to that. A fresh one unless set.
+    pub hold: Option<QuarantineId>,
+    /// Everything is judged and recorded, and nothing follows from it: the content is neither held nor refused.
+    pub shadow: bool,
 }
 
 impl Submission {
     /// Content of an agent, and nothing else known of it.
     pub const fn new(content: ContentEnvelope, agent: AgentId) -> Self {
-        Self { content, agent, owner: None, source: None, revision_of: None, ip: None, request: None }
+        Self {
+            content,
+            agent,
+            owner: None,
+            source: None,
+            revision_of: None,
+            ip: None,
+            request: None,
+            inspection: None,
+            hold: None,
+            shadow: false,
+        }
     }
 
     /// Content of an agent, and what its sender said of it.
@@ -101,8 +119,8 @@ impl Gate {
     }
 
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
-        let mut assessment = self.0.inspector.inspect(&submission.content).await;
-        let inspection = assessment.inspection().inspection_id;
+        let inspection = submission.inspection.unwrap_or_else(InspectionId::fresh);
+        let mut assessment = self.0.inspector.inspect_as(inspection, &submission.content).await;
         let is_by_failure = assessment.is_by_failure(&self.0.inspector.config().thresholds);
         let event = verdict_event(&submission, &assessment, is_by_failure)?;
         if assessment.verdict() != Verdict::Quarantine {
@@ -110,7 +128,7 @@ impl Gate {
             record.map_err(|source| GateError::NotRecorded { inspection, source })?;
             return Ok(Outcome { assessment, is_repeat: false });
         }
-        let id = QuarantineId::fresh();
+        let id = submission.hold.unwrap_or_else(QuarantineId::fresh);
         let hold = Hold {
             id,
             content: submission.content,

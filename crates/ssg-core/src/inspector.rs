@@ -86,6 +86,11 @@ impl Inspector {
     ///
     /// Must be called inside a tokio runtime with time enabled.
     pub async fn inspect(&self, content: &ContentEnvelope) -> Assessment {
+        self.inspect_as(InspectionId::fresh(), content).await
+    }
+
+    /// The same under an id that was chosen before.
+    pub async fn inspect_as(&self, id: InspectionId, content: &ContentEnvelope) -> Assessment {
         let started = Instant::now();
         let deadline = started + self.0.config.deadline;
         let cx = Arc::new(Context::new(deadline));
@@ -110,7 +115,7 @@ impl Inspector {
             }
         }
         answers.sort_by_key(|(at, _)| *at);
-        self.judge(content, answers)
+        self.judge(id, content, answers)
     }
 
     /// Threads of plugins that have not come back.
@@ -134,7 +139,7 @@ impl Inspector {
         }
     }
 
-    fn judge(&self, content: &ContentEnvelope, answers: Vec<Answer>) -> Assessment {
+    fn judge(&self, id: InspectionId, content: &ContentEnvelope, answers: Vec<Answer>) -> Assessment {
         let mut places = Places::of(content);
         let mut found: Vec<(&str, Found)> = Vec::new();
         let mut failures = Vec::new();
@@ -157,10 +162,10 @@ impl Inspector {
                 failures.push(fault(plugin, Failure::Timeout));
             }
         }
-        self.assess(found, failures)
+        self.assess(id, found, failures)
     }
 
-    fn assess(&self, found: Vec<(&str, Found)>, failures: Vec<PluginFault>) -> Assessment {
+    fn assess(&self, id: InspectionId, found: Vec<(&str, Found)>, failures: Vec<PluginFault>) -> Assessment {
         let config = &self.0.config;
         let counts = |f: &Found| f.pattern.mode() == RuleMode::Enforce;
         let mut scored: Vec<Scored<'_>> = Vec::new();
@@ -214,7 +219,7 @@ impl Inspector {
         rules.sort_by(|a, b| (b.delta, b.points, &a.pattern_id).cmp(&(a.delta, a.points, &b.pattern_id)));
         Assessment {
             inspection: Inspection {
-                inspection_id: InspectionId::fresh(),
+                inspection_id: id,
                 tier,
                 verdict: tier.verdict(),
                 labels,

@@ -71,7 +71,7 @@ mod score;
 pub mod testing;
 mod tier;
 
-pub use actor::{Actor, ActorType, TrustLevel, UnknownWord};
+pub use actor::{Actor, ActorType, Caller, TrustLevel, UnknownWord};
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 pub use content::{
     Attribution, ContentEnvelope, ContentError, ContentType, EnvelopeBounds, EnvelopeParts, Field, Joined,

@@ -1,0 +1,61 @@
+//! A request that names itself is done once, whatever becomes of the process that does it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use clawexchange_database::idempotency::{Begun, KEPT, Named, begin, finish, forget, sweep};
+use clawexchange_database::{Database, DatabaseConfig, Place, Plan};
+use clawexchange_ssg_core::Timestamp;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+async fn open(folder: &tempfile::TempDir) -> Database {
+    let place = Place::Sqlite(folder.path().join("claw.db"));
+    let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+    Plan::of([]).up(&db, None, NOW).await.unwrap();
+    db
+}
+
+fn named(principal: &str, key: &str, body: u8) -> Named {
+    Named::new(principal.to_owned(), "/v1/submit", key.to_owned(), [body; 32])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_said_again_to_the_same_principal_for_the_same_body_and_to_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder).await;
+    let first = named("ann", "k", 1);
+    assert!(matches!(begin(&db, &first, "p1", NOW).await.unwrap(), Begun::New(_)));
+    assert_eq!(begin(&db, &first, "p1", NOW).await.unwrap(), Begun::InFlight);
+    finish(&db, &first, 202, b"held").await.unwrap();
+    let answered = Begun::Answered { status: 202, answer: b"held".to_vec() };
+    assert_eq!(begin(&db, &first, "p1", NOW).await.unwrap(), answered);
+    assert_eq!(begin(&db, &first, "p2", NOW).await.unwrap(), answered, "whatever process is asked");
+    assert_eq!(begin(&db, &named("ann", "k", 2), "p1", NOW).await.unwrap(), Begun::Mismatch);
+    assert!(matches!(begin(&db, &named("bob", "k", 2), "p1", NOW).await.unwrap(), Begun::New(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_left_undone_is_done_by_the_next_under_the_same_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder).await;
+    let request = named("ann", "k", 1);
+    let Begun::New(names) = begin(&db, &request, "p1", NOW).await.unwrap() else { panic!("it is new") };
+    assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::Again(names));
+    assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::InFlight, "it has taken over");
+    forget(&db, &request).await.unwrap();
+    assert!(matches!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::New(n) if n != names));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_day_the_name_is_free_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder).await;
+    for key in ["a", "b", "c"] {
+        begin(&db, &named("ann", key, 1), "p1", NOW).await.unwrap();
+    }
+    finish(&db, &named("ann", "a", 1), 200, b"").await.unwrap();
+    let later = NOW.plus(KEPT);
+    assert!(matches!(begin(&db, &named("ann", "a", 2), "p1", later).await.unwrap(), Begun::New(_)));
+    assert_eq!(sweep(&db, later, 1).await.unwrap(), 1, "bounded");
+    assert_eq!(sweep(&db, later, 9).await.unwrap(), 1, "and what is new stays");
+    forget(&db, &named("ann", "a", 2)).await.unwrap();
+}
