@@ -9,6 +9,8 @@ CREATE INDEX audit_logs_by_target ON audit_logs (target_id, created_us)
 CREATE INDEX audit_logs_by_time ON audit_logs (created_us)
 -- index audit_logs_by_type
 CREATE INDEX audit_logs_by_type ON audit_logs (event_type, created_us)
+-- index database_idempotency_until
+CREATE INDEX database_idempotency_until ON database_idempotency (until_us)
 -- index encryption_keys_master
 CREATE INDEX encryption_keys_master ON encryption_keys (master_key_id)
 -- index quarantine_grants_expires
@@ -77,6 +79,8 @@ CREATE TABLE audit_logs ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdict
 CREATE TABLE audit_subjects ( subject_id TEXT NOT NULL PRIMARY KEY, ref TEXT NOT NULL UNIQUE CHECK (length(ref) = 32), key_id TEXT NOT NULL, wrapped_key BLOB NOT NULL, mac TEXT NOT NULL ) STRICT, WITHOUT ROWID
 -- table database_deployment
 CREATE TABLE database_deployment ( only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
+-- table database_idempotency
+CREATE TABLE database_idempotency ( principal TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, body_hash BLOB NOT NULL CHECK (length(body_hash) = 32), -- What the work makes gets these names, so that work cut short is done again as the same. inspection_id BLOB NOT NULL CHECK (length(inspection_id) = 16), hold_id BLOB NOT NULL CHECK (length(hold_id) = 16), -- The process that does it; another one takes over what it left undone. holder TEXT NOT NULL, status INTEGER, answer BLOB, created_us INTEGER NOT NULL, until_us INTEGER NOT NULL, PRIMARY KEY (principal, route, key), CHECK ((status IS NULL) = (answer IS NULL)) ) STRICT, WITHOUT ROWID
 -- table database_leases
 CREATE TABLE database_leases ( name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL, until_us INTEGER NOT NULL ) STRICT
 -- table database_outbox
