@@ -34,6 +34,9 @@ pub struct Inspection {
     /// What to ask for when it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine_id: Option<QuarantineId>,
+    /// What would be done with it if this were not a trial run, in which everything is passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<Verdict>,
 }
 
 /// One place at which a pattern was found.
@@ -116,6 +119,12 @@ impl Assessment {
     /// Where the content is held.
     pub(crate) fn held_as(&mut self, id: QuarantineId) {
         self.inspection.quarantine_id = Some(id);
+    }
+
+    /// Nothing follows from the verdict.
+    pub(crate) fn only_watched(&mut self) {
+        self.inspection.would_be = Some(self.inspection.verdict);
+        self.inspection.verdict = Verdict::Pass;
     }
 
     /// All of it in a form that can be printed, for operators only.

@@ -228,6 +228,7 @@ impl Inspector {
                 policy: config.policy.clone(),
                 timestamp: self.0.clock.now(),
                 quarantine_id: None,
+                would_be: None,
             },
             score: tally.total,
             rules,

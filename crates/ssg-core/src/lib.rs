@@ -45,6 +45,7 @@
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
+//! | `http` | a tower layer that puts a gate before handlers, extractors for axum, faults as problem answers | no |
 //! | `testing` | a manual clock, ports in memory, conformance suites for implementers of ports | no |
 
 mod actor;
@@ -56,6 +57,8 @@ mod fail_point;
 mod fault;
 mod finding;
 mod gate;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
 mod inspection;
 mod inspector;
