@@ -67,6 +67,7 @@ mod key;
 mod page;
 mod plugin;
 mod port;
+mod recorded;
 mod registry;
 mod runner;
 mod score;
@@ -100,6 +101,7 @@ pub use key::{DataKey, KEY_BYTES, KeyProvider, Mac, MacError, MasterKey, MasterK
 pub use page::{Cursor, Page, PageLimit};
 pub use plugin::{Context, DetectionPlugin, PluginError};
 pub use port::{AuditSink, Held, Hold, PortError, Quarantine};
+pub use recorded::Recorded;
 pub use registry::{PluginFailure, PluginRegistry, RegistryError};
 pub use score::CONTACT_DUMP;
 pub use tier::{RiskScore, RiskTier, ThresholdError, TierThresholds, Verdict};

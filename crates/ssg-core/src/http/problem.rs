@@ -134,6 +134,11 @@ impl Problem {
         self.0.status
     }
 
+    /// The sentence for people: about this one time if there is one, else about what sort of problem it is.
+    pub fn sentence(&self) -> &str {
+        self.0.detail.as_deref().unwrap_or(&self.0.title)
+    }
+
     /// The code for programs.
     pub fn code(&self) -> &str {
         &self.0.code
