@@ -37,6 +37,7 @@ mod journal;
 mod limiter;
 mod limits;
 mod memory;
+mod overrides;
 mod penalties;
 mod store;
 #[cfg(feature = "stored")]
@@ -57,6 +58,7 @@ pub use limits::{
     PenaltyFactors, QUOTA_MAX, Quota, Rates, TIERS_MAX, Trust, UNITS_MAX,
 };
 pub use memory::{Fail, MemoryConfig, MemoryStore};
+pub use overrides::{AgentRates, OVERRIDES_MAX, Override};
 pub use penalties::{
     HIGH_KEPT, HIGH_MS, MODERATE_KEPT, MODERATE_MS, Offence, OffenceId, Penalised, PenalisedUntil, Penalties,
     REPEATED_MS,
