@@ -143,7 +143,8 @@ impl LimitError {
     }
 }
 
-fn seconds(wait: Duration) -> u64 {
+/// Whole seconds that are not too few, at least 1.
+pub(crate) fn seconds(wait: Duration) -> u64 {
     let whole = wait.as_secs();
     (if wait.subsec_nanos() > 0 { whole + 1 } else { whole }).max(1)
 }

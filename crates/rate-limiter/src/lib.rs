@@ -29,10 +29,13 @@
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
+//! | `http` | a tower layer, `RateLimit` headers and refusals as problems, over `http` and `axum-core` | no |
 //! | `stored` | limits kept in the database, with their migrations | no |
 
 mod decision;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod journal;
 mod limiter;
 mod limits;
