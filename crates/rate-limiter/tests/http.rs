@@ -43,10 +43,7 @@ impl Setup {
     }
 
     fn app(&self, layer: RateLimitLayer) -> Router {
-        Router::new()
-            .route("/posts", post(work))
-            .layer(layer)
-            .layer(Extension(Arc::clone(&self.calls)))
+        Router::new().route("/posts", post(work)).layer(layer).layer(Extension(Arc::clone(&self.calls)))
     }
 
     async fn send(&self, caller: Option<&Caller>, query: &str) -> Response {
@@ -231,7 +228,8 @@ async fn a_request_of_nobody_is_refused_unless_said_otherwise() {
         let answer = pass.clone().oneshot(request(None, "")).await.unwrap();
         assert_eq!((answer.status(), header(&answer, "ratelimit")), (StatusCode::CREATED, None));
     }
-    let shared = s.app(s.layer().without_caller(WithoutCaller::Share(Caller::new(AgentId::new("all").unwrap()))));
+    let shared =
+        s.app(s.layer().without_caller(WithoutCaller::Share(Caller::new(AgentId::new("all").unwrap()))));
     let first = shared.clone().oneshot(request(None, "")).await.unwrap();
     let second = shared.oneshot(request(None, "")).await.unwrap();
     assert_eq!((first.status(), second.status()), (StatusCode::CREATED, StatusCode::TOO_MANY_REQUESTS));
@@ -319,7 +317,10 @@ async fn whoever_charges_alone_says_the_same_in_the_same_words() {
     let s = Setup::new();
     let ask = Ask::new(AgentId::new("a").unwrap(), EndpointTier::POSTS);
     let allowed = s.limiter.take(&ask).await.unwrap();
-    assert_eq!(headers(allowed.status(), s.clock.now())["ratelimit"], "\"hour\";r=4;t=3600, \"minute\";r=0;t=60");
+    assert_eq!(
+        headers(allowed.status(), s.clock.now())["ratelimit"],
+        "\"hour\";r=4;t=3600, \"minute\";r=0;t=60"
+    );
     let denied = s.limiter.take(&ask).await.unwrap();
     let status = denied.status().clone();
     let error = denied.into_permit().unwrap_err();
