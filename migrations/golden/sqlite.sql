@@ -35,6 +35,10 @@ CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at
 CREATE INDEX quarantine_repeats_record ON quarantine_repeats (record_id)
 -- index quarantine_tombstones_due
 CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
+-- index rate_limit_overrides_empty
+CREATE INDEX rate_limit_overrides_empty ON rate_limit_overrides (slot) WHERE agent_id IS NULL
+-- index rate_limit_overrides_expires
+CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) WHERE expires_at IS NOT NULL
 -- index sqlite_autoindex_audit_batches_1
 
 -- index sqlite_autoindex_audit_head_1
@@ -66,6 +70,8 @@ CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
 -- index sqlite_autoindex_quarantine_tombstones_1
 
 -- index sqlite_autoindex_rate_limit_configs_1
+
+-- index sqlite_autoindex_rate_limit_overrides_1
 
 -- index sqlite_autoindex_tier_threshold_configs_1
 
@@ -99,6 +105,10 @@ CREATE TABLE quarantine_repeats ( inspection_id TEXT NOT NULL PRIMARY KEY, recor
 CREATE TABLE quarantine_tombstones ( object_key TEXT NOT NULL PRIMARY KEY, not_before INTEGER NOT NULL, last_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), created_at INTEGER NOT NULL ) STRICT
 -- table rate_limit_configs
 CREATE TABLE rate_limit_configs ( endpoint_tier TEXT NOT NULL PRIMARY KEY CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER NOT NULL CHECK (per_hour BETWEEN 0 AND 1000000), burst_per_minute INTEGER NOT NULL CHECK (burst_per_minute BETWEEN 0 AND per_hour), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
+-- table rate_limit_overrides
+CREATE TABLE rate_limit_overrides ( slot INTEGER NOT NULL PRIMARY KEY CHECK (slot BETWEEN 1 AND 10000), agent_id TEXT CHECK (length(agent_id) BETWEEN 1 AND 128), endpoint_tier TEXT CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER CHECK (per_hour BETWEEN 0 AND 1000000), per_minute INTEGER CHECK (per_minute BETWEEN 0 AND per_hour), reason TEXT CHECK (length(reason) BETWEEN 1 AND 500), set_by TEXT, created_at INTEGER, expires_at INTEGER CHECK (expires_at > created_at), updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), UNIQUE (agent_id, endpoint_tier), -- It is an override, or it is nothing. CHECK ((agent_id IS NULL) = (endpoint_tier IS NULL)), CHECK ((agent_id IS NULL) = (per_hour IS NULL)), CHECK ((agent_id IS NULL) = (per_minute IS NULL)), CHECK ((agent_id IS NULL) = (reason IS NULL)), CHECK ((agent_id IS NULL) = (set_by IS NULL)), CHECK ((agent_id IS NULL) = (created_at IS NULL)), CHECK ((agent_id IS NULL) = (expires_at IS NULL)) ) STRICT
+-- table rate_limit_revision
+CREATE TABLE rate_limit_revision ( only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL ) STRICT
 -- table tier_threshold_configs
 CREATE TABLE tier_threshold_configs ( trust_level TEXT NOT NULL PRIMARY KEY CHECK (trust_level IN ('NEW', 'ESTABLISHED', 'VERIFIED', 'PLATFORM_BOT')), multiplier_hundredths INTEGER NOT NULL CHECK (multiplier_hundredths BETWEEN 0 AND 100000), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
 -- trigger audit_batches_no_delete
@@ -135,3 +145,21 @@ CREATE TRIGGER quarantine_records_kept BEFORE DELETE ON quarantine_records WHEN 
 CREATE TRIGGER quarantine_records_status BEFORE UPDATE OF status ON quarantine_records WHEN NEW.status <> OLD.status AND NOT ( (OLD.status = 'QUARANTINED' AND NEW.status IN ('UNDER_REVIEW', 'RELEASED', 'DELETED', 'EXPIRED')) OR (OLD.status = 'UNDER_REVIEW' AND NEW.status IN ('RELEASED', 'DELETED', 'EXPIRED')) OR (OLD.status IN ('DELETED', 'EXPIRED') AND NEW.status = 'UNDER_REVIEW' AND OLD.blob_state = 'PRESENT') ) BEGIN SELECT RAISE(ABORT, 'this status may not follow that one'); END
 -- trigger quarantine_records_version
 CREATE TRIGGER quarantine_records_version BEFORE UPDATE OF status, blob_state ON quarantine_records WHEN (NEW.status <> OLD.status OR OLD.blob_state = 'PRESENT' AND NEW.blob_state <> 'PRESENT') AND NEW.version <> OLD.version + 1 BEGIN SELECT RAISE(ABORT, 'a change of a record raises its version by one'); END
+-- trigger rate_limit_configs_added
+CREATE TRIGGER rate_limit_configs_added AFTER INSERT ON rate_limit_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_configs_changed
+CREATE TRIGGER rate_limit_configs_changed AFTER UPDATE ON rate_limit_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_configs_gone
+CREATE TRIGGER rate_limit_configs_gone AFTER DELETE ON rate_limit_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_overrides_added
+CREATE TRIGGER rate_limit_overrides_added AFTER INSERT ON rate_limit_overrides BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_overrides_changed
+CREATE TRIGGER rate_limit_overrides_changed AFTER UPDATE ON rate_limit_overrides BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_overrides_gone
+CREATE TRIGGER rate_limit_overrides_gone AFTER DELETE ON rate_limit_overrides BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger tier_threshold_configs_added
+CREATE TRIGGER tier_threshold_configs_added AFTER INSERT ON tier_threshold_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger tier_threshold_configs_changed
+CREATE TRIGGER tier_threshold_configs_changed AFTER UPDATE ON tier_threshold_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger tier_threshold_configs_gone
+CREATE TRIGGER tier_threshold_configs_gone AFTER DELETE ON tier_threshold_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END

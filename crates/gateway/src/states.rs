@@ -11,7 +11,7 @@ use clawexchange_ssg_core::{PortError, Target};
 #[derive(Debug)]
 pub struct HeldStates(pub(crate) Vault);
 
-/// Limits and trust multipliers.
+/// Limits, trust multipliers and overrides.
 #[derive(Debug)]
 pub struct LimitStates(pub(crate) StoredLimits);
 
@@ -43,11 +43,11 @@ impl StateSource for HeldStates {
 #[async_trait]
 impl StateSource for LimitStates {
     fn target_types(&self) -> &[&'static str] {
-        &["rate-limit", "trust"]
+        &["rate-limit", "trust", "limit-override"]
     }
 
     async fn page(&self, after: Option<&Target>, _: u32) -> Result<Vec<StateRow>, PortError> {
-        // A handful of rows: one page has them all.
+        // Bounded, and small: one page has them all.
         if after.is_some() { Ok(Vec::new()) } else { Ok(self.0.state_rows().await?) }
     }
 }

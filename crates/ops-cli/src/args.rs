@@ -1,5 +1,7 @@
 //! The command line.
 
+mod limits;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use clawexchange_ssg_core::{
     ActorType, AgentId, EventKind, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel,
 };
 
+pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
 use crate::exit::HELP;
 
 /// Inspects what agents post, holds what is suspicious, and keeps a log that nobody can quietly change.
@@ -66,7 +69,7 @@ pub(crate) enum Command {
     /// Reads and checks the log.
     #[command(subcommand, after_help = AUDIT_EXAMPLES)]
     Audit(AuditCommand),
-    /// Shows how often agents may act.
+    /// Shows and sets how often agents may act.
     #[command(subcommand)]
     Limits(LimitsCommand),
     /// Changes the schema of the database.
@@ -389,31 +392,6 @@ impl When {
             Self::Ago(ago) => now.minus(ago),
         }
     }
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum LimitsCommand {
-    /// Shows how often agents of each trust level may act.
-    Show,
-    /// Shows how an agent stands; counts nothing.
-    Status {
-        /// The agent.
-        agent: AgentId,
-        /// How far it is trusted.
-        #[arg(long, default_value = "NEW")]
-        trust: TrustLevel,
-        /// Who it belongs to.
-        #[arg(long)]
-        owner: Option<OwnerId>,
-    },
-    /// Forgets what an agent was charged; its penalties stay.
-    Reset {
-        /// The agent.
-        agent: AgentId,
-        /// Only in this tier: POSTS, COMMENTS or MESSAGES.
-        #[arg(long)]
-        tier: Option<String>,
-    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -7,7 +7,9 @@ mod keys;
 mod limits;
 mod migrate;
 mod quarantine;
+mod simulate;
 mod submit;
+mod violations;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -29,14 +29,18 @@
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
+//! | `http` | a tower layer, `RateLimit` headers and refusals as problems, over `http` and `axum-core` | no |
 //! | `stored` | limits kept in the database, with their migrations | no |
 
 mod decision;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod journal;
 mod limiter;
 mod limits;
 mod memory;
+mod overrides;
 mod penalties;
 mod store;
 #[cfg(feature = "stored")]
@@ -57,6 +61,7 @@ pub use limits::{
     PenaltyFactors, QUOTA_MAX, Quota, Rates, TIERS_MAX, Trust, UNITS_MAX,
 };
 pub use memory::{Fail, MemoryConfig, MemoryStore};
+pub use overrides::{AgentRates, OVERRIDES_MAX, Override};
 pub use penalties::{
     HIGH_KEPT, HIGH_MS, MODERATE_KEPT, MODERATE_MS, Offence, OffenceId, Penalised, PenalisedUntil, Penalties,
     REPEATED_MS,

@@ -23,6 +23,7 @@ fn case<'a>(
     cost: u32,
 ) -> Case<'a> {
     let until = PenalisedUntil::default();
+    let rates = rates.into();
     Case { now: Tick::from_ms(now), floor: Tick::ZERO, agent, owner, rates, until, cost }
 }
 

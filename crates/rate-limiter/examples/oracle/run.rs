@@ -414,7 +414,7 @@ fn pure_take(
         floor: Tick::ZERO,
         agent: log(Account::Agent(q.agent)),
         owner: q.owner.map(|owner| log(Account::Owner(owner))),
-        rates,
+        rates: rates.into(),
         until: penalties.get(&q.agent).map(Penalties::until).unwrap_or_default(),
         cost: q.cost,
     };
