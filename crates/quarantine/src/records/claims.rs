@@ -44,7 +44,8 @@ impl ClaimRow {
     }
 }
 
-const OPEN: &str = "status IN ('QUARANTINED', 'UNDER_REVIEW') AND blob_state = 'PRESENT'";
+/// Undecided, in the words of the index that has their order.
+const OPEN: &str = "status NOT IN ('RELEASED', 'DELETED', 'EXPIRED') AND blob_state <> 'PENDING'";
 
 /// Claims the first record of the queue that nobody looks at, and says which it is.
 pub(crate) async fn take_next(
