@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use clawexchange_audit::StateSource;
 use clawexchange_database::StateRow;
-use clawexchange_quarantine::Vault;
+use clawexchange_quarantine::{STATE_TARGETS, Vault};
 use clawexchange_rate_limiter::stored::StoredLimits;
 use clawexchange_ssg_core::{PortError, Target};
 
@@ -32,7 +32,7 @@ impl LimitStates {
 #[async_trait]
 impl StateSource for HeldStates {
     fn target_types(&self) -> &[&'static str] {
-        &["quarantine", "legal-hold"]
+        &STATE_TARGETS
     }
 
     async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError> {

@@ -69,9 +69,18 @@ impl Vault {
         fail_point!("reveal.before-commit");
         tx.commit().await?;
         fail_point!("reveal.after-commit");
-        self.0.drain.drain().await.map_err(port("record who looks"))?;
+        self.show_logged(&row, "record who looks").await
+    }
+
+    /// Shows the content of a row, once all that was committed before is in the log.
+    pub(super) async fn show_logged(
+        &self,
+        row: &StoredRow,
+        act: &'static str,
+    ) -> Result<Opened, QuarantineError> {
+        self.0.drain.drain().await.map_err(port(act))?;
         fail_point!("reveal.after-drain");
-        let content = self.open_sealed(&row).await?;
+        let content = self.open_sealed(row).await?;
         let chunks = u64::try_from(content.len() / CHUNK_BYTES + 1).unwrap_or(u64::MAX);
         Ok(Opened { record: row.record()?, content, chunks })
     }
