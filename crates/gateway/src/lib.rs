@@ -34,5 +34,9 @@ pub use error::PartsError;
 pub use folder::{DataFolder, FolderError, FolderLock};
 pub use parts::{Intent, Parts};
 pub use pipeline::{Pipeline, Submitted};
-pub use settings::{KeySource, Origin, PluginSetting, Problem, Settings, SettingsError, Shown, Sources};
+pub use settings::{
+    ByteQuota, CategoryActionSetting, Environment, GateMode, GateModes, KeySource, LogFormat,
+    ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, Settings, SettingsError, Shown,
+    Sources, TlsFiles,
+};
 pub use states::{HeldStates, LimitStates};

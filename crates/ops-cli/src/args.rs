@@ -76,7 +76,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Migrate(MigrateCommand),
     /// Checks and shows settings.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(ConfigCommand),
     /// Makes master keys.
     #[command(subcommand)]
@@ -115,6 +115,14 @@ Examples:
   claw audit query --event-type SSG_BLOCK,SSG_QUARANTINE --since 24h
   claw audit query --actor agent-7 --output json
   claw audit verify";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  claw config check
+  claw config show --origin
+  claw config example > claw.toml
+  claw config check --config claw.toml
+  claw config schema > claw.schema.json";
 
 /// How content is read.
 #[derive(Args, Debug)]
@@ -430,7 +438,7 @@ pub(crate) enum MigrateCommand {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigCommand {
-    /// Says everything that is wrong with the settings, at once.
+    /// Says everything that is wrong with the settings, at once, or what should be known of them.
     Check,
     /// Shows the settings as they hold; secrets only as set.
     Show {
@@ -438,6 +446,14 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         origin: bool,
     },
+    /// Prints a settings file in which everything stands as a comment at its default.
+    Example {
+        /// With the defaults of production, and what it needs besides.
+        #[arg(long)]
+        production: bool,
+    },
+    /// Prints the JSON Schema of the settings file, for editors.
+    Schema,
 }
 
 #[derive(Subcommand, Debug)]

@@ -48,15 +48,21 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
+/// The settings; what should be known of them is said.
 fn settings(global: &Global) -> Result<Settings, CliError> {
+    let settings = Settings::read(&sources(global))?;
+    for note in settings.unknown().iter().chain(settings.notices()) {
+        output::say(&format!("note: {}", clawexchange_ssg_core::Escaped(note)));
+    }
+    Ok(settings)
+}
+
+/// Where settings are read from.
+fn sources(global: &Global) -> Sources {
     let mut sources = Sources::of_env(std::env::vars_os());
     sources.data_dir.clone_from(&global.data_dir);
     sources.config.clone_from(&global.config);
-    let settings = Settings::read(&sources)?;
-    for unknown in settings.unknown() {
-        output::say(&format!("note: {}", clawexchange_ssg_core::Escaped(unknown)));
-    }
-    Ok(settings)
+    sources
 }
 
 fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
