@@ -187,7 +187,11 @@ async fn serve(listener: std::net::TcpListener, router: Router, mut stopped: one
         let service = TowerToHyperService::new(router.clone());
         tokio::spawn(async move {
             // A peer that hangs up, as a killed one does, is nothing to report.
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            drop(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
         });
     }
 }
@@ -203,7 +207,11 @@ async fn config(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
     axum::Json(config).into_response()
 }
 
-async fn index(State(room): State<Arc<Room>>, Segments(path): Segments<String>, headers: HeaderMap) -> Response {
+async fn index(
+    State(room): State<Arc<Room>>,
+    Segments(path): Segments<String>,
+    headers: HeaderMap,
+) -> Response {
     if room.is_private && !room.knows(&headers) {
         return unknown_caller(StatusCode::UNAUTHORIZED);
     }
@@ -228,7 +236,8 @@ async fn publish(State(room): State<Arc<Room>>, headers: HeaderMap, body: Body) 
     if !room.knows(&headers) {
         return unknown_caller(StatusCode::FORBIDDEN);
     }
-    let too_large = || refused(StatusCode::PAYLOAD_TOO_LARGE, "the upload is larger than this registry takes");
+    let too_large =
+        || refused(StatusCode::PAYLOAD_TOO_LARGE, "the upload is larger than this registry takes");
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: usize| length > UPLOAD_BYTES_MAX) {
         return too_large();

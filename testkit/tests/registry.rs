@@ -49,7 +49,9 @@ fn the_index_names_the_checksum_of_what_is_downloaded() {
     let archive = ask(&registry, "GET", "/dl/kit/0.1.0/download", None, b"").body;
     let digest: String = sha2::Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(entries(&registry, "/index/3/k/kit")[0]["cksum"], json!(digest));
-    for missing in ["/dl/kit/0.2.0/download", "/dl/..%2f..%2fkit/0.1.0/download", "/index/3/k/kat", "/index/kit"] {
+    for missing in
+        ["/dl/kit/0.2.0/download", "/dl/..%2f..%2fkit/0.1.0/download", "/index/3/k/kat", "/index/kit"]
+    {
         assert_eq!(ask(&registry, "GET", missing, None, b"").status, 404, "{missing}");
     }
 }
@@ -62,7 +64,11 @@ fn a_yanked_version_says_so_and_can_be_had_back() {
         let path = format!("/api/v1/crates/kit/0.1.0/{act}");
         assert_eq!(ask(&registry, method, &path, Some(TOKEN), b"").status, 200);
         assert_eq!(entries(&registry, "/index/3/k/kit")[0]["yanked"], json!(yanked));
-        assert_eq!(ask(&registry, "GET", "/dl/kit/0.1.0/download", None, b"").status, 200, "locks keep working");
+        assert_eq!(
+            ask(&registry, "GET", "/dl/kit/0.1.0/download", None, b"").status,
+            200,
+            "locks keep working"
+        );
     }
     assert_eq!(ask(&registry, "DELETE", "/api/v1/crates/kit/9.9.9/yank", Some(TOKEN), b"").status, 404);
 }

@@ -65,7 +65,10 @@ impl Shelf {
         if lines.iter().any(|line| line["name"] != *name) {
             return Err(Refusal::Invalid("another crate has this name but for its case"));
         }
-        if lines.iter().any(|line| without_build(line["vers"].as_str().unwrap_or("")) == without_build(version)) {
+        if lines
+            .iter()
+            .any(|line| without_build(line["vers"].as_str().unwrap_or("")) == without_build(version))
+        {
             return Err(Refusal::Repeated(format!("{name}@{version}")));
         }
         let checksum: String = Sha256::digest(archive).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -48,13 +48,17 @@ impl<'b> Upload<'b> {
     /// The line that the index has for it.
     pub(super) fn entry(&self, checksum: &str) -> Value {
         let dependencies = self.metadata.get("deps").and_then(Value::as_array).into_iter().flatten();
-        let (plain, second): (Map<String, Value>, Map<String, Value>) =
-            self.metadata.get("features").and_then(Value::as_object).cloned().unwrap_or_default().into_iter().partition(
-                |(_, enables)| {
-                    let enables = enables.as_array().into_iter().flatten().filter_map(Value::as_str);
-                    !enables.into_iter().any(|what| what.starts_with("dep:") || what.contains('?'))
-                },
-            );
+        let (plain, second): (Map<String, Value>, Map<String, Value>) = self
+            .metadata
+            .get("features")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|(_, enables)| {
+                let enables = enables.as_array().into_iter().flatten().filter_map(Value::as_str);
+                !enables.into_iter().any(|what| what.starts_with("dep:") || what.contains('?'))
+            });
         json!({
             "name": self.name,
             "vers": self.version,
@@ -155,7 +159,10 @@ mod tests {
         });
         let body = framed(&metadata.to_string(), b"archive");
         let entry = Upload::read(&body).ok().unwrap().entry("00");
-        assert_eq!((&entry["deps"][0]["name"], &entry["deps"][0]["package"]), (&json!("clock"), &json!("time")));
+        assert_eq!(
+            (&entry["deps"][0]["name"], &entry["deps"][0]["package"]),
+            (&json!("clock"), &json!("time"))
+        );
         assert_eq!(entry["features"], json!({ "plain": ["clock/std"] }));
         assert_eq!(entry["features2"], json!({ "second": ["dep:clock"] }));
     }
