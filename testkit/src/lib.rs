@@ -1,5 +1,7 @@
 //! Throwaway deployments for the tests of the workspace.
 
+pub mod registry;
+
 use clawexchange_database::{Database, DatabaseConfig, Place};
 use clawexchange_ssg_core::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|fail-points|bench`.
+//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|fail-points|bench|features|release`.
 //!
 //! It launches cargo and the programs that cargo has built, and links none of our crates: a format check must not
 //! have to build an ORM first. Talk goes to stderr; stdout has nothing but the answer.
@@ -9,8 +9,10 @@ mod ci;
 mod deny;
 mod fail_points;
 mod launch;
+mod release;
 mod run;
 mod suites;
+mod table;
 mod tools;
 mod workspace;
 
@@ -74,6 +76,9 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Plans, prepares and publishes releases of single crates
+    #[command(subcommand)]
+    Release(release::Release),
 }
 
 fn main() -> ExitCode {
@@ -103,5 +108,6 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Eval { corpora, args } => launch::eval(&workspace, &corpora, &args),
         Command::FailPoints => fail_points::run(&workspace),
         Command::Bench { name, args } => bench::run(&workspace, name.as_deref(), &args),
+        Command::Release(release) => release::run(&workspace, release),
     }
 }

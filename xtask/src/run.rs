@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 
 /// Why a command of ours ends early, what to do about it, and the exit code.
 #[derive(Debug)]
@@ -85,6 +85,12 @@ pub(crate) fn streamed(
         on_line(String::from_utf8_lossy(&line).trim_end());
     }
     child.wait().map_err(broken)
+}
+
+/// Runs a command that answers on stdout, and keeps both streams.
+pub(crate) fn captured(mut command: Command) -> Result<Output, Failed> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).output().map_err(|e| Failed::start(&program, &e))
 }
 
 /// Runs a command on our own terminal and gives its exit code on.

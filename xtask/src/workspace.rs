@@ -38,10 +38,14 @@ impl Workspace {
         Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, metadata })
     }
 
+    /// The members, as cargo describes them.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = &Value> {
+        self.metadata.get("packages").and_then(Value::as_array).into_iter().flatten()
+    }
+
     /// Names of all targets of a kind, such as `bench` or `test`, sorted and each once.
     pub(crate) fn targets(&self, kind: &str) -> Vec<&str> {
-        let packages = self.metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
-        let targets = packages.filter_map(|p| p.get("targets")).filter_map(Value::as_array).flatten();
+        let targets = self.packages().filter_map(|p| p.get("targets")).filter_map(Value::as_array).flatten();
         let is_of = |t: &&Value| {
             let kinds = t.get("kind").and_then(Value::as_array);
             kinds.is_some_and(|kinds| kinds.iter().any(|k| k == kind))
