@@ -228,7 +228,10 @@ fn verdict_event(s: &Submission, a: &Assessment, is_by_failure: bool) -> Result<
         let failed: Vec<&str> = a.failures().iter().take(NAMED_MAX).map(|f| f.plugin.as_str()).collect();
         event = event.with("failedPlugins", failed)?;
     }
-    event = event.with_some("wouldBe", inspection.would_be.map(Verdict::as_str))?;
+    event = event
+        .with_some("wouldBe", inspection.would_be.map(Verdict::as_str))?
+        .with_some("lifted", a.lifted.map(|lift| lift.to_string()))?
+        .with_some("sanitized", inspection.sanitized.as_ref().map(|_| true))?;
     if is_by_failure {
         // It says nothing of the agent, so it must not count against it.
         event = event.with("byFailure", true)?;

@@ -48,6 +48,7 @@
 //! | `http` | a tower layer that puts a gate before handlers, extractors for axum, faults as problem answers | no |
 //! | `testing` | a manual clock, ports in memory, conformance suites for implementers of ports | no |
 
+mod action;
 mod actor;
 mod clock;
 mod content;
@@ -68,6 +69,7 @@ mod page;
 mod plugin;
 mod port;
 mod recorded;
+mod redact;
 mod registry;
 mod runner;
 mod score;
@@ -75,6 +77,7 @@ mod score;
 pub mod testing;
 mod tier;
 
+pub use action::CategoryAction;
 pub use actor::{Actor, ActorType, Caller, TrustLevel, UnknownWord};
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 pub use content::{
@@ -102,6 +105,7 @@ pub use page::{Cursor, Page, PageLimit};
 pub use plugin::{Context, DetectionPlugin, PluginError};
 pub use port::{AuditSink, Held, Hold, PortError, Quarantine};
 pub use recorded::Recorded;
+pub use redact::Sanitized;
 pub use registry::{PluginFailure, PluginRegistry, RegistryError};
 pub use score::CONTACT_DUMP;
 pub use tier::{RiskScore, RiskTier, ThresholdError, TierThresholds, Verdict};

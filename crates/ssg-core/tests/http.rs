@@ -22,9 +22,10 @@ use axum::response::Response;
 use axum::routing::any;
 use axum::{Extension, Router};
 use clawexchange_ssg_core::http::{GateLayer, Inspected, Judged};
-use clawexchange_ssg_core::testing::{ManualClock, MemoryPorts, word_inspector};
+use clawexchange_ssg_core::testing::{MemoryPorts, WordPlugin};
 use clawexchange_ssg_core::{
-    AgentId, AuditEvent, Caller, EnvelopeBounds, EventKind, Gate, OwnerId, RequestId, Verdict,
+    AgentId, AuditEvent, Caller, Category, CategoryAction, EnvelopeBounds, EventKind, Gate, Inspector,
+    InspectorConfig, OwnerId, PluginRegistry, RequestId, Verdict,
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use serde_json::{Value, json};
@@ -44,10 +45,27 @@ struct App {
 }
 
 impl App {
-    /// Handlers behind `layer`: `/posts` takes what is passed on, `/all` takes everything.
+    /// The usual layer, and everybody is agent-1 of owner-1.
+    fn new() -> Self {
+        Self::judging(|config| config)
+    }
+
+    /// The usual layer, and a gate that judges so.
+    fn judging(config: impl FnOnce(InspectorConfig) -> InspectorConfig) -> Self {
+        let layer = |routes: Router, gate| routes.layer(located(gate)).layer(Extension(caller()));
+        Self::with(config(InspectorConfig::default()), layer)
+    }
+
+    /// Handlers behind `layer`.
     fn behind(layer: impl FnOnce(Router, Gate) -> Router) -> Self {
+        Self::with(InspectorConfig::default(), layer)
+    }
+
+    /// `/posts` takes what is passed on, `/all` takes everything, `/raw` what is left of the request.
+    fn with(config: InspectorConfig, layer: impl FnOnce(Router, Gate) -> Router) -> Self {
         let (ports, ran) = (MemoryPorts::new(), Arc::new(AtomicUsize::new(0)));
-        let gate = Gate::new(word_inspector(ManualClock::default()), ports.clone(), ports.clone());
+        let plugins = PluginRegistry::new().with_inline(WordPlugin::new()).unwrap();
+        let gate = Gate::new(Inspector::new(plugins, config), ports.clone(), ports.clone());
         let count = |ran: &Arc<AtomicUsize>| {
             let ran = Arc::clone(ran);
             move || ran.fetch_add(1, Ordering::SeqCst)
@@ -78,11 +96,6 @@ impl App {
                 }),
             );
         Self { router: layer(routes, gate), ports, ran }
-    }
-
-    /// The usual layer, and everybody is agent-1 of owner-1.
-    fn new() -> Self {
-        Self::behind(|routes, gate| routes.layer(located(gate)).layer(Extension(caller())))
     }
 
     /// A layer whose bodies have at most 64 bytes.
@@ -499,4 +512,14 @@ async fn bytes_after_the_length_that_was_said_are_not_part_of_the_content() {
     assert_eq!(over_a_socket(&app, &head, b"").await, "HTTP/1.1 200");
     let kinds: Vec<_> = app.ports.events().iter().map(AuditEvent::kind).collect();
     assert_eq!((app.ran(), kinds), (1, vec![EventKind::SsgPass]));
+}
+
+#[tokio::test]
+async fn of_content_from_which_something_was_cut_out_a_handler_reads_the_rest() {
+    let app = App::judging(|mut config| {
+        config.actions = [(Category::Other, CategoryAction::Redact)].into();
+        config
+    });
+    let answer = app.post("/posts", r#"{"text":"a flag-block here"}"#).await;
+    assert_eq!(text(answer).await, "PASS a [REDACTED:OTHER] here");
 }

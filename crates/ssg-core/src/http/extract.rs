@@ -17,6 +17,7 @@ use crate::content::ContentEnvelope;
 use crate::gate::Outcome;
 use crate::id::RequestId;
 use crate::inspection::Inspection;
+use crate::redact::Sanitized;
 use crate::tier::Verdict;
 
 /// Content that was passed on, as a `T` read from the very text that was judged.
@@ -139,6 +140,9 @@ impl Judgement {
         request: Option<RequestId>,
         locating: Option<Locating>,
     ) -> Self {
+        let sanitized = outcome.assessment.inspection().sanitized.clone();
+        // What was cut out must not come to a handler by another way.
+        let content = sanitized.map_or(content, Sanitized::into_content);
         Self(Arc::new(Inner { outcome, content, request, locating }))
     }
 
