@@ -28,7 +28,12 @@ pub struct Named {
 
 impl Named {
     /// Puts the parts together; of the body only a hash is kept.
-    pub fn new(principal: impl Into<String>, route: &'static str, key: impl Into<String>, body: &[u8]) -> Self {
+    pub fn new(
+        principal: impl Into<String>,
+        route: &'static str,
+        key: impl Into<String>,
+        body: &[u8],
+    ) -> Self {
         let mut body_hash = [0; 32];
         body_hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, body).as_ref());
         Self { principal: principal.into(), route, key: key.into(), body_hash }

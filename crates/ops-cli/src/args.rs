@@ -1,6 +1,8 @@
 //! The command line.
 
 mod limits;
+mod serve;
+mod token;
 
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use clawexchange_ssg_core::{
 };
 
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
+pub(crate) use self::serve::ServeArgs;
+pub(crate) use self::token::TokenCommand;
 use crate::exit::HELP;
 
 /// Inspects what agents post, holds what is suspicious, and keeps a log that nobody can quietly change.
@@ -63,6 +67,12 @@ pub(crate) enum Command {
     /// Sends content through the whole pipeline: limited, inspected, held or passed, logged.
     #[command(after_help = SUBMIT_EXAMPLES)]
     Submit(SubmitArgs),
+    /// Serves the pipeline over HTTP, until it is told to stop.
+    #[command(after_help = serve::SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Makes, lists and revokes the tokens with which programs and people speak over HTTP.
+    #[command(subcommand, after_help = token::TOKEN_EXAMPLES)]
+    Token(TokenCommand),
     /// Reviews held content.
     #[command(subcommand, after_help = QUARANTINE_EXAMPLES)]
     Quarantine(QuarantineCommand),

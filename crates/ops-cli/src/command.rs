@@ -7,8 +7,10 @@ mod keys;
 mod limits;
 mod migrate;
 mod quarantine;
+pub(crate) mod serve;
 mod simulate;
 mod submit;
+mod token;
 mod violations;
 
 use std::path::Path;
@@ -26,11 +28,19 @@ use crate::output;
 use crate::report::CliError;
 
 /// Runs the command that was asked for.
-pub(crate) async fn run(cli: &Cli) -> Result<Exit, CliError> {
+pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, CliError> {
     let global = &cli.global;
     let exit = match &cli.command {
         Command::Inspect(args) => inspect::run(args, global).await,
         Command::Submit(args) => submit::run(args, global).await,
+        Command::Serve(args) => {
+            let settings = match serving {
+                Some(settings) => settings,
+                None => serve::settings(args, global)?,
+            };
+            serve::run(settings, global).await
+        }
+        Command::Token(command) => token::run(command, global).await,
         Command::Quarantine(command) => quarantine::run(command, global).await,
         Command::Audit(command) => audit::run(command, global).await,
         Command::Limits(command) => limits::run(command, global).await,
@@ -50,7 +60,11 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, CliError> {
 
 /// The settings; what should be known of them is said.
 fn settings(global: &Global) -> Result<Settings, CliError> {
-    let settings = Settings::read(&sources(global))?;
+    read(&sources(global))
+}
+
+fn read(sources: &Sources) -> Result<Settings, CliError> {
+    let settings = Settings::read(sources)?;
     for note in settings.unknown().iter().chain(settings.notices()) {
         output::say(&format!("note: {}", clawexchange_ssg_core::Escaped(note)));
     }

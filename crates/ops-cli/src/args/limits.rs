@@ -156,7 +156,7 @@ pub(crate) struct SimulateArgs {
     pub(crate) assume_trust: TrustLevel,
 }
 
-fn age(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn age(text: &str) -> Result<Duration, &'static str> {
     match text.parse() {
         Ok(When::Ago(age)) => Ok(age),
         _ => Err("not an age such as 24h, 30m or 7d"),
