@@ -55,14 +55,32 @@ pub(super) fn example(environment: Environment) -> String {
             line!(text);
             line!(text, "{comment}[{path}]");
         }
-        line!(text, "# {}: {}.", capital(setting.about), setting.kind.expected());
+        line!(text, "# {}: {}.", capital(setting.about), setting.kind.expected_in_file());
         match usual(setting, environment) {
             Ok(usual) => line!(text, "#{last} = {}", toml(setting.kind, usual)),
-            Err(words) => line!(text, "# {last} is not set: {words}."),
+            Err(words) => line!(text, "# {last} is not set: {words}.{}", names(setting)),
         }
     }
     text
 }
+
+/// What the part in angle brackets of a key stands for.
+fn names(setting: &Setting) -> String {
+    let part = setting.parts().find(|part| part.starts_with('<'));
+    part.map(|part| format!(" {part} is {}.", names_in_words(part))).unwrap_or_default()
+}
+
+fn names_in_words(part: &str) -> String {
+    let names = table::names_of(part);
+    match names.as_slice() {
+        // Rules are many, and have a list of their own.
+        [first, ..] if names.len() > NAMES_SAID_MAX => format!("the id of a rule, such as {first}"),
+        names => format!("one of {}", names.join(", ")),
+    }
+}
+
+/// More names are not read.
+const NAMES_SAID_MAX: usize = 10;
 
 /// The name under which the example sets a variable.
 fn variable(setting: &Setting) -> String {
@@ -166,7 +184,7 @@ fn leaf(setting: &Setting) -> Json {
         }
     };
     if let Json::Object(members) = &mut schema {
-        let expected = setting.kind.expected();
+        let expected = setting.kind.expected_in_file();
         members.insert("description".to_owned(), format!("{}: {expected}.", capital(setting.about)).into());
         if let Ok(usual) = usual(setting, Environment::default()) {
             members.insert("default".to_owned(), default(setting.kind, usual));
@@ -192,6 +210,9 @@ pub(super) fn reference() -> String {
         line!(text, "| variable | key of the file | flag | what it is | what it may be | default |");
         line!(text, "| --- | --- | --- | --- | --- | --- |");
         for setting in section.settings {
+            let in_file_only = setting.env.is_none();
+            let expected =
+                if in_file_only { setting.kind.expected_in_file() } else { setting.kind.expected() };
             let secret = if setting.is_secret() {
                 format!(", or {}", code(&variable(setting)))
             } else {
@@ -204,10 +225,14 @@ pub(super) fn reference() -> String {
                 setting.key.map(code).unwrap_or_default(),
                 setting.flag.map(code).unwrap_or_default(),
                 cell(setting.about),
-                cell(&setting.kind.expected()),
+                cell(&expected),
                 cell(&said(setting.usual)),
             );
         }
+    }
+    line!(text, "\n## Names in keys\n");
+    for part in ["<type>", "<category>", "<plugin>", "<rule>"] {
+        line!(text, "- {} is {}.", code(part), names_in_words(part));
     }
     line!(text, "\n## What this version refuses\n");
     line!(

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! What is read from where, and what is refused.
 
 use std::collections::BTreeSet;
 
@@ -112,7 +112,7 @@ fn every_default_is_within_the_bounds_of_its_setting() {
         for environment in Environment::ALL {
             for profile in [PolicyProfile::Strict, PolicyProfile::Moderate, PolicyProfile::Permissive] {
                 if let Ok(text) = setting.usual.of(environment, profile) {
-                    let value = setting.kind.from_text(text).unwrap();
+                    let value = setting.kind.read_text(text).unwrap();
                     assert_eq!(value.to_string(), text, "{} is shown as it is written", setting.name());
                 }
             }
@@ -170,7 +170,7 @@ fn every_bounded_number_takes_its_ends_and_nothing_beyond() {
             }
         }
         if let Some(below) = min.checked_sub(1) {
-            assert!(setting.kind.from_file(&FileValue::Integer(below.into())).is_err(), "{}", setting.name());
+            assert!(setting.kind.read_toml(&FileValue::Integer(below.into())).is_err(), "{}", setting.name());
         }
     }
 }

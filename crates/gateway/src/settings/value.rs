@@ -80,7 +80,7 @@ impl Kind {
             Self::Word(words) => one_of(words),
             Self::Words(words) => format!("a list of {}, each once", words.join(", ")),
             Self::Text { chars_max } => {
-                format!("text of at most {chars_max} characters without control characters")
+                format!("a line of at most {chars_max} characters that is not blank")
             }
             Self::Path => "a path".to_owned(),
             Self::MasterKey => "standard base64 of 32 bytes".to_owned(),
@@ -100,12 +100,24 @@ impl Kind {
         }
     }
 
+    /// The same for the file, where words for true and false are no text.
+    pub(super) fn expected_in_file(self) -> String {
+        match self {
+            Self::Boolean => "true or false".to_owned(),
+            _ => self.expected(),
+        }
+    }
+
     fn refusal(self) -> String {
         format!("it must be {}", self.expected())
     }
 
+    fn refusal_of(self, value: &FileValue) -> String {
+        format!("it must be {}, not {}", self.expected_in_file(), value.what())
+    }
+
     /// Reads it from the environment, where a list is separated by commas.
-    pub(super) fn from_text(self, text: &str) -> Result<Value, String> {
+    pub(super) fn read_text(self, text: &str) -> Result<Value, String> {
         let refusal = || self.refusal();
         match self {
             Self::Boolean => boolean(text).map(Value::Boolean).ok_or_else(refusal),
@@ -121,6 +133,7 @@ impl Kind {
             }
             Self::Text { chars_max } => {
                 let fits = text.chars().count() <= chars_max && !text.chars().any(char::is_control);
+                let fits = fits && !text.trim().is_empty();
                 fits.then(|| Value::Text(text.to_owned())).ok_or_else(refusal)
             }
             Self::Path => Ok(Value::Path(text.into())),
@@ -130,36 +143,34 @@ impl Kind {
             Self::Share => share(text).map(Value::Share).ok_or_else(refusal),
             Self::Words(_) | Self::Networks | Self::Hosts => {
                 let items = text.split(',').map(|item| item.trim().to_owned()).filter(|i| !i.is_empty());
-                self.from_list(items.collect())
+                self.read_list(items.collect())
             }
         }
     }
 
     /// Reads it from the file, where it has a type of its own.
-    pub(super) fn from_file(self, value: &FileValue) -> Result<Value, String> {
+    pub(super) fn read_toml(self, value: &FileValue) -> Result<Value, String> {
         match (self, value) {
             (Self::Boolean, FileValue::Boolean(set)) => Ok(Value::Boolean(*set)),
-            (Self::Boolean, other) => Err(format!("it must be true or false, not {}", other.what())),
             (Self::Number { .. } | Self::Share, FileValue::Integer(number)) => {
-                self.from_text(&number.to_string())
+                self.read_text(&number.to_string())
             }
-            (Self::Share, FileValue::Float(text)) => self.from_text(text),
             (Self::Words(_) | Self::Networks | Self::Hosts, FileValue::List(items)) => {
-                let texts: Option<Vec<String>> = items.iter().map(|item| item.text()).collect();
-                self.from_list(texts.ok_or_else(|| "each item must be text in quotes".to_owned())?)
+                let texts: Option<Vec<String>> = items.iter().map(FileValue::text).collect();
+                self.read_list(texts.ok_or_else(|| "each item must be text in quotes".to_owned())?)
             }
-            (Self::Number { .. } | Self::Words(_) | Self::Networks | Self::Hosts, other) => {
-                Err(format!("{}, not {}", self.refusal(), other.what()))
+            (Self::Boolean | Self::Number { .. } | Self::Words(_) | Self::Networks | Self::Hosts, other) => {
+                Err(self.refusal_of(other))
             }
             // An empty text is no value here: whoever wants none leaves the key out.
             (_, FileValue::Text(text)) if text.is_empty() => Err(self.refusal()),
             (_, FileValue::Text(text)) if text.contains('\0') => Err("it holds a NUL".to_owned()),
-            (_, FileValue::Text(text)) => self.from_text(text),
-            (_, other) => Err(format!("{}, not {}", self.refusal(), other.what())),
+            (Self::Share, FileValue::Float(text)) | (_, FileValue::Text(text)) => self.read_text(text),
+            (_, other) => Err(self.refusal_of(other)),
         }
     }
 
-    fn from_list(self, items: Vec<String>) -> Result<Value, String> {
+    fn read_list(self, items: Vec<String>) -> Result<Value, String> {
         match self {
             Self::Words(words) => {
                 let known = !items.is_empty() && items.iter().all(|item| words.contains(&item.as_str()));
@@ -269,10 +280,10 @@ mod tests {
     #[track_caller]
     fn check(kind: Kind, good: &[(&str, &str)], bad: &[&str]) {
         for (text, shown) in good {
-            assert_eq!(kind.from_text(text).map(|v| v.to_string()), Ok((*shown).to_owned()), "{text}");
+            assert_eq!(kind.read_text(text).map(|v| v.to_string()), Ok((*shown).to_owned()), "{text}");
         }
         for text in bad {
-            let refusal = kind.from_text(text).expect_err(text);
+            let refusal = kind.read_text(text).expect_err(text);
             assert_eq!(refusal, kind.refusal(), "a refusal quotes no value: {text}");
         }
     }
@@ -290,7 +301,7 @@ mod tests {
         let kind = Kind::Number { min: 5, max: 60, unit: "seconds" };
         let bad = ["4", "61", "-5", "+5", "5.0", "", "0x10", " 5", "99999999999999999999999", "five"];
         check(kind, &[("5", "5"), ("60", "60"), ("007", "7")], &bad);
-        assert_eq!(kind.from_text("4").expect_err("4"), "it must be a whole number from 5 to 60 seconds");
+        assert_eq!(kind.read_text("4").expect_err("4"), "it must be a whole number from 5 to 60 seconds");
     }
 
     #[test]
@@ -312,7 +323,7 @@ mod tests {
         ];
         check(Kind::Share, &good, &bad);
         for number in [0, 2, 499, 1001, -1, i128::MAX] {
-            assert!(Kind::Share.from_file(&FileValue::Integer(number)).is_err(), "{number}");
+            assert!(Kind::Share.read_toml(&FileValue::Integer(number)).is_err(), "{number}");
         }
     }
 
@@ -339,8 +350,8 @@ mod tests {
             &bad,
         );
         let thousand: Vec<String> = (0..HOSTS_MAX).map(|n| format!("h{n}.example")).collect();
-        assert!(Kind::Hosts.from_text(&thousand.join(",")).is_ok());
-        assert!(Kind::Hosts.from_text(&format!("{},more.example", thousand.join(","))).is_err());
+        assert!(Kind::Hosts.read_text(&thousand.join(",")).is_ok());
+        assert!(Kind::Hosts.read_text(&format!("{},more.example", thousand.join(","))).is_err());
     }
 
     #[test]
@@ -365,7 +376,11 @@ mod tests {
         );
         check(Kind::Word(&["human", "json"]), &[("json", "json")], &["JSON", "xml", ""]);
         check(Kind::Words(&["A", "B"]), &[("B, A", "B,A")], &["", ",", "A,A", "A,C"]);
-        check(Kind::Text { chars_max: 6 }, &[("münze ", "münze ")], &["1234567", "a\u{1b}[2J", "a\nb"]);
+        check(
+            Kind::Text { chars_max: 6 },
+            &[("münze ", "münze ")],
+            &["1234567", "a\u{1b}[2J", "a\nb", " \u{a0}"],
+        );
         check(Kind::Id, &[("ann@example.org", "ann@example.org")], &["a b", "", "{a}"]);
     }
 
@@ -384,7 +399,7 @@ mod tests {
             (Kind::Hosts, FileValue::List(vec![FileValue::Integer(1)])),
             (Kind::Word(&["a"]), FileValue::Other("a table")),
         ] {
-            assert!(kind.from_file(&value).is_err(), "{kind:?} took {value:?}");
+            assert!(kind.read_toml(&value).is_err(), "{kind:?} took {value:?}");
         }
     }
 }
