@@ -71,16 +71,12 @@ fn names(setting: &Setting) -> String {
 }
 
 fn names_in_words(part: &str) -> String {
-    let names = table::names_of(part);
-    match names.as_slice() {
+    match part {
         // Rules are many, and have a list of their own.
-        [first, ..] if names.len() > NAMES_SAID_MAX => format!("the id of a rule, such as {first}"),
-        names => format!("one of {}", names.join(", ")),
+        "<rule>" => "the id of a rule, such as aws-access-key".to_owned(),
+        part => format!("one of {}", table::names_of(part).join(", ")),
     }
 }
-
-/// More names are not read.
-const NAMES_SAID_MAX: usize = 10;
 
 /// The name under which the example sets a variable.
 fn variable(setting: &Setting) -> String {
@@ -280,7 +276,7 @@ const HEAD: &str = "\
 This page is made of the table of settings in `crates/gateway/src/settings/table.rs`; change it there.
 
 A setting comes from its default, from the file, from the environment or from a flag; later ones win.
-The file is TOML and is named by `CLAW_CONFIG` or `--config`; no secret may stand in it, nothing in it is replaced, and a key that means nothing is an error that names the nearest one.
+The file is TOML and is named by `CLAW_CONFIG` or `--config`; no secret may stand in it, nothing in it is interpolated, and a key that means nothing is an error that names the nearest one.
 An empty variable counts as not set.
 A list is separated by commas in the environment and is an array in the file.
 Everything that is wrong is said at once, with variable, or key and line; the exit code is then 78.

@@ -93,9 +93,7 @@ impl Kind {
                 "a list of at most {HOSTS_MAX} host names in ASCII, such as example.org or *.example.org"
             ),
             Self::Share => {
-                "a share from 0.5 to 1 with at most three decimals, such as 0.95, or thousandths from 500 \
-                            to 1000, or never"
-                    .to_owned()
+                "a share from 0.5 to 1, such as 0.95, or thousandths from 500 to 1000, or never".to_owned()
             }
         }
     }
@@ -173,22 +171,26 @@ impl Kind {
     fn read_list(self, items: Vec<String>) -> Result<Value, String> {
         match self {
             Self::Words(words) => {
-                let known = !items.is_empty() && items.iter().all(|item| words.contains(&item.as_str()));
-                let once =
-                    items.iter().enumerate().all(|(at, item)| !items.iter().take(at).any(|i| i == item));
-                (known && once).then_some(Value::List(items)).ok_or_else(|| self.refusal())
+                // By count first: a list that is too long is not compared with itself.
+                let fits = (1..=words.len()).contains(&items.len())
+                    && items.iter().all(|item| words.contains(&item.as_str()))
+                    && words.iter().all(|word| items.iter().filter(|item| item == word).count() <= 1);
+                fits.then_some(Value::List(items)).ok_or_else(|| self.refusal())
             }
-            Self::Networks => {
-                let networks: Option<Vec<IpNet>> = items.iter().map(|item| network(item)).collect();
-                let networks = networks.filter(|networks| networks.len() <= NETWORKS_MAX);
-                networks.map(Value::Networks).ok_or_else(|| self.refusal())
-            }
-            _ => {
-                let hosts: Option<Vec<String>> = items.iter().map(|item| host(item)).collect();
-                let hosts = hosts.filter(|hosts| hosts.len() <= HOSTS_MAX);
-                hosts.map(Value::List).ok_or_else(|| self.refusal())
-            }
+            Self::Networks => self.each(&items, NETWORKS_MAX, network).map(Value::Networks),
+            _ => self.each(&items, HOSTS_MAX, host).map(Value::List),
         }
+    }
+
+    /// Each item of a list; what is wrong is named by its place, since a value is never quoted.
+    fn each<T>(self, items: &[String], max: usize, read: fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+        if items.len() > max {
+            return Err(self.refusal());
+        }
+        let read = |(at, item): (usize, &String)| {
+            read(item).ok_or_else(|| format!("item {} is wrong; {}", at + 1, self.refusal()))
+        };
+        items.iter().enumerate().map(read).collect()
     }
 }
 
@@ -284,7 +286,9 @@ mod tests {
         }
         for text in bad {
             let refusal = kind.read_text(text).expect_err(text);
-            assert_eq!(refusal, kind.refusal(), "a refusal quotes no value: {text}");
+            let place = refusal.strip_suffix(&kind.refusal());
+            let place = place.map(|place| place.trim_start_matches("item 1").trim_start_matches("item 2"));
+            assert!(matches!(place, Some("" | " is wrong; ")), "a refusal quotes no value: {refusal}");
         }
     }
 
@@ -352,6 +356,12 @@ mod tests {
         let thousand: Vec<String> = (0..HOSTS_MAX).map(|n| format!("h{n}.example")).collect();
         assert!(Kind::Hosts.read_text(&thousand.join(",")).is_ok());
         assert!(Kind::Hosts.read_text(&format!("{},more.example", thousand.join(","))).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_list_is_named_by_its_place() {
+        let refusal = Kind::Hosts.read_text("a.org,b.org,c d,e f").expect_err("spaces");
+        assert!(refusal.starts_with("item 3 is wrong; it must be a list of"), "{refusal}");
     }
 
     #[test]
