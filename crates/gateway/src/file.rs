@@ -293,8 +293,8 @@ mod tests {
         let long = "k".repeat(100_000);
         let (_, problems) = parse("claw.toml", &format!("{long} = 1\n"));
         assert!(problems[0].name.len() < 200 && problems[0].what.len() < 200);
-        let many: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
-        let (_, problems) = parse("claw.toml", &many);
+        let many: Vec<String> = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
+        let (_, problems) = parse("claw.toml", &many.concat());
         assert_eq!(problems.len(), PROBLEMS_MAX + 1);
         assert!(problems[PROBLEMS_MAX].what.contains("4950 more"));
     }

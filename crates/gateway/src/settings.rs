@@ -177,7 +177,7 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(SettingsError { problems: reader.problems });
         }
-        settings.shown = reader.shown;
+        settings.shown = reader.take_shown();
         settings.unknown = reader.unknown;
         Ok(settings)
     }
@@ -239,6 +239,7 @@ impl Reader<'_> {
         self.profile = profile.unwrap_or_default();
         let safe_mode = self.boolean(&table::SAFE_MODE);
         let (listen, admin_listen) = self.addresses();
+        let (allow_hosts, deny_hosts) = self.hosts();
         Settings {
             environment: self.environment,
             data_dir: self.path(&table::DATA_DIR).unwrap_or_default(),
@@ -276,8 +277,8 @@ impl Reader<'_> {
             profile: self.profile,
             safe_mode,
             thresholds: self.thresholds(safe_mode),
-            allow_hosts: self.list(&table::ALLOW_HOSTS),
-            deny_hosts: self.deny_hosts(),
+            allow_hosts,
+            deny_hosts,
             content_types: self.content_types(),
             bounds: self.bounds(),
             categories: self.categories(),
@@ -366,24 +367,12 @@ impl Reader<'_> {
         if safe_mode { TierThresholds::new(low, safe, moderate, critical) } else { said }.unwrap_or_default()
     }
 
-    fn deny_hosts(&mut self) -> Vec<String> {
-        let denied = self.list(&table::DENY_HOSTS);
-        let both: Vec<String> = {
-            let allowed =
-                self.file.entries.iter().filter(|entry| entry.setting.key == table::ALLOW_HOSTS.key);
-            let allowed = allowed.filter_map(|entry| table::ALLOW_HOSTS.kind.from_file(&entry.value).ok());
-            allowed
-                .flat_map(|value| match value {
-                    Value::List(hosts) => hosts,
-                    _ => Vec::new(),
-                })
-                .filter(|host| denied.contains(host))
-                .collect()
-        };
-        if let Some(host) = both.first() {
+    fn hosts(&mut self) -> (Vec<String>, Vec<String>) {
+        let (allowed, denied) = (self.list(&table::ALLOW_HOSTS), self.list(&table::DENY_HOSTS));
+        if let Some(host) = denied.iter().find(|host| allowed.contains(host)) {
             self.problem("policy.deny_hosts", format!("{host} stands in policy.allow_hosts too"));
         }
-        denied
+        (allowed, denied)
     }
 
     fn content_types(&mut self) -> Vec<ContentType> {

@@ -55,13 +55,27 @@ pub(super) fn example(environment: Environment) -> String {
             line!(text);
             line!(text, "{comment}[{path}]");
         }
-        line!(text, "# {}: {}.", capital(setting.about), setting.kind.expected());
+        line!(text, "# {}: {}.", capital(setting.about), setting.kind.expected_in_file());
         match usual(setting, environment) {
             Ok(usual) => line!(text, "#{last} = {}", toml(setting.kind, usual)),
-            Err(words) => line!(text, "# {last} is not set: {words}."),
+            Err(words) => line!(text, "# {last} is not set: {words}.{}", names(setting)),
         }
     }
     text
+}
+
+/// What the part in angle brackets of a key stands for.
+fn names(setting: &Setting) -> String {
+    let part = setting.parts().find(|part| part.starts_with('<'));
+    part.map(|part| format!(" {part} is {}.", names_in_words(part))).unwrap_or_default()
+}
+
+fn names_in_words(part: &str) -> String {
+    match part {
+        // Rules are many, and have a list of their own.
+        "<rule>" => "the id of a rule, such as aws-access-key".to_owned(),
+        part => format!("one of {}", table::names_of(part).join(", ")),
+    }
 }
 
 /// The name under which the example sets a variable.
@@ -166,7 +180,7 @@ fn leaf(setting: &Setting) -> Json {
         }
     };
     if let Json::Object(members) = &mut schema {
-        let expected = setting.kind.expected();
+        let expected = setting.kind.expected_in_file();
         members.insert("description".to_owned(), format!("{}: {expected}.", capital(setting.about)).into());
         if let Ok(usual) = usual(setting, Environment::default()) {
             members.insert("default".to_owned(), default(setting.kind, usual));
@@ -192,6 +206,9 @@ pub(super) fn reference() -> String {
         line!(text, "| variable | key of the file | flag | what it is | what it may be | default |");
         line!(text, "| --- | --- | --- | --- | --- | --- |");
         for setting in section.settings {
+            let in_file_only = setting.env.is_none();
+            let expected =
+                if in_file_only { setting.kind.expected_in_file() } else { setting.kind.expected() };
             let secret = if setting.is_secret() {
                 format!(", or {}", code(&variable(setting)))
             } else {
@@ -204,10 +221,14 @@ pub(super) fn reference() -> String {
                 setting.key.map(code).unwrap_or_default(),
                 setting.flag.map(code).unwrap_or_default(),
                 cell(setting.about),
-                cell(&setting.kind.expected()),
+                cell(&expected),
                 cell(&said(setting.usual)),
             );
         }
+    }
+    line!(text, "\n## Names in keys\n");
+    for part in ["<type>", "<category>", "<plugin>", "<rule>"] {
+        line!(text, "- {} is {}.", code(part), names_in_words(part));
     }
     line!(text, "\n## What this version refuses\n");
     line!(
@@ -255,7 +276,7 @@ const HEAD: &str = "\
 This page is made of the table of settings in `crates/gateway/src/settings/table.rs`; change it there.
 
 A setting comes from its default, from the file, from the environment or from a flag; later ones win.
-The file is TOML and is named by `CLAW_CONFIG` or `--config`; no secret may stand in it, nothing in it is replaced, and a key that means nothing is an error that names the nearest one.
+The file is TOML and is named by `CLAW_CONFIG` or `--config`; no secret may stand in it, nothing in it is interpolated, and a key that means nothing is an error that names the nearest one.
 An empty variable counts as not set.
 A list is separated by commas in the environment and is an array in the file.
 Everything that is wrong is said at once, with variable, or key and line; the exit code is then 78.

@@ -19,7 +19,7 @@ pub(super) struct Reader<'a> {
     pub(super) environment: Environment,
     pub(super) profile: PolicyProfile,
     pub(super) problems: Vec<Problem>,
-    pub(super) shown: Vec<Shown>,
+    shown: Vec<(Option<usize>, Shown)>,
     pub(super) unknown: Vec<String>,
 }
 
@@ -47,9 +47,17 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(name, what));
     }
 
+    /// What holds, in the order of the table.
+    pub(super) fn take_shown(&mut self) -> Vec<Shown> {
+        let mut shown = std::mem::take(&mut self.shown);
+        shown.sort_by_key(|(place, _)| *place);
+        shown.into_iter().map(|(_, shown)| shown).collect()
+    }
+
     fn show(&mut self, name: &str, value: &dyn std::fmt::Display, origin: Origin, setting: &'static Setting) {
-        let value = value.to_string();
-        self.shown.push(Shown { name: name.to_owned(), value, origin, about: setting.about });
+        let place = table::all().position(|s| std::ptr::eq(s, setting));
+        let shown = Shown { name: name.to_owned(), value: value.to_string(), origin, about: setting.about };
+        self.shown.push((place, shown));
     }
 
     /// A variable that is set to something; an empty one counts as not set.
@@ -72,9 +80,9 @@ impl<'a> Reader<'a> {
 
     /// The value that holds, and what is wrong with any that does not.
     pub(super) fn value(&mut self, setting: &'static Setting) -> Option<Value> {
-        let flag = self.from_flag(setting).map(|value| (value, Origin::Flag));
-        let variable = self.from_env(setting).map(|value| (value, Origin::Environment));
-        let file = self.from_file(setting).map(|value| (value, Origin::File));
+        let flag = self.of_flag(setting).map(|value| (value, Origin::Flag));
+        let variable = self.of_env(setting).map(|value| (value, Origin::Environment));
+        let file = self.of_file(setting).map(|value| (value, Origin::File));
         if let Some((value, origin)) = flag.or(variable).or(file) {
             self.show(setting.name(), &value, origin, setting);
             return Some(value);
@@ -82,16 +90,17 @@ impl<'a> Reader<'a> {
         match setting.usual.of(self.environment, self.profile) {
             Ok(text) => {
                 self.show(setting.name(), &text, Origin::Default, setting);
-                setting.kind.from_text(text).ok()
+                setting.kind.read_text(text).ok()
             }
             Err(words) => {
-                self.show(setting.name(), &words, Origin::Default, setting);
+                // In brackets, so that nobody takes the words for a value.
+                self.show(setting.name(), &format_args!("({words})"), Origin::Default, setting);
                 None
             }
         }
     }
 
-    fn from_flag(&self, setting: &Setting) -> Option<Value> {
+    fn of_flag(&self, setting: &Setting) -> Option<Value> {
         match setting.flag? {
             "--data-dir" => self.sources.data_dir.clone().map(Value::Path),
             "--config" => self.sources.config.clone().map(Value::Path),
@@ -101,10 +110,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn from_env(&mut self, setting: &Setting) -> Option<Value> {
+    fn of_env(&mut self, setting: &Setting) -> Option<Value> {
         let name = setting.env?;
         let text = if setting.is_secret() { self.secret(name) } else { self.variable(name) }?;
-        match setting.kind.from_text(&text) {
+        match setting.kind.read_text(&text) {
             Ok(value) => Some(value),
             Err(what) => {
                 self.problem(name, what);
@@ -133,7 +142,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn from_file(&mut self, setting: &'static Setting) -> Option<Value> {
+    fn of_file(&mut self, setting: &'static Setting) -> Option<Value> {
         self.named(setting).pop().map(|(_, value)| value)
     }
 
@@ -141,7 +150,7 @@ impl<'a> Reader<'a> {
     pub(super) fn named(&mut self, setting: &'static Setting) -> Vec<(String, Value)> {
         let mut found = Vec::new();
         for entry in self.file.entries.iter().filter(|entry| entry.setting.key == setting.key) {
-            match setting.kind.from_file(&entry.value) {
+            match setting.kind.read_toml(&entry.value) {
                 Ok(value) => found.push((entry.name.clone(), entry.key.clone(), value)),
                 Err(what) => {
                     let (name, line) = (entry.key.clone(), Some(entry.line));
@@ -267,8 +276,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let nearest = nearest(name, settings.iter().copied());
-            let is_like =
-                strsim::damerau_levenshtein(nearest, name) <= MISSPELT_MAX && name.len() >= LIKE_CHARS_MIN;
+            let may_be_ours = (LIKE_CHARS_MIN..=LIKE_CHARS_MAX).contains(&name.len());
+            let is_like = may_be_ours && strsim::damerau_levenshtein(nearest, name) <= MISSPELT_MAX;
             if name.starts_with("CLAW_") || name.starts_with("SECOPS_") || is_like {
                 // Other programs may have variables that begin so: it is said, and nothing is refused.
                 let name = printable(name);
@@ -282,6 +291,8 @@ impl<'a> Reader<'a> {
 const MISSPELT_MAX: usize = 2;
 /// In shorter names, two letters make another word.
 const LIKE_CHARS_MIN: usize = 10;
+/// Longer than any of ours.
+const LIKE_CHARS_MAX: usize = 40;
 
 /// A secret is a line; what is longer is another file.
 const SECRET_BYTES_MAX: u64 = 64 << 10;

@@ -128,7 +128,7 @@ pub(super) fn judge(settings: &mut Settings, reader: &mut Reader<'_>) {
     for Unfit { name, what, mend } in unfit(settings, reader) {
         match settings.environment {
             Environment::Production => {
-                reader.problem(name, format!("{what}, which production refuses: {mend}"))
+                reader.problem(name, format!("{what}, which production refuses: {mend}"));
             }
             Environment::Staging => notices.push(format!("{name}: {what}, which production refuses: {mend}")),
             // At home a database in a file is as it should be; an open door is not.
@@ -149,7 +149,8 @@ pub(super) fn judge(settings: &mut Settings, reader: &mut Reader<'_>) {
         !settings.quarantine_enabled,
         "QUARANTINE_ENABLED: nothing is held; suspicious content is refused and not stored",
     );
-    say(!settings.audit_enabled, "AUDIT_ENABLED: verdicts are not logged");
+    let reason = settings.audit_off_reason.as_deref().unwrap_or("nobody said why");
+    say(!settings.audit_enabled, &format!("AUDIT_ENABLED: verdicts are not logged: {reason}"));
     say(
         settings.environment == Environment::Production,
         "SECOPS_ENFORCE_MODERATION: strikes restrict nobody; this version has no such strikes",

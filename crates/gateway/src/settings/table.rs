@@ -104,12 +104,8 @@ pub(super) static STATE_DIR: Setting = Setting::env(
     Usual::Unset("$HOME/.local/state"),
     "where generated keys and pins lie, in a folder `claw`",
 );
-pub(super) static ADMIN_USER: Setting = Setting::env(
-    "ADMIN_USER_ID",
-    Kind::Id,
-    Usual::Unset("nobody"),
-    "who may do everything before there are tokens",
-);
+pub(super) static ADMIN_USER: Setting =
+    Setting::env("ADMIN_USER_ID", Kind::Id, Usual::Unset("nobody"), "the id of the first administrator");
 
 pub(super) static LISTEN: Setting = Setting::env(
     "CLAW_LISTEN",

@@ -1,6 +1,8 @@
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! What is read from where, and what is refused.
 
 use std::collections::BTreeSet;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::file::FileValue;
@@ -104,6 +106,11 @@ fn the_table_is_what_is_read() {
     }
     assert_eq!(table::CONTENT_TYPES, ContentType::ALL.map(ContentType::as_str));
     assert_eq!(table::CATEGORIES, Category::ALL.map(Category::as_str));
+    let detectors = clawexchange_detectors::Detectors::new(&BTreeMap::new()).unwrap();
+    let plugins = detectors.register(clawexchange_ssg_core::PluginRegistry::new()).unwrap();
+    let (known, ships): (BTreeSet<_>, BTreeSet<_>) = (table::PLUGINS.into(), plugins.ids().collect());
+    assert_eq!(known, ships);
+    assert!(detectors.rules().any(|rule| rule.id == "aws-access-key"), "the example of a rule that is said");
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn every_default_is_within_the_bounds_of_its_setting() {
         for environment in Environment::ALL {
             for profile in [PolicyProfile::Strict, PolicyProfile::Moderate, PolicyProfile::Permissive] {
                 if let Ok(text) = setting.usual.of(environment, profile) {
-                    let value = setting.kind.from_text(text).unwrap();
+                    let value = setting.kind.read_text(text).unwrap();
                     assert_eq!(value.to_string(), text, "{} is shown as it is written", setting.name());
                 }
             }
@@ -170,7 +177,7 @@ fn every_bounded_number_takes_its_ends_and_nothing_beyond() {
             }
         }
         if let Some(below) = min.checked_sub(1) {
-            assert!(setting.kind.from_file(&FileValue::Integer(below.into())).is_err(), "{}", setting.name());
+            assert!(setting.kind.read_toml(&FileValue::Integer(below.into())).is_err(), "{}", setting.name());
         }
     }
 }
@@ -442,22 +449,61 @@ fn names_that_look_like_ours_are_said() {
     }
 }
 
-proptest::proptest! {
+/// A value of TOML, well or not.
+fn toml_value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        (0_i64..100_000).prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:?}")),
+        any::<bool>().prop_map(|set| set.to_string()),
+        "\\PC{0,12}",
+        "\\PC{0,12}".prop_map(|text| format!("{text:?}")),
+        "(block|hold|off|shadow|never|0\\.9|strict|10\\.0\\.0\\.0/8|\\*\\.a\\.org|POST)"
+            .prop_map(|text| format!("{text:?}")),
+        Just("1979-05-27T07:32:00Z".to_owned()),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(", "))),
+            prop::collection::vec(inner, 0..3).prop_map(|items| {
+                let members = items.iter().enumerate().map(|(at, item)| format!("k{at} = {item}"));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+            }),
+        ]
+    })
+}
+
+/// A key of a setting or of none.
+fn toml_key() -> impl Strategy<Value = String> {
+    let keys: Vec<String> = table::all()
+        .filter(|setting| setting.key.is_some())
+        .map(|setting| {
+            let named =
+                |part: &'static str| table::names_of(part).first().cloned().unwrap_or(part.to_owned());
+            setting.parts().map(named).collect::<Vec<_>>().join(".")
+        })
+        .collect();
+    prop_oneof![8 => prop::sample::select(keys), 1 => "[a-z_]{1,8}(\\.[a-z_]{1,8}){0,3}"]
+}
+
+proptest! {
     #[test]
-    fn no_value_of_any_setting_panics(
-        at in 0_usize..64,
-        text in "\\PC{0,40}|[0-9.,:/*-]{0,24}",
-        quoted in proptest::bool::ANY,
+    fn no_file_panics_and_what_is_said_of_it_is_one_line_a_problem(
+        lines in prop::collection::vec((toml_key(), toml_value()), 0..8),
     ) {
-        let settings: Vec<_> = table::all().collect();
-        let setting = settings[at % settings.len()];
-        if let Some(env) = setting.env {
-            let _both = Given::env(&[(env, &text.replace('/', "_"))]).read();
+        let text = lines.iter().fold(String::new(), |text, (key, value)| text + &format!("{key} = {value}\n"));
+        if let Err(error) = Given::file(&text).read() {
+            prop_assert_eq!(error.to_string().lines().count(), error.problems.len() + 1, "{}", error);
+            prop_assert!(!error.to_string().chars().any(|c| c.is_control() && c != '\n'));
         }
-        if let Some(key) = setting.key {
-            let key: Vec<_> = key.split('.').map(|part| format!("\"{}\"", part.replace(['<', '>'], ""))).collect();
-            let value = if quoted { format!("{text:?}") } else { text };
-            let _both = Given::file(&format!("{} = {value}\n", key.join("."))).read();
+    }
+
+    #[test]
+    fn no_variable_panics_and_no_refusal_quotes_it(at in any::<prop::sample::Index>(), text in "[!-~]{12,40}|\\PC{12,40}") {
+        let names: Vec<_> = table::all().filter(|s| !matches!(s.kind, value::Kind::Path)).filter_map(|s| s.env).collect();
+        let name = names[at.index(names.len())];
+        if let Err(error) = Given::env(&[(name, &text)]).read() {
+            prop_assert!(!error.to_string().contains(&text), "{}", error);
         }
     }
 }

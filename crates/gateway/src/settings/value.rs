@@ -80,7 +80,7 @@ impl Kind {
             Self::Word(words) => one_of(words),
             Self::Words(words) => format!("a list of {}, each once", words.join(", ")),
             Self::Text { chars_max } => {
-                format!("text of at most {chars_max} characters without control characters")
+                format!("a line of at most {chars_max} characters that is not blank")
             }
             Self::Path => "a path".to_owned(),
             Self::MasterKey => "standard base64 of 32 bytes".to_owned(),
@@ -93,10 +93,16 @@ impl Kind {
                 "a list of at most {HOSTS_MAX} host names in ASCII, such as example.org or *.example.org"
             ),
             Self::Share => {
-                "a share from 0.5 to 1 with at most three decimals, such as 0.95, or thousandths from 500 \
-                            to 1000, or never"
-                    .to_owned()
+                "a share from 0.5 to 1, such as 0.95, or thousandths from 500 to 1000, or never".to_owned()
             }
+        }
+    }
+
+    /// The same for the file, where words for true and false are no text.
+    pub(super) fn expected_in_file(self) -> String {
+        match self {
+            Self::Boolean => "true or false".to_owned(),
+            _ => self.expected(),
         }
     }
 
@@ -104,8 +110,12 @@ impl Kind {
         format!("it must be {}", self.expected())
     }
 
+    fn refusal_of(self, value: &FileValue) -> String {
+        format!("it must be {}, not {}", self.expected_in_file(), value.what())
+    }
+
     /// Reads it from the environment, where a list is separated by commas.
-    pub(super) fn from_text(self, text: &str) -> Result<Value, String> {
+    pub(super) fn read_text(self, text: &str) -> Result<Value, String> {
         let refusal = || self.refusal();
         match self {
             Self::Boolean => boolean(text).map(Value::Boolean).ok_or_else(refusal),
@@ -121,6 +131,7 @@ impl Kind {
             }
             Self::Text { chars_max } => {
                 let fits = text.chars().count() <= chars_max && !text.chars().any(char::is_control);
+                let fits = fits && !text.trim().is_empty();
                 fits.then(|| Value::Text(text.to_owned())).ok_or_else(refusal)
             }
             Self::Path => Ok(Value::Path(text.into())),
@@ -130,54 +141,56 @@ impl Kind {
             Self::Share => share(text).map(Value::Share).ok_or_else(refusal),
             Self::Words(_) | Self::Networks | Self::Hosts => {
                 let items = text.split(',').map(|item| item.trim().to_owned()).filter(|i| !i.is_empty());
-                self.from_list(items.collect())
+                self.read_list(items.collect())
             }
         }
     }
 
     /// Reads it from the file, where it has a type of its own.
-    pub(super) fn from_file(self, value: &FileValue) -> Result<Value, String> {
+    pub(super) fn read_toml(self, value: &FileValue) -> Result<Value, String> {
         match (self, value) {
             (Self::Boolean, FileValue::Boolean(set)) => Ok(Value::Boolean(*set)),
-            (Self::Boolean, other) => Err(format!("it must be true or false, not {}", other.what())),
             (Self::Number { .. } | Self::Share, FileValue::Integer(number)) => {
-                self.from_text(&number.to_string())
+                self.read_text(&number.to_string())
             }
-            (Self::Share, FileValue::Float(text)) => self.from_text(text),
             (Self::Words(_) | Self::Networks | Self::Hosts, FileValue::List(items)) => {
-                let texts: Option<Vec<String>> = items.iter().map(|item| item.text()).collect();
-                self.from_list(texts.ok_or_else(|| "each item must be text in quotes".to_owned())?)
+                let texts: Option<Vec<String>> = items.iter().map(FileValue::text).collect();
+                self.read_list(texts.ok_or_else(|| "each item must be text in quotes".to_owned())?)
             }
-            (Self::Number { .. } | Self::Words(_) | Self::Networks | Self::Hosts, other) => {
-                Err(format!("{}, not {}", self.refusal(), other.what()))
+            (Self::Boolean | Self::Number { .. } | Self::Words(_) | Self::Networks | Self::Hosts, other) => {
+                Err(self.refusal_of(other))
             }
             // An empty text is no value here: whoever wants none leaves the key out.
             (_, FileValue::Text(text)) if text.is_empty() => Err(self.refusal()),
             (_, FileValue::Text(text)) if text.contains('\0') => Err("it holds a NUL".to_owned()),
-            (_, FileValue::Text(text)) => self.from_text(text),
-            (_, other) => Err(format!("{}, not {}", self.refusal(), other.what())),
+            (Self::Share, FileValue::Float(text)) | (_, FileValue::Text(text)) => self.read_text(text),
+            (_, other) => Err(self.refusal_of(other)),
         }
     }
 
-    fn from_list(self, items: Vec<String>) -> Result<Value, String> {
+    fn read_list(self, items: Vec<String>) -> Result<Value, String> {
         match self {
             Self::Words(words) => {
-                let known = !items.is_empty() && items.iter().all(|item| words.contains(&item.as_str()));
-                let once =
-                    items.iter().enumerate().all(|(at, item)| !items.iter().take(at).any(|i| i == item));
-                (known && once).then_some(Value::List(items)).ok_or_else(|| self.refusal())
+                // By count first: a list that is too long is not compared with itself.
+                let fits = (1..=words.len()).contains(&items.len())
+                    && items.iter().all(|item| words.contains(&item.as_str()))
+                    && words.iter().all(|word| items.iter().filter(|item| item == word).count() <= 1);
+                fits.then_some(Value::List(items)).ok_or_else(|| self.refusal())
             }
-            Self::Networks => {
-                let networks: Option<Vec<IpNet>> = items.iter().map(|item| network(item)).collect();
-                let networks = networks.filter(|networks| networks.len() <= NETWORKS_MAX);
-                networks.map(Value::Networks).ok_or_else(|| self.refusal())
-            }
-            _ => {
-                let hosts: Option<Vec<String>> = items.iter().map(|item| host(item)).collect();
-                let hosts = hosts.filter(|hosts| hosts.len() <= HOSTS_MAX);
-                hosts.map(Value::List).ok_or_else(|| self.refusal())
-            }
+            Self::Networks => self.each(&items, NETWORKS_MAX, network).map(Value::Networks),
+            _ => self.each(&items, HOSTS_MAX, host).map(Value::List),
         }
+    }
+
+    /// Each item of a list; what is wrong is named by its place, since a value is never quoted.
+    fn each<T>(self, items: &[String], max: usize, read: fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+        if items.len() > max {
+            return Err(self.refusal());
+        }
+        let read = |(at, item): (usize, &String)| {
+            read(item).ok_or_else(|| format!("item {} is wrong; {}", at + 1, self.refusal()))
+        };
+        items.iter().enumerate().map(read).collect()
     }
 }
 
@@ -269,11 +282,13 @@ mod tests {
     #[track_caller]
     fn check(kind: Kind, good: &[(&str, &str)], bad: &[&str]) {
         for (text, shown) in good {
-            assert_eq!(kind.from_text(text).map(|v| v.to_string()), Ok((*shown).to_owned()), "{text}");
+            assert_eq!(kind.read_text(text).map(|v| v.to_string()), Ok((*shown).to_owned()), "{text}");
         }
         for text in bad {
-            let refusal = kind.from_text(text).expect_err(text);
-            assert_eq!(refusal, kind.refusal(), "a refusal quotes no value: {text}");
+            let refusal = kind.read_text(text).expect_err(text);
+            let place = refusal.strip_suffix(&kind.refusal());
+            let place = place.map(|place| place.trim_start_matches("item 1").trim_start_matches("item 2"));
+            assert!(matches!(place, Some("" | " is wrong; ")), "a refusal quotes no value: {refusal}");
         }
     }
 
@@ -290,7 +305,7 @@ mod tests {
         let kind = Kind::Number { min: 5, max: 60, unit: "seconds" };
         let bad = ["4", "61", "-5", "+5", "5.0", "", "0x10", " 5", "99999999999999999999999", "five"];
         check(kind, &[("5", "5"), ("60", "60"), ("007", "7")], &bad);
-        assert_eq!(kind.from_text("4").expect_err("4"), "it must be a whole number from 5 to 60 seconds");
+        assert_eq!(kind.read_text("4").expect_err("4"), "it must be a whole number from 5 to 60 seconds");
     }
 
     #[test]
@@ -312,7 +327,7 @@ mod tests {
         ];
         check(Kind::Share, &good, &bad);
         for number in [0, 2, 499, 1001, -1, i128::MAX] {
-            assert!(Kind::Share.from_file(&FileValue::Integer(number)).is_err(), "{number}");
+            assert!(Kind::Share.read_toml(&FileValue::Integer(number)).is_err(), "{number}");
         }
     }
 
@@ -339,8 +354,14 @@ mod tests {
             &bad,
         );
         let thousand: Vec<String> = (0..HOSTS_MAX).map(|n| format!("h{n}.example")).collect();
-        assert!(Kind::Hosts.from_text(&thousand.join(",")).is_ok());
-        assert!(Kind::Hosts.from_text(&format!("{},more.example", thousand.join(","))).is_err());
+        assert!(Kind::Hosts.read_text(&thousand.join(",")).is_ok());
+        assert!(Kind::Hosts.read_text(&format!("{},more.example", thousand.join(","))).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_list_is_named_by_its_place() {
+        let refusal = Kind::Hosts.read_text("a.org,b.org,c d,e f").expect_err("spaces");
+        assert!(refusal.starts_with("item 3 is wrong; it must be a list of"), "{refusal}");
     }
 
     #[test]
@@ -365,7 +386,11 @@ mod tests {
         );
         check(Kind::Word(&["human", "json"]), &[("json", "json")], &["JSON", "xml", ""]);
         check(Kind::Words(&["A", "B"]), &[("B, A", "B,A")], &["", ",", "A,A", "A,C"]);
-        check(Kind::Text { chars_max: 6 }, &[("münze ", "münze ")], &["1234567", "a\u{1b}[2J", "a\nb"]);
+        check(
+            Kind::Text { chars_max: 6 },
+            &[("münze ", "münze ")],
+            &["1234567", "a\u{1b}[2J", "a\nb", " \u{a0}"],
+        );
         check(Kind::Id, &[("ann@example.org", "ann@example.org")], &["a b", "", "{a}"]);
     }
 
@@ -384,7 +409,7 @@ mod tests {
             (Kind::Hosts, FileValue::List(vec![FileValue::Integer(1)])),
             (Kind::Word(&["a"]), FileValue::Other("a table")),
         ] {
-            assert!(kind.from_file(&value).is_err(), "{kind:?} took {value:?}");
+            assert!(kind.read_toml(&value).is_err(), "{kind:?} took {value:?}");
         }
     }
 }
