@@ -13,6 +13,7 @@ fn a_sample_of_random_operations_agrees_with_the_naive_count() {
     assert!(counts.allowed > 5_000 && counts.denied > 5_000, "both sides are well tried: {counts:?}");
     assert!(counts.never > 100 && counts.refunded > 500, "{counts:?}");
     assert!(counts.waits_that_end_with_a_penalty > 50, "{counts:?}");
+    assert!(counts.waits_that_end_with_an_override > 50, "{counts:?}");
 }
 
 #[test]
