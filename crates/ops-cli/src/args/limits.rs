@@ -16,9 +16,9 @@ Examples:
 
 const OVERRIDE_EXAMPLES: &str = "\
 Examples:
-  claw limits override importer --tier POSTS --per-hour 500 --per-minute 60 --ttl 24h --reason import
+  claw limits override agent-7 --tier POSTS --per-hour 500 --per-minute 60 --ttl 24h --reason import
   claw limits override spammer --tier MESSAGES --per-hour 0 --per-minute 0 --ttl 7d --reason spam
-  claw limits override importer --tier POSTS --lift";
+  claw limits override agent-7 --tier POSTS --lift";
 
 const OVERRIDES_EXAMPLES: &str = "\
 Examples:

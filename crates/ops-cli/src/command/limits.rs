@@ -187,9 +187,9 @@ async fn set(change: Change, global: &Global) -> Result<Exit, CliError> {
         }
     };
     if global.is_json() {
-        output::json(&json)?
+        output::json(&json)?;
     } else {
-        output::line(&text)?
+        output::line(&text)?;
     }
     Ok(Exit::Ok)
 }
@@ -222,9 +222,9 @@ async fn set_override(args: &OverrideArgs, global: &Global) -> Result<Exit, CliE
         None => format!("{agent} in {tier}: what is usual"),
     };
     if global.is_json() {
-        output::json(&json)?
+        output::json(&json)?;
     } else {
-        output::line(&text)?
+        output::line(&text)?;
     }
     Ok(Exit::Ok)
 }
