@@ -349,7 +349,7 @@ impl Clone for Picky {
     }
 }
 
-impl tower::Service<axum::http::Request<u8>> for Picky {
+impl tower::Service<Request<u8>> for Picky {
     type Response = StatusCode;
     type Error = &'static str;
     type Future = std::future::Ready<Result<StatusCode, &'static str>>;
@@ -359,7 +359,7 @@ impl tower::Service<axum::http::Request<u8>> for Picky {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: axum::http::Request<u8>) -> Self::Future {
+    fn call(&mut self, _: Request<u8>) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "whoever calls must have asked");
         std::future::ready(if self.fails { Err("away") } else { Ok(StatusCode::OK) })
     }
@@ -369,7 +369,7 @@ impl tower::Service<axum::http::Request<u8>> for Picky {
 async fn any_service_may_stand_behind_and_its_errors_are_given_back() {
     let s = Setup::new();
     let numbered = || {
-        let mut request = axum::http::Request::new(7_u8);
+        let mut request = Request::new(7_u8);
         request.extensions_mut().insert(caller("a"));
         request
     };
