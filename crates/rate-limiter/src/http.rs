@@ -157,7 +157,6 @@ impl RateLimitLayer {
     }
 
     /// Charges the request, or gives the answer to one that is not let through.
-    #[expect(clippy::result_large_err, reason = "an answer is made once a request and sent, not handed on")]
     async fn take(&self, ask: &Ask) -> Result<Admitted, Response> {
         let decision = self.limiter.take(ask).await;
         let now = self.clock.now();

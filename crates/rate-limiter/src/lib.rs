@@ -29,8 +29,8 @@
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
-//! | `http` | a tower layer, `RateLimit` headers and refusals as problems, over `http` and `axum-core` | no |
-//! | `stored` | limits kept in the database, with their migrations | no |
+//! | `http` | a tower layer, `RateLimit` headers, refusals as problems | no |
+//! | `stored` | limits kept in the database and followed, with their migrations | no |
 
 mod decision;
 mod error;
@@ -48,8 +48,8 @@ pub mod stored;
 mod tier;
 mod window;
 
-/// The example of the README.
-#[cfg(doctest)]
+/// The examples of the README.
+#[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

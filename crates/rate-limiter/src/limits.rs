@@ -244,10 +244,15 @@ impl Limits {
         self.overrides.iter()
     }
 
+    /// The override of an agent in a tier, also one that is over.
+    pub fn override_of(&self, agent: &AgentId, tier: &EndpointTier) -> Option<Override> {
+        self.overrides.of(agent, tier)
+    }
+
     /// What this agent may do in a tier, its override included; `None` if the tier has no quota.
     pub fn rates_of(&self, agent: &AgentId, tier: &EndpointTier, trust: TrustLevel) -> Option<AgentRates> {
         let usual = self.rates(tier, trust)?;
-        let instead = self.overrides.of(agent, tier).map(|Override { quota, until }| {
+        let instead = self.override_of(agent, tier).map(|Override { quota, until }| {
             let hundredths = |units: u32| u64::from(units) * u64::from(Multiplier::ONE.0);
             let (hour, minute) = (hundredths(quota.per_hour), hundredths(quota.per_minute));
             (Rates { hour, minute, penalties: self.penalties }, until.into())

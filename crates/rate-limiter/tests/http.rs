@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -19,7 +20,7 @@ use clawexchange_rate_limiter::{
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{AgentId, Caller, Clock, InspectionId, OwnerId, RiskTier, TrustLevel};
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
+use tower::{Layer as _, Service as _, ServiceExt as _};
 
 struct Setup {
     clock: ManualClock,
@@ -333,4 +334,52 @@ async fn whoever_charges_alone_says_the_same_in_the_same_words() {
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = problem(answer).await;
     assert!(!body.to_string().contains("10.0.0.7"), "{body}");
+}
+
+/// A service of its own making: no axum, a body that is a number, and work only for who asked whether it is ready.
+#[derive(Default)]
+struct Picky {
+    is_ready: bool,
+    fails: bool,
+}
+
+impl Clone for Picky {
+    fn clone(&self) -> Self {
+        Self { is_ready: false, fails: self.fails }
+    }
+}
+
+impl tower::Service<Request<u8>> for Picky {
+    type Response = StatusCode;
+    type Error = &'static str;
+    type Future = std::future::Ready<Result<StatusCode, &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<u8>) -> Self::Future {
+        assert!(std::mem::take(&mut self.is_ready), "whoever calls must have asked");
+        std::future::ready(if self.fails { Err("away") } else { Ok(StatusCode::OK) })
+    }
+}
+
+#[tokio::test]
+async fn any_service_may_stand_behind_and_its_errors_are_given_back() {
+    let s = Setup::new();
+    let numbered = || {
+        let mut request = Request::new(7_u8);
+        request.extensions_mut().insert(caller("a"));
+        request
+    };
+    let mut service = s.layer().layer(Picky::default());
+    for _ in 0..2 {
+        let answer = service.ready().await.unwrap().call(numbered()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    assert_eq!(s.used("a").await, 2);
+    let failing = s.layer().layer(Picky { fails: true, ..Picky::default() });
+    assert_eq!(failing.oneshot(numbered()).await.unwrap_err(), "away");
+    assert_eq!(s.used("a").await, 2);
 }

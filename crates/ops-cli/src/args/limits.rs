@@ -16,9 +16,9 @@ Examples:
 
 const OVERRIDE_EXAMPLES: &str = "\
 Examples:
-  claw limits override importer --tier POSTS --per-hour 500 --per-minute 60 --ttl 24h --reason 'import of old posts'
-  claw limits override spammer --tier MESSAGES --per-hour 0 --per-minute 0 --ttl 7d --reason 'ticket 4711'
-  claw limits override importer --tier POSTS --lift";
+  claw limits override agent-7 --tier POSTS --per-hour 500 --per-minute 60 --ttl 24h --reason import
+  claw limits override spammer --tier MESSAGES --per-hour 0 --per-minute 0 --ttl 7d --reason spam
+  claw limits override agent-7 --tier POSTS --lift";
 
 const OVERRIDES_EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,7 @@ const SIMULATE_EXAMPLES: &str = "\
 Examples:
   claw limits simulate POSTS --per-hour 5 --per-minute 2
   claw limits simulate --trust NEW --multiplier 0.25 --since 7d
-  claw limits simulate COMMENTS --per-hour 30 --per-minute 5 --assume-trust ESTABLISHED --output json";
+  claw limits simulate COMMENTS --per-hour 30 --per-minute 5 --assume-trust VERIFIED";
 
 const VIOLATIONS_EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use clawexchange_database::{Tx, outbox};
 use clawexchange_gateway::{Intent, Parts};
 use clawexchange_rate_limiter::stored::StoredLimits;
-use clawexchange_rate_limiter::{AgentStatus, EndpointTier, LimitError, Limits, Quota, WindowStatus};
+use clawexchange_rate_limiter::{
+    AgentStatus, EndpointTier, LimitError, Limits, Override, Quota, WindowStatus,
+};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, Clock as _, EventKind, OwnerId, SystemClock, Target, TrustLevel,
 };
@@ -185,9 +187,9 @@ async fn set(change: Change, global: &Global) -> Result<Exit, CliError> {
         }
     };
     if global.is_json() {
-        output::json(&json)?
+        output::json(&json)?;
     } else {
-        output::line(&text)?
+        output::line(&text)?;
     }
     Ok(Exit::Ok)
 }
@@ -208,21 +210,21 @@ async fn set_override(args: &OverrideArgs, global: &Global) -> Result<Exit, CliE
         Some((quota, until, reason)) => limits.set_override(tx, &by, agent, tier, quota, until, reason).await,
         None => limits.lift_override(tx, &by, agent, tier).await,
     };
-    commit(&parts, work).await?;
+    let set = commit(&parts, work).await?.override_of(agent, tier);
     let json = json!({
         "agentId": agent, "tier": tier.as_str(), "perHour": args.per_hour, "perMinute": args.per_minute,
-        "until": set.map(|(_, until, _)| until),
+        "until": set.map(|set| set.until),
     });
     let text = match set {
-        Some((Quota { per_hour, per_minute, .. }, until, _)) => {
+        Some(Override { quota: Quota { per_hour, per_minute, .. }, until, .. }) => {
             format!("{agent} in {tier}: {per_hour} an hour, {per_minute} a minute, until {until}")
         }
         None => format!("{agent} in {tier}: what is usual"),
     };
     if global.is_json() {
-        output::json(&json)?
+        output::json(&json)?;
     } else {
-        output::line(&text)?
+        output::line(&text)?;
     }
     Ok(Exit::Ok)
 }
@@ -261,14 +263,15 @@ async fn ready(parts: &Arc<Parts>) -> Result<StoredLimits, CliError> {
     Ok(limits)
 }
 
-/// Commits a change of the limits, sweeps what is over, and has the log take the events.
+/// Commits a change of the limits, sweeps what is over, and has the log take the events. Gives the limits as changed.
 async fn commit(
     parts: &Arc<Parts>,
     work: impl AsyncFnOnce(&Tx) -> Result<Limits, LimitError>,
-) -> Result<(), CliError> {
+) -> Result<Limits, CliError> {
     let tx = parts.database().await?.begin().await?;
-    work(&tx).await.map_err(as_usage)?;
+    let limits = work(&tx).await.map_err(as_usage)?;
     tx.commit().await?;
     parts.stored_limits().await?.sweep(SystemClock::new().now()).await?;
-    command::finish(parts).await
+    command::finish(parts).await?;
+    Ok(limits)
 }

@@ -14,6 +14,7 @@ use crate::error::LimitError;
 use crate::limits::{Limits, Quota};
 use crate::overrides::{OVERRIDES_MAX, Override};
 use crate::tier::EndpointTier;
+use crate::window::Tick;
 
 /// What events about an override have as the type of their target; the id is the number of its slot.
 pub const OVERRIDE_TARGET: &str = "limit-override";
@@ -77,6 +78,8 @@ impl StoredLimits {
         reason: &str,
     ) -> Result<Limits, LimitError> {
         let now = self.clock.now();
+        // Counters know whole milliseconds; so that all say the same moment, it is one from the start.
+        let until = Timestamp::from(Tick::from(until));
         check(now, until, reason)?;
         let (rows, mut slots) = (rows(tx).await?, slots(tx).await?);
         let has_room = |slots: &[Slot]| {

@@ -8,7 +8,7 @@ use clawexchange_ssg_core::{Actor, AgentId, Clock, Fault, TrustLevel};
 
 use crate::setup::{Setup, setup};
 
-async fn watched(s: &Setup) -> (Watch, Limiter) {
+fn watched(s: &Setup) -> (Watch, Limiter) {
     let limiter = Limiter::new(MemoryStore::new(MemoryConfig::default(), s.clock.clone()), Limits::default());
     (Watch::new(s.limits.clone(), limiter.clone()), limiter)
 }
@@ -21,7 +21,7 @@ fn posts(limiter: &Limiter) -> Option<Quota> {
 #[tokio::test]
 async fn a_plain_update_holds_from_the_next_look_on() {
     let s = setup().await;
-    let (mut watch, limiter) = watched(&s).await;
+    let (mut watch, limiter) = watched(&s);
     assert!(matches!(watch.look().await.unwrap(), Looked::Same), "what is kept is what holds");
     s.run("UPDATE rate_limit_configs SET per_hour = 40 WHERE endpoint_tier = 'POSTS'").await.unwrap();
     assert_eq!(posts(&limiter), Some(Quota::new(10, 3)));
@@ -43,7 +43,7 @@ async fn a_plain_update_holds_from_the_next_look_on() {
 #[tokio::test]
 async fn limits_that_cannot_be_used_are_refused_once_and_the_last_good_ones_hold() {
     let s = setup().await;
-    let (mut watch, limiter) = watched(&s).await;
+    let (mut watch, limiter) = watched(&s);
     s.set_quota(&EndpointTier::POSTS, Quota::new(20, 4)).await.unwrap();
     assert!(matches!(watch.look().await.unwrap(), Looked::Changed));
     for (broken, code) in [
@@ -73,7 +73,7 @@ async fn limits_that_cannot_be_used_are_refused_once_and_the_last_good_ones_hold
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_asked_again() {
     let s = setup().await;
-    let (mut watch, limiter) = watched(&s).await;
+    let (mut watch, limiter) = watched(&s);
     s.run("ALTER TABLE rate_limit_revision RENAME TO away").await.unwrap();
     assert!(watch.look().await.is_err());
     assert_eq!(posts(&limiter), Some(Quota::new(10, 3)));
@@ -85,7 +85,7 @@ async fn a_database_that_does_not_answer_is_asked_again() {
 #[tokio::test]
 async fn an_override_holds_from_the_next_look_on_and_ends_without_one() {
     let s = setup().await;
-    let (mut watch, limiter) = watched(&s).await;
+    let (mut watch, limiter) = watched(&s);
     let (by, agent) = (Actor::human("os:ann").unwrap(), AgentId::new("a").unwrap());
     let until = s.clock.now().plus(Duration::from_mins(5));
     let tx = s.db.begin().await.unwrap();

@@ -1,8 +1,11 @@
 //! Limits in the database: read as a whole or not at all, and never changed without an event.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "stored/overrides.rs"]
 mod overrides;
+#[path = "stored/setup.rs"]
 mod setup;
+#[path = "stored/watch.rs"]
 mod watch;
 
 use clawexchange_rate_limiter::stored::{MIGRATIONS, QUOTA_TARGET, TRUST_TARGET};
