@@ -56,9 +56,8 @@ const HIDDEN: &str = "[redacted]";
 impl BotEnvelope {
     pub(crate) fn of(record: &QuarantineRecord) -> Self {
         let labels: Vec<String> = record.labels.iter().filter(|label| is_label(label)).cloned().collect();
-        let matches: Vec<BotMatch> = record.matches.as_array().map_or_else(Vec::new, |all| {
-            all.iter().map(BotMatch::of).collect()
-        });
+        let matches: Vec<BotMatch> =
+            record.matches.as_array().map_or_else(Vec::new, |all| all.iter().map(BotMatch::of).collect());
         Self {
             id: record.id,
             tier: record.tier,
@@ -66,7 +65,12 @@ impl BotEnvelope {
             labels,
             matches,
             content_type: record.content_type,
-            source_id: record.source_id.as_ref().map(|id| id.as_str()).filter(|id| is_mute(id)).map(Into::into),
+            source_id: record
+                .source_id
+                .as_ref()
+                .map(|id| id.as_str())
+                .filter(|id| is_mute(id))
+                .map(Into::into),
             quarantined_at: record.created_at,
             expires_at: record.expires_at,
         }
@@ -133,7 +137,8 @@ mod tests {
 
     #[test]
     fn only_ids_that_can_say_nothing_are_let_through() {
-        for good in ["17", "post-17", "comment-00099999999999999999", "0199d7f0-7c1e-7a6b-9d3f-0123456789ab"] {
+        for good in ["17", "post-17", "comment-00099999999999999999", "0199d7f0-7c1e-7a6b-9d3f-0123456789ab"]
+        {
             assert!(is_mute(good), "{good}");
         }
         for bad in [
@@ -177,7 +182,10 @@ mod tests {
     #[test]
     fn the_summary_is_a_sentence_of_ours() {
         let labels = ["A".to_owned(), "B".to_owned()];
-        assert_eq!(summary(RiskTier::High, &labels, 2), "HIGH risk. Detected: A, B. 2 pattern matches found.");
+        assert_eq!(
+            summary(RiskTier::High, &labels, 2),
+            "HIGH risk. Detected: A, B. 2 pattern matches found."
+        );
         assert_eq!(
             summary(RiskTier::Critical, &[], 1),
             "CRITICAL risk. Detected: nothing with a name. 1 pattern match found."

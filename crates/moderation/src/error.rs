@@ -120,11 +120,9 @@ impl Fault for ModerationError {
             Self::NotAllowed { .. } | Self::BelowFloor { .. } | Self::PeopleOnly { .. } => {
                 FaultKind::NotAllowed
             }
-            Self::Confidence
-            | Self::TokenForm
-            | Self::AgentsOnly { .. }
-            | Self::TokenTime
-            | Self::Cursor => FaultKind::Invalid,
+            Self::Confidence | Self::TokenForm | Self::AgentsOnly { .. } | Self::TokenTime | Self::Cursor => {
+                FaultKind::Invalid
+            }
             Self::TokenUnknown { .. } => FaultKind::NotFound,
             Self::TooManyTokens { .. } => FaultKind::Conflict,
             Self::Altered { .. } => FaultKind::Integrity,

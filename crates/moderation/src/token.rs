@@ -131,7 +131,10 @@ mod tests {
         for bad in [&format!("{text}0"), &format!(" {text}"), &format!("{text}\n"), &long, "", "claw_"] {
             assert!(Token::parse(bad).is_err(), "{bad:?}");
         }
-        assert!(Token::parse(&format!("claw_{}", "é".repeat(23))).is_err(), "46 bytes that are no characters of ours");
+        assert!(
+            Token::parse(&format!("claw_{}", "é".repeat(23))).is_err(),
+            "46 bytes that are no characters of ours"
+        );
     }
 
     #[test]

@@ -261,12 +261,7 @@ impl Tokens {
     }
 
     /// Revokes a token for good. One that is revoked already stays as it is, and has no second event.
-    pub async fn revoke(
-        &self,
-        by: &Actor,
-        id: TokenId,
-        why: &Note,
-    ) -> Result<TokenInfo, ModerationError> {
+    pub async fn revoke(&self, by: &Actor, id: TokenId, why: &Note) -> Result<TokenInfo, ModerationError> {
         let row = rows::by_id(&self.0.db.read(), id).await?.ok_or(ModerationError::TokenUnknown { id })?;
         self.end(by, row, Why::Noted(why)).await
     }
@@ -374,7 +369,8 @@ impl Tokens {
     /// Completes a row with its code, and its event with the same.
     async fn sign(&self, row: &mut TokenRow, event: AuditEvent) -> Result<AuditEvent, ModerationError> {
         let keys = &self.0.keys;
-        let mac = keys.mac(&keys.active(), STATE_CONTEXT, &row.state()).await.map_err(ModerationError::Key)?;
+        let mac =
+            keys.mac(&keys.active(), STATE_CONTEXT, &row.state()).await.map_err(ModerationError::Key)?;
         row.state_mac = mac.to_string();
         Ok(event
             .on(Target::new(TOKEN_TARGET, &row.id))

@@ -9,9 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clawexchange_moderation::{NewToken, Role, TOKENS_MAX, Token, TokenFilter, TokenId};
-use clawexchange_ssg_core::{
-    Actor, AgentId, Clock as _, Cursor, EventKind, OwnerId, PageLimit, TrustLevel,
-};
+use clawexchange_ssg_core::{Actor, AgentId, Clock as _, Cursor, EventKind, OwnerId, PageLimit, TrustLevel};
 use support::{Rig, code, note, principal, setup};
 
 fn id(text: &str) -> AgentId {
@@ -46,7 +44,8 @@ async fn what_is_no_token_or_opens_nothing_is_nobody() {
     // Of the right form, and of another deployment.
     let stranger = Rig::new().await.token("ann", Role::Admin).await;
     let text = made.token.expose();
-    for bad in ["", "claw_", stranger.token.expose(), &text[..50], &format!("{text} "), &text.to_uppercase()] {
+    for bad in ["", "claw_", stranger.token.expose(), &text[..50], &format!("{text} "), &text.to_uppercase()]
+    {
         assert!(rig.tokens.authenticate(bad).await.unwrap().is_none(), "{bad}");
     }
 }
@@ -261,7 +260,8 @@ async fn a_row_that_was_put_in_or_edited_by_hand_opens_nothing_and_is_found() {
     let rig = Rig::new().await;
     let made = rig.token("ann", Role::Auditor).await;
     rig.sql("DROP TRIGGER moderation_tokens_fixed").await;
-    for edit in ["role = 'admin'", "principal_id = 'eve'", "expires_at = 9000000000000000", "revoked_at = 1"] {
+    for edit in ["role = 'admin'", "principal_id = 'eve'", "expires_at = 9000000000000000", "revoked_at = 1"]
+    {
         let also = if edit.starts_with("revoked") { ", revoked_by = 'x', revoke_reason = 'x'" } else { "" };
         rig.sql(&format!("UPDATE moderation_tokens SET {edit}{also}")).await;
         rig.pass(Duration::from_secs(1));

@@ -287,8 +287,7 @@ pub(crate) async fn list_by_offset(
 ) -> Result<(Vec<StoredRow>, u64), QuarantineError> {
     let mut values: Vec<Value> = Vec::new();
     let clauses = narrowed(filter, &mut values);
-    let sql =
-        format!("SELECT COUNT(*) AS n FROM quarantine_records WHERE blob_state <> 'PENDING'{clauses}");
+    let sql = format!("SELECT COUNT(*) AS n FROM quarantine_records WHERE blob_state <> 'PENDING'{clauses}");
     let counted = on.row(&sql, values.clone()).await?;
     let total = counted.map_or(Ok(0), |row| row.get_u64("n"))?;
     Ok((newest(on, &clauses, values, at_most, skipped).await?, total))

@@ -192,8 +192,7 @@ impl Desk {
         by: &Principal,
         action: &HumanAction,
     ) -> Result<ActionResult, ModerationError> {
-        let decision =
-            Decision { verb: action.action, reason: action.reason, notes: action.notes.clone() };
+        let decision = Decision { verb: action.action, reason: action.reason, notes: action.notes.clone() };
         let record = self.decide(by, action.quarantine_id, None, &decision).await?;
         Ok(ActionResult::of(record.status))
     }

@@ -14,8 +14,8 @@ use clawexchange_moderation::{
 use clawexchange_quarantine::{FileStore, KeyRing, Note, Vault, VaultConfig};
 use clawexchange_ssg_core::testing::{ManualClock, MemoryPorts, word_inspector};
 use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector, KeyId,
-    KeyProvider as _, Mac, MasterKey, PortError, QuarantineId, Submission,
+    Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector,
+    KeyId, KeyProvider as _, Mac, MasterKey, PortError, QuarantineId, Submission,
 };
 use tempfile::TempDir;
 

@@ -76,23 +76,15 @@ pub(crate) async fn take(tx: &Tx, id: QuarantineId, wanted: Wanted<'_>) -> Resul
 
 /// Lengthens a claim that still stands, and says whether it did.
 pub(crate) async fn extend(tx: &Tx, id: QuarantineId, wanted: Wanted<'_>) -> Result<bool, QuarantineError> {
-    let sql = "UPDATE quarantine_records SET lease_until = $1 WHERE id = $2 AND claimed_by = $3 AND fence = $4";
-    let values: [Value; 4] = [
-        wanted.until.as_micros().into(),
-        id.to_string().into(),
-        wanted.by.into(),
-        wanted.fence.into(),
-    ];
+    let sql =
+        "UPDATE quarantine_records SET lease_until = $1 WHERE id = $2 AND claimed_by = $3 AND fence = $4";
+    let values: [Value; 4] =
+        [wanted.until.as_micros().into(), id.to_string().into(), wanted.by.into(), wanted.fence.into()];
     Ok(tx.execute(sql, values).await? == 1)
 }
 
 /// Takes a claim back, and says whether it was there.
-pub(crate) async fn drop(
-    tx: &Tx,
-    id: QuarantineId,
-    by: &str,
-    fence: i64,
-) -> Result<bool, QuarantineError> {
+pub(crate) async fn drop(tx: &Tx, id: QuarantineId, by: &str, fence: i64) -> Result<bool, QuarantineError> {
     let sql = "UPDATE quarantine_records SET claimed_by = NULL, lease_until = NULL, fence = NULL \
                WHERE id = $1 AND claimed_by = $2 AND fence = $3";
     Ok(tx.execute(sql, [id.to_string().into(), by.into(), fence.into()]).await? == 1)
@@ -106,10 +98,5 @@ pub(crate) async fn of(on: &impl Statements, id: QuarantineId) -> Result<Option<
 }
 
 fn parameters(wanted: Wanted<'_>) -> [Value; 4] {
-    [
-        wanted.by.into(),
-        wanted.until.as_micros().into(),
-        wanted.fence.into(),
-        wanted.now.as_micros().into(),
-    ]
+    [wanted.by.into(), wanted.until.as_micros().into(), wanted.fence.into(), wanted.now.as_micros().into()]
 }

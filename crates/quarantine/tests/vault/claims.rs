@@ -49,8 +49,11 @@ async fn the_oldest_of_the_highest_tier_comes_first() {
         rig.clock.advance(Duration::from_secs(1));
     }
     // Their codes do not fit any more, and claims look at that: the order is read off the table.
-    rig.sql(&format!("UPDATE quarantine_records SET tier = 'CRITICAL' WHERE id IN ('{}', '{}')", ids[2], ids[3]))
-        .await;
+    rig.sql(&format!(
+        "UPDATE quarantine_records SET tier = 'CRITICAL' WHERE id IN ('{}', '{}')",
+        ids[2], ids[3]
+    ))
+    .await;
     let mut given = Vec::new();
     for by in ["a", "b", "c", "d"] {
         let by = Actor::human(by).unwrap();

@@ -92,7 +92,9 @@ async fn a_publication_that_was_altered_is_found_and_not_believed() {
     let id = rig.hold("one").await;
     rig.vault.release(id, &ann(), Reason::default(), None).await.unwrap();
     rig.vault.confirm_release(id, &platform()).await.unwrap();
-    for guarded in ["UPDATE quarantine_publications SET confirmed_by = 'x'", "DELETE FROM quarantine_publications"] {
+    for guarded in
+        ["UPDATE quarantine_publications SET confirmed_by = 'x'", "DELETE FROM quarantine_publications"]
+    {
         assert!(!rig.try_sql(guarded).await, "{guarded}");
     }
     rig.sql("DROP TRIGGER quarantine_publications_fixed").await;
