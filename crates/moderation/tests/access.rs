@@ -1,5 +1,5 @@
 //! Whoever may not is refused before anything is looked at, at each door of the desk.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/rig.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
