@@ -1,5 +1,5 @@
 //! The desk: what programs, people, submitters and the platform see, and what comes of what they do.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/rig.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
