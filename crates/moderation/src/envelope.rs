@@ -1,7 +1,7 @@
 //! What a program sees of held content: enough to decide by, and nothing that the content's author chose.
 
 use clawexchange_quarantine::QuarantineRecord;
-use clawexchange_ssg_core::{ContentType, QuarantineId, RiskTier, Timestamp};
+use clawexchange_ssg_core::{ContentType, QuarantineId, RiskTier, SourceId, Timestamp};
 use serde::Serialize;
 
 /// Held content as a program sees it, under the names that the first system of this kind had.
@@ -68,7 +68,7 @@ impl BotEnvelope {
             source_id: record
                 .source_id
                 .as_ref()
-                .map(|id| id.as_str())
+                .map(SourceId::as_str)
                 .filter(|id| is_mute(id))
                 .map(Into::into),
             quarantined_at: record.created_at,
