@@ -25,6 +25,7 @@ mod detectors;
 mod engine;
 mod error;
 mod fold;
+mod hosts;
 mod obfuscation;
 mod pack;
 mod plugins;
@@ -33,6 +34,7 @@ mod view;
 
 pub use detectors::{Detection, Detectors};
 pub use error::DetectorsError;
+pub use hosts::{Host, HostPolicy};
 pub use rule::RuleInfo;
 
 /// Everything that all rules find in a text, by place.
