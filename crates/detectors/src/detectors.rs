@@ -313,11 +313,9 @@ impl Detectors {
         let mut places = BTreeMap::new();
         let denied = |host: &str| self.0.hosts.deny.has(host);
         let _enough = hosts::each(views.text(view), denied, &mut |named| {
-            let span = views.source(view, named.span);
-            let Some(span) = span else { return ControlFlow::Continue(()) };
             hits.push(Hit {
                 rule,
-                span,
+                span: views.place(view, named.span),
                 redacted: "[denied-host]".to_owned(),
                 views: views.chain(view),
                 checks: Vec::new(),

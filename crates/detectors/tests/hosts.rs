@@ -46,6 +46,8 @@ fn a_denied_host_is_found_however_it_is_written() {
         "https://ev\u{200b}il.example/",
         "https://\u{435}vil.example/",
         "evil&#46;example",
+        r"one\nevil.example",
+        r"https:\u002f\u002fevil.example\u002fx",
         "访问evil.example吧",
         "**evil.example**",
         "__evil.example__",

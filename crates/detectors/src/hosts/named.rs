@@ -29,7 +29,10 @@ pub(crate) fn each(
     while let Some(start) = bytes.get(at..).and_then(|b| b.iter().position(|b| is_name(*b))).map(|p| at + p) {
         let len = bytes.get(start..).and_then(|b| b.iter().position(|b| !is_name(*b)));
         at = len.map_or(text.len(), |len| start + len);
-        for span in names(text, start..at) {
+        // Behind a backslash the first letter may be part of an escape, such as that of a line end.
+        let is_escape = start.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\\');
+        let behind = is_escape.then(|| names(text, start + 1..at));
+        for span in names(text, start..at).chain(behind.into_iter().flatten()) {
             if let Some(host) = text.get(span.clone()).and_then(canonical)
                 && wanted(&host)
                 && !is_user(text, &span)
@@ -243,6 +246,7 @@ mod tests {
         check("evil.example,ann@good.example", &["evil.example@evil.example", "good.example@good.example"]);
         check("a...evil.example..b", &["evil.example@evil.example"]);
         check("http://localhost/ localhost", &["localhost@localhost"]);
+        check(r"a\nevil.example", &["evil.example@evil.example", "nevil.example@nevil.example"]);
         check("no host. Nor here", &[]);
     }
 
