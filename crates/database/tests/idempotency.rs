@@ -1,5 +1,5 @@
 //! A request that names itself is done once, whatever becomes of the process that does it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_database::idempotency::{Begun, KEPT, Named, begin, finish, forget, sweep};
 use clawexchange_database::{Database, DatabaseConfig, Place, Plan};

@@ -87,6 +87,9 @@ pub enum PartsError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What was answered before cannot be made again by the rules that hold now.
+    #[error("the rules have changed since this was first sent")]
+    RulesChanged,
     /// It cannot be listened there.
     #[error("could not listen on {address}")]
     Listen {
@@ -140,6 +143,7 @@ impl Fault for PartsError {
             Self::KeyGone { .. } => "gateway/key-gone",
             Self::WrongKey { .. } => "gateway/wrong-key",
             Self::State { .. } => "gateway/state-folder",
+            Self::RulesChanged => "gateway/rules-changed",
             Self::Listen { .. } => "gateway/listen",
             Self::Tls { .. } => "gateway/tls",
             Self::NoAgent => "gateway/no-agent",
@@ -152,6 +156,7 @@ impl Fault for PartsError {
             Self::Pending { .. } => FaultKind::Pending,
             Self::Newer { .. } => FaultKind::NotAllowed,
             Self::Id(_) | Self::NoAgent => FaultKind::Invalid,
+            Self::RulesChanged => FaultKind::Conflict,
             Self::Port(e) => e.kind(),
             Self::KeyGone { .. } | Self::WrongKey { .. } | Self::Tls { .. } => FaultKind::Configuration,
             Self::State { .. } | Self::Listen { .. } => FaultKind::Unavailable,
@@ -166,6 +171,7 @@ impl Fault for PartsError {
             Self::KeyGone { .. } => Some("restore the file, or give the key in ENCRYPTION_MASTER_KEY; without it held content stays sealed".to_owned()),
             Self::WrongKey { .. } => Some("give the key that the folder was made with".to_owned()),
             Self::State { .. } => Some("set XDG_STATE_HOME to a folder that can be written".to_owned()),
+            Self::RulesChanged => Some("send it again under a new Idempotency-Key".to_owned()),
             Self::Listen { .. } => Some("see who listens there already, or name another address with --listen, --admin-listen, CLAW_LISTEN or CLAW_ADMIN_LISTEN".to_owned()),
             Self::Tls { .. } => Some("CLAW_TLS_CERT_FILE is a chain and CLAW_TLS_KEY_FILE its key, both in PEM".to_owned()),
             Self::NoAgent => Some("name it with `agentId` in the line or with --agent".to_owned()),

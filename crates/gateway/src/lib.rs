@@ -62,5 +62,5 @@ pub use settings::{
     ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, Settings, SettingsError, Shown,
     Sources, TlsFiles,
 };
-pub use states::{HeldStates, LimitStates};
+pub use states::{HeldStates, LimitStates, TokenStates};
 pub use view::limits_json;

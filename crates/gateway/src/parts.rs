@@ -318,7 +318,11 @@ impl Parts {
 
     /// The detectors with the modes that are set.
     pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
-        self.detectors.get_or_try_init(|| async { Ok(Detectors::new(&self.settings.rules)?) }).await
+        self.detectors
+            .get_or_try_init(|| async {
+                Ok(Detectors::with_hosts(&self.settings.rules, self.settings.host_policy()?)?)
+            })
+            .await
     }
 
     /// An inspector; opens no data.

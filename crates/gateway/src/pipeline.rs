@@ -206,7 +206,10 @@ impl Pipeline {
         self.0.log.drain_outbox().await?;
         let Some(entry) = self.0.log.find(id.into()).await? else { return Ok(None) };
         let again = self.0.gate.inspector().inspect_as(id, &submission.content).await;
-        Ok(recorded_of(&entry).map(|said| Outcome::recorded(again, said)))
+        match recorded_of(&entry) {
+            Some(said) => Ok(Some(Outcome::recorded(again, said).ok_or(PartsError::RulesChanged)?)),
+            None => Ok(None),
+        }
     }
 
     /// Revokes tokens of ours that stand in content: whoever reads it could use them.
@@ -349,6 +352,7 @@ fn recorded_of(entry: &Entry) -> Option<Recorded> {
     said.hold = held.and_then(|id| id.parse().ok());
     said.is_repeat = meta.contains_key("repeatOf");
     said.would_be = meta.get("wouldBe").and_then(|word| word.as_str()).and_then(|word| word.parse().ok());
+    said.is_sanitized = meta.get("sanitized").and_then(serde_json::Value::as_bool) == Some(true);
     Some(said)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clawexchange_detectors::{DetectorsError, Host, HostPolicy};
 use clawexchange_moderation::{Confidence, DeskConfig, Floor, Floors};
 use clawexchange_quarantine::VaultConfig;
 use clawexchange_rate_limiter::{EndpointTier, Limiter, Limits, PenaltyFactors, Quota, Trust};
@@ -52,6 +53,13 @@ impl Settings {
         self.categories.iter().map(|(category, set)| (*category, action(set))).collect()
     }
 
+    /// Hosts that are allowed and denied.
+    pub(crate) fn host_policy(&self) -> Result<HostPolicy, DetectorsError> {
+        let read =
+            |hosts: &[String]| hosts.iter().map(|host| host.parse::<Host>()).collect::<Result<Vec<_>, _>>();
+        Ok(HostPolicy::new(read(&self.allow_hosts)?, read(&self.deny_hosts)?))
+    }
+
     /// Held content.
     pub(crate) fn vault_config(&self, mut config: VaultConfig) -> VaultConfig {
         config.expiry = self.expiry;
@@ -59,6 +67,7 @@ impl Settings {
         config.inline_bytes_max = self.inline_bytes_max as u64;
         // Whatever may come in may have to be held.
         config.content_bytes_max = config.content_bytes_max.max(self.bounds.body_bytes_max as u64);
+        config.agent_bytes_max = config.agent_bytes_max.max(config.content_bytes_max);
         config
     }
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use clawexchange_audit::StateSource;
 use clawexchange_database::StateRow;
+use clawexchange_moderation::{TOKEN_TARGET, Tokens};
 use clawexchange_quarantine::{STATE_TARGETS, Vault};
 use clawexchange_rate_limiter::stored::StoredLimits;
 use clawexchange_ssg_core::{PortError, Target};
@@ -26,6 +27,28 @@ impl LimitStates {
     /// The rows of stored limits.
     pub const fn of(limits: StoredLimits) -> Self {
         Self(limits)
+    }
+}
+
+/// Tokens.
+#[derive(Debug)]
+pub struct TokenStates(pub(crate) Tokens);
+
+impl TokenStates {
+    /// The rows of tokens.
+    pub const fn of(tokens: Tokens) -> Self {
+        Self(tokens)
+    }
+}
+
+#[async_trait]
+impl StateSource for TokenStates {
+    fn target_types(&self) -> &[&'static str] {
+        &[TOKEN_TARGET]
+    }
+
+    async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError> {
+        Ok(self.0.state_rows(after, at_most).await?)
     }
 }
 

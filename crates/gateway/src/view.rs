@@ -89,7 +89,10 @@ pub fn limits_json(agent: &AgentId, trust: TrustLevel, status: &AgentStatus) -> 
     };
     let tier = |t: &TierStatus| {
         let owner = t.owner.map(|o| json!({"hour": window(o.hour), "minute": window(o.minute)}));
-        json!({"tier": t.tier.as_str(), "hour": window(t.hour), "minute": window(t.minute), "owner": owner})
+        json!({
+            "tier": t.tier.as_str(), "hour": window(t.hour), "minute": window(t.minute), "owner": owner,
+            "overriddenUntil": t.overridden_until,
+        })
     };
     json!({
         "agentId": agent, "trust": trust, "tiers": status.tiers.iter().map(tier).collect::<Vec<_>>(),

@@ -51,13 +51,14 @@ fn say_no_panic_text() {
     }));
 }
 
-/// Talk goes to stderr: warnings, and with `-v` more. `CLAW_LOG` says it in detail.
-/// A server says what it answers, with the time; commands say what is wrong.
+/// Talk goes to stderr: warnings, and with `-v` more; `CLAW_LOG` says it in detail. A server says what it answers, with
+/// the time.
 fn init_tracing(verbose: u8, serving: Option<&Settings>) {
     use tracing_subscriber::EnvFilter;
     let usual = match verbose {
         0 if serving.is_none() => "warn",
-        0 => "info",
+        // Each step of a migration is a line of its own there.
+        0 => "info,sea_orm_migration=warn",
         1 => "info",
         _ => "debug",
     };

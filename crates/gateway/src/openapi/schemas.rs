@@ -195,7 +195,8 @@ fn results() -> Value {
         ("freesInSeconds", or_null(&count())),
     ]);
     let windows = [("hour", window.clone()), ("minute", window)];
-    let mut tier = vec![("tier", text()), ("owner", or_null(&object(&windows)))];
+    let mut tier =
+        vec![("tier", text()), ("overriddenUntil", or_null(&time())), ("owner", or_null(&object(&windows)))];
     tier.extend(windows);
     let until = || or_null(&time());
     json!({

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use clawexchange_database::{Tx, outbox};
-use clawexchange_gateway::{Intent, Parts};
+use clawexchange_gateway::{Intent, Parts, limits_json};
 use clawexchange_rate_limiter::stored::StoredLimits;
-use clawexchange_rate_limiter::{
-    AgentStatus, EndpointTier, LimitError, Limits, Override, Quota, WindowStatus,
-};
+use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Override, Quota};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, Clock as _, EventKind, OwnerId, SystemClock, Target, TrustLevel,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{Change, Global, LimitsCommand, OverrideArgs};
 use crate::command::{simulate, violations};
@@ -70,7 +68,7 @@ async fn status(
     let parts = command::parts(global, Intent::Use)?;
     let status = parts.limiter_read_only().await?.status(agent, trust, owner).await?;
     if global.is_json() {
-        output::json(&as_json(agent, trust, &status))?;
+        output::json(&limits_json(agent, trust, &status))?;
         return Ok(Exit::Ok);
     }
     let mut rows = output::Rows::new(&["tier", "window", "used", "limit", "next frees in"]).right(2).right(3);
@@ -100,32 +98,6 @@ async fn status(
         }
     }
     Ok(Exit::Ok)
-}
-
-fn as_json(agent: &AgentId, trust: TrustLevel, status: &AgentStatus) -> Value {
-    let window = |w: WindowStatus| {
-        json!({
-            "used": w.used, "limit": w.limit, "remaining": w.remaining(),
-            "freesInSeconds": w.frees_in.map(|d| d.as_millis().div_ceil(1000)),
-        })
-    };
-    let tiers: Vec<Value> = status
-        .tiers
-        .iter()
-        .map(|t| {
-            let owner = t.owner.map(|o| json!({"hour": window(o.hour), "minute": window(o.minute)}));
-            json!({
-                "tier": t.tier.as_str(), "hour": window(t.hour), "minute": window(t.minute), "owner": owner,
-                "overriddenUntil": t.overridden_until,
-            })
-        })
-        .collect();
-    json!({
-        "agentId": agent, "trust": trust, "tiers": tiers,
-        "penalties": {
-            "moderateUntil": status.moderate_until, "highUntil": status.high_until, "repeatedUntil": status.repeated_until,
-        },
-    })
 }
 
 async fn reset(agent: &AgentId, tier: Option<&str>, global: &Global) -> Result<Exit, CliError> {
