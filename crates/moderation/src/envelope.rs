@@ -191,4 +191,15 @@ mod tests {
             "CRITICAL risk. Detected: nothing with a name. 1 pattern match found."
         );
     }
+    proptest::proptest! {
+        #[test]
+        fn whatever_others_give_only_short_texts_of_the_table_are_shown(given in "\\PC{0,200}|[a-z/.…*-]{0,200}") {
+            let found = BotMatch::of(&serde_json::json!({ "patternId": given, "redacted": given }));
+            proptest::prop_assert!(found.redacted.len() <= REDACTED_BYTES_MAX && is_redacted(&found.redacted));
+            proptest::prop_assert!(is_pattern(&found.pattern_id));
+            if is_mute(&given) {
+                proptest::prop_assert!(given.len() <= 37 && given.bytes().any(|b| b.is_ascii_digit() || b == b'-'));
+            }
+        }
+    }
 }

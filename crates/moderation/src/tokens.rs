@@ -331,19 +331,27 @@ impl Tokens {
         Ok((token, row, event))
     }
 
+    /// Revokes the token of a row, and forgets that it was ever seen: whoever is told that it is revoked can rely on it.
     async fn end(&self, by: &Actor, row: TokenRow, why: Why<'_>) -> Result<TokenInfo, ModerationError> {
         self.check_state(&row).await?;
-        if row.revoked_at.is_some() {
-            return row.info();
-        }
-        let (now, from) = (self.now(), row.clone());
-        let mut row = TokenRow {
-            revoked_at: Some(now.as_micros()),
-            revoked_by: Some(by.id.as_str().to_owned()),
-            revoke_reason: Some(why.text().to_owned()),
-            version: row.version + 1,
-            ..row
-        };
+        let hash = row.token_hash.as_slice().try_into().ok().ok_or_else(|| row.altered())?;
+        let ended = if row.revoked_at.is_some() { row.info() } else { self.put_end(by, row, why).await };
+        // Whatever came of it: a commit that failed may have happened all the same.
+        self.0.cache.forget(&hash);
+        ended
+    }
+
+    async fn put_end(
+        &self,
+        by: &Actor,
+        mut row: TokenRow,
+        why: Why<'_>,
+    ) -> Result<TokenInfo, ModerationError> {
+        let (now, before) = (self.now(), row.clone());
+        row.revoked_at = Some(now.as_micros());
+        row.revoked_by = Some(by.id.as_str().to_owned());
+        row.revoke_reason = Some(why.text().to_owned());
+        row.version += 1;
         let mut event =
             AuditEvent::new(EventKind::TokenRevoked, by.clone(), now).with("role", row.role.as_str())?;
         event = match why {
@@ -355,14 +363,10 @@ impl Tokens {
         let tx = self.0.db.begin().await?;
         if !rows::revoke(&tx, row).await? {
             // Somebody was faster: it is revoked, and they said why.
-            let now = rows::by_hash(&tx, &hash_of(&from)?).await?.ok_or_else(|| from.altered())?;
-            return now.info();
+            return rows::by_id(&tx, info.id).await?.ok_or_else(|| before.altered())?.info();
         }
         outbox::put(&tx, &event).await?;
-        let committed = tx.commit().await;
-        // Even if that failed: it may have happened all the same.
-        self.0.cache.forget(&hash_of(&from)?);
-        committed?;
+        tx.commit().await?;
         Ok(info)
     }
 
@@ -405,10 +409,6 @@ impl Why<'_> {
             Self::Noted(note) => note.as_str(),
         }
     }
-}
-
-fn hash_of(row: &TokenRow) -> Result<[u8; 32], ModerationError> {
-    row.token_hash.as_slice().try_into().ok().ok_or_else(|| row.altered())
 }
 
 fn read_cursor(cursor: &Cursor) -> Result<(i64, String), ModerationError> {

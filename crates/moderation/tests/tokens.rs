@@ -114,6 +114,16 @@ async fn a_revocation_holds_at_once_here_and_within_a_second_elsewhere() {
 }
 
 #[tokio::test]
+async fn who_revokes_what_another_process_revoked_can_rely_on_it_at_once() {
+    let rig = Rig::new().await;
+    let made = rig.token("ann", Role::Admin).await;
+    assert!(rig.tokens.authenticate(made.token.expose()).await.unwrap().is_some());
+    rig.other_process().revoke(&ann(), made.info.id, &note("lost")).await.unwrap();
+    rig.tokens.revoke(&ann(), made.info.id, &note("lost")).await.unwrap();
+    assert!(rig.tokens.authenticate(made.token.expose()).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_token_that_was_seen_a_moment_ago_costs_no_read() {
     let rig = Rig::new().await;
     let made = rig.token("ann", Role::Admin).await;
