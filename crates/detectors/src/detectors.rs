@@ -118,7 +118,7 @@ impl Detectors {
     ///
     /// let policy = HostPolicy::new(vec!["get.north.example".parse()?], vec!["*.evil.example".parse()?]);
     /// let detectors = Detectors::with_hosts(&BTreeMap::new(), policy)?;
-    /// assert_eq!(detectors.scan("see https://good.example@a.evil.example/")[0].id, "denied-host");
+    /// assert_eq!(detectors.scan("see https://a.Evil.example./")[0].id, "denied-host");
     /// assert!(detectors.scan("curl -sSf https://get.north.example/x | sh").is_empty());
     /// # Ok::<(), clawexchange_detectors::DetectorsError>(())
     /// ```

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::action::{Actions, Lift};
+use crate::action::{Actions, CategoryAction, Lift};
 use crate::clock::{Clock, SystemClock};
 use crate::content::ContentEnvelope;
 use crate::finding::{Found, RuleMode};
@@ -26,7 +26,8 @@ pub struct InspectorConfig {
     pub thresholds: TierThresholds,
     /// How long a plugin with threads of its own may take: 100 ms unless set.
     pub plugin_timeout: Duration,
-    /// How long all of them may take together: 400 ms unless set.
+    /// How long all of them may take together: 400 ms unless set. Content from which something is cut out is
+    /// inspected twice, each time so long.
     pub deadline: Duration,
     /// What stands as `policy` on every result: `<pack>@<version>+<8 hex>`.
     pub policy: String,
@@ -97,14 +98,28 @@ impl Inspector {
     /// The same under an id that was chosen before.
     pub async fn inspect_as(&self, id: InspectionId, content: &ContentEnvelope) -> Assessment {
         let first = self.look_at(id, content).await;
-        let actions = &self.0.config.actions;
-        match redact::cut(content, &first, actions) {
+        match self.cut(content, &first).await {
             Some(rest) => {
                 let second = self.look_at(id, &rest).await;
-                redact::settle(first, &second, rest, actions)
+                redact::settle(first, &second, rest, &self.0.config.actions)
             }
             None => first,
         }
+    }
+
+    /// The content without what was found in it, if that is to be and can be cut out.
+    async fn cut(&self, content: &ContentEnvelope, seen: &Assessment) -> Option<ContentEnvelope> {
+        let config = &self.0.config;
+        if !config.actions.values().any(|action| *action == CategoryAction::Redact) {
+            return None;
+        }
+        if content.size_bytes() <= config.inline_bytes_max {
+            return redact::cut(content, seen, &config.actions);
+        }
+        let (me, content, seen) = (self.clone(), content.clone(), seen.clone());
+        let cutting = tokio::task::spawn_blocking(move || redact::cut(&content, &seen, &me.0.config.actions));
+        // If the runtime is shutting down, the content is judged as if nothing could be cut out.
+        cutting.await.ok().flatten()
     }
 
     /// One pass of all plugins.

@@ -1,6 +1,6 @@
 //! Cuts out what was found, where that is all that there is against content.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 
@@ -88,12 +88,12 @@ pub(crate) fn cut(
     let texts: HashMap<&str, &str> =
         content.fields().filter(|field| !field.in_key).map(|field| (field.pointer, field.text)).collect();
     let mut edits = BTreeMap::new();
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for (field, mut of_field) in cuts {
         let text = *texts.get(field)?;
         of_field.sort_by_key(|cut| (cut.span.start, cut.span.end));
         for cut in &of_field {
-            found.push(text.get(cut.span.clone())?);
+            found.insert(text.get(cut.span.clone())?);
         }
         edits.insert(field.to_owned(), without(text, of_field)?);
     }

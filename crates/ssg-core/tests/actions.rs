@@ -188,6 +188,15 @@ async fn a_key_is_cut_out_and_the_rest_is_passed_on_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_key_is_cut_out_of_a_long_text_too() {
+    let long = "fine weather ".repeat(10_000);
+    let assessment =
+        judge(&REDACT, &json!({ "text": format!("{long} key-12345678 {long}") }).to_string()).await;
+    let rest = assessment.into_inspection().sanitized.unwrap().into_content();
+    assert_eq!(rest.text(), format!("{long} [REDACTED:CREDENTIAL] {long}"));
+}
+
+#[tokio::test]
 async fn what_cannot_be_cut_out_cleanly_is_judged_as_if_nothing_could() {
     let many = json!({ "text": "key-12345678 ".repeat(101) }).to_string();
     for (why, json) in [
