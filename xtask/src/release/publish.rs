@@ -50,6 +50,8 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     There,
+    /// A tag or the registry says that it was uploaded, and the index does not show it.
+    Hidden,
     WouldUpload,
     Uploaded,
     Failed,
@@ -60,6 +62,7 @@ impl Outcome {
     fn text(self) -> &'static str {
         match self {
             Self::There => "there already",
+            Self::Hidden => "there and not shown: yanked?",
             Self::WouldUpload => "would upload",
             Self::Uploaded => "uploaded",
             Self::Failed => "failed",
@@ -106,7 +109,7 @@ pub(crate) fn run<'c>(
     };
     let mut report = Report(Vec::new());
     for c in crates.select(&options.names)? {
-        let outcome = if release.registry.has(c, &c.version)? { Outcome::There } else { Outcome::Waiting };
+        let outcome = release.outcome_so_far(c)?;
         report.0.push((c, outcome));
     }
     let waiting: Vec<&Crate> =
@@ -125,6 +128,15 @@ struct Release<'w> {
 }
 
 impl Release<'_> {
+    fn outcome_so_far(&self, c: &Crate) -> Result<Outcome, Failed> {
+        if self.registry.has(c, &c.version)? {
+            return Ok(Outcome::There);
+        }
+        let tag = c.tag(&c.version);
+        let is_older = self.git.has_tag(&tag)? && self.git.commit_of(&tag)? != self.git.head()?;
+        Ok(if is_older { Outcome::Hidden } else { Outcome::Waiting })
+    }
+
     /// Everything that speaks against it, found before the first upload: none can be taken back.
     fn refuse_flaws(&self, crates: &Crates, waiting: &[&Crate]) -> Result<(), Failed> {
         let mut flaws = Vec::new();
@@ -132,7 +144,6 @@ impl Release<'_> {
         if !uncommitted.is_empty() {
             flaws.push(format!("not committed: {}", uncommitted.join(", ")));
         }
-        let head = self.git.head()?;
         let tags = self.git.tags()?;
         for &c in waiting {
             let mut say = |what: String| flaws.push(format!("{}: {what}", c.short()));
@@ -144,10 +155,6 @@ impl Release<'_> {
                 Heading::Unreleased => {
                     say("its changelog says unreleased: `cargo xtask release prepare`".to_owned())
                 }
-            }
-            let tag = c.tag(&c.version);
-            if self.git.has_tag(&tag)? && self.git.commit_of(&tag)? != head {
-                say(format!("tag {tag} stands on another commit"));
             }
             for need in c.needs.iter().map(|need| crates.called(need)).collect::<Result<Vec<_>, _>>()? {
                 if !waiting.iter().any(|w| w.name == need.name) && !self.registry.has(need, &need.version)? {
@@ -227,12 +234,12 @@ impl Release<'_> {
         let mut failed = None;
         for (c, outcome) in &mut report.0 {
             let done = match outcome {
-                Outcome::There => self.tag_what_is_there(c),
-                _ => self.upload(c).and_then(|()| self.tag(c)),
+                Outcome::Hidden => continue,
+                Outcome::There => self.tag_what_is_there(c).map(|()| Outcome::There),
+                _ => self.upload(c),
             };
             match done {
-                Ok(()) if *outcome == Outcome::There => {}
-                Ok(()) => *outcome = Outcome::Uploaded,
+                Ok(done) => *outcome = done,
                 Err(why) => {
                     *outcome = Outcome::Failed;
                     failed = Some(why);
@@ -247,22 +254,34 @@ impl Release<'_> {
         ))
     }
 
-    fn upload(&self, c: &Crate) -> Result<(), Failed> {
-        self.note(c)?;
+    fn upload(&self, c: &Crate) -> Result<Outcome, Failed> {
+        let earlier = std::fs::read_to_string(self.note_of(c)).ok();
+        self.note(c, &self.git.head()?)?;
         let mut attempt = 1;
         loop {
             eprintln!("== {} {}", c.name, c.version);
             let mut command =
                 self.workspace.cargo(&["publish", "--locked", "--registry", self.registry.name]);
             command.args(["--package", &c.name]).args(self.options.is_unverified.then_some("--no-verify"));
-            let (mut is_passing, mut is_limited) = (false, false);
+            let (mut is_passing, mut is_limited, mut is_taken) = (false, false, false);
             let status = streamed(command, None, |line| {
                 is_passing |= PASSING.iter().any(|sign| line.contains(sign));
-                is_limited |= line.contains("429");
+                is_limited |= line.contains("status 429");
+                is_taken |= line.contains("already uploaded") || line.contains("already exists");
             })?;
             // An upload whose answer was lost is an upload.
             if status.success() || self.registry.has(c, &c.version).unwrap_or(false) {
-                return self.registry.wait_for(c, self.options.patience);
+                self.registry.wait_for(c, self.options.patience)?;
+                self.tag(c)?;
+                return Ok(Outcome::Uploaded);
+            }
+            if is_taken {
+                // It is what an earlier run has uploaded, if anybody here knows of what it was made.
+                match earlier {
+                    Some(commit) => self.note(c, &commit)?,
+                    None => self.forget(c)?,
+                }
+                return Ok(Outcome::Hidden);
             }
             if is_limited {
                 return Err(Failed::new(format!(
@@ -307,15 +326,21 @@ impl Release<'_> {
             self.git.tag(&tag, &message, commit.trim())?;
             eprintln!("tagged {tag}");
         }
-        std::fs::remove_file(&note).map_err(unread)
+        self.forget(c)
     }
 
     /// Leaves word of the commit that an upload is made of, for a run that comes after one that was killed.
-    fn note(&self, c: &Crate) -> Result<(), Failed> {
+    fn note(&self, c: &Crate, commit: &str) -> Result<(), Failed> {
         let note = self.note_of(c);
         let unkept = |e| Failed::new(format!("could not write {}: {e}", note.display()));
         std::fs::create_dir_all(note.parent().unwrap_or(&note)).map_err(unkept)?;
-        std::fs::write(&note, self.git.head()?).map_err(unkept)
+        std::fs::write(&note, commit).map_err(unkept)
+    }
+
+    fn forget(&self, c: &Crate) -> Result<(), Failed> {
+        let note = self.note_of(c);
+        std::fs::remove_file(&note)
+            .map_err(|e| Failed::new(format!("could not remove {}: {e}", note.display())))
     }
 
     fn note_of(&self, c: &Crate) -> PathBuf {
