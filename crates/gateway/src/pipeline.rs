@@ -140,7 +140,9 @@ impl Pipeline {
         if let Some(id) = submission.inspection
             && let Some(outcome) = self.done_before(&submission, id).await?
         {
-            return Ok(Submitted::Decided(Box::new(Decided { outcome, limits: None, tokens_revoked: 0 })));
+            // Whoever did it may have been cut short between verdict and revocation.
+            let tokens_revoked = self.revoke_exposed(&submission.content, &outcome).await;
+            return Ok(Submitted::Decided(Box::new(Decided { outcome, limits: None, tokens_revoked })));
         }
         self.submit_charging(submission, trust, charge).await
     }
@@ -253,6 +255,11 @@ impl Pipeline {
             None => Offence::new(inspection.inspection_id, inspection.tier, inspection.timestamp),
         };
         Ok(self.0.limiter.learn(agent, &offence).await?)
+    }
+
+    /// Has the next submission look for releases, whenever the last one did: this process has just decided.
+    pub(crate) fn look_again(&self) {
+        *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes offences back that other processes found to be none: at most a second later.

@@ -268,7 +268,6 @@ pub(super) fn operation(route: &Route) -> Operation {
                 json_of(201, "PostAnswer", "PASS or WARN."),
                 json_of(202, "PostAnswer", "QUARANTINE."),
                 Answer {
-                    kind: Some("application/json"),
                     schema: Some("PostRefused"),
                     ..problem(403, "BLOCK, or the token has no right to do this.")
                 },

@@ -218,10 +218,14 @@ fn results() -> Value {
             ("reason", or_null(&word(REASONS))), ("decidedAt", until()), ("expiresAt", until()),
         ]),
         "PostAnswer": object(&[
-            ("message", text()), ("tier", word(TIERS)), ("inspectionId", uuid()), ("labels?", list(text())),
-            ("data?", object(&[("title", or_null(&text()))])), ("quarantineId?", uuid()),
+            ("message", text()), ("inspectionId", uuid()), ("tier?", word(TIERS)), ("labels?", list(text())),
+            ("categories?", list(word(&categories))), ("data?", object(&[("title", or_null(&text()))])),
+            ("quarantineId?", uuid()), ("wouldBe?", word(VERDICTS)), ("sanitized?", json!({"type": "object"})),
         ]),
-        "PostRefused": object(&[("error", text()), ("tier?", word(TIERS)), ("inspectionId?", uuid()), ("labels?", list(text()))]),
+        "PostRefused": {"allOf": [at("Problem"), object(&[
+            ("error", text()), ("inspectionId?", uuid()), ("tier?", word(TIERS)), ("labels?", list(text())),
+            ("categories?", list(word(&categories))),
+        ])]},
     })
 }
 
@@ -294,7 +298,7 @@ fn operation() -> Value {
     ]);
     let token = [
         ("id", uuid()),
-        ("principalId", id()),
+        ("principal", id()),
         ("role", word(ROLES)),
         ("trust", word(TRUSTS)),
         ("owner", or_null(&id())),
