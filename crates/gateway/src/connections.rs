@@ -52,6 +52,7 @@ impl Open {
 struct State {
     answered: AtomicU64,
     at_work: AtomicU32,
+    begun: Notify,
     evicted: Notify,
 }
 
@@ -157,7 +158,15 @@ impl Connection {
     /// Notes that a request is being answered, until what is returned is dropped.
     pub(crate) fn begin(&self) -> Begun {
         self.state.at_work.fetch_add(1, Ordering::AcqRel);
+        self.state.begun.notify_one();
         Begun(Arc::clone(&self.state))
+    }
+
+    /// Waits until it has asked for something, now or before.
+    pub(crate) async fn has_asked(&self) {
+        if self.state.is_idle() && !self.state.was_ever_answered() {
+            self.state.begun.notified().await;
+        }
     }
 
     /// Whether it came after the others were told to close.

@@ -113,13 +113,17 @@ impl Service {
     /// Whether rows can be read and the turn to write comes; nothing is written.
     async fn check_database(&self) -> PartState {
         let look = async {
-            self.db().deployment().await?;
+            let deployment = self.db().deployment().await?;
             // A turn that is given back is rolled back: it shows that writers are not stuck.
             drop(self.db().begin().await?);
-            Ok::<(), clawexchange_database::DatabaseError>(())
+            Ok::<bool, clawexchange_database::DatabaseError>(deployment.is_some())
         };
         match tokio::time::timeout(PATIENCE, look).await {
-            Ok(Ok(())) => PartState::Ok,
+            Ok(Ok(true)) => PartState::Ok,
+            Ok(Ok(false)) => {
+                tracing::warn!("the tables of the database are gone");
+                PartState::Failing
+            }
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), "the database does not do its work");
                 PartState::Failing

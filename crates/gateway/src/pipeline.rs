@@ -257,8 +257,12 @@ impl Pipeline {
         Ok(self.0.limiter.learn(agent, &offence).await?)
     }
 
-    /// Has the next submission look for releases, whenever the last one did: this process has just decided.
-    pub(crate) fn look_again(&self) {
+    /// Has the next submission heed what this process has just decided, whenever one looked last. The decision stands
+    /// whatever comes of it here.
+    pub(crate) async fn heed_decision(&self) {
+        if let Err(error) = self.0.log.drain_outbox().await {
+            tracing::error!(code = error.code(), "a decision is not in the log yet");
+        }
         *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -144,6 +144,9 @@ struct Listener {
 /// How long to wait where the system has no descriptor left: it would be asked again at once.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long a connection that has asked for nothing yet may still do so once the server stops.
+const FIRST_WORD: Duration = Duration::from_millis(500);
+
 /// Connections that are turned away at once; further ones are dropped without a word.
 const TURNED_AWAY_MAX: usize = 256;
 
@@ -217,7 +220,12 @@ impl Listener {
             .keep_alive(!connection.is_late());
         let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut closing = self.connections.closing();
-        let mut told = pin!(async move { drop(closing.wait_for(|closing| *closing).await) });
+        let asking = &connection;
+        let mut told = pin!(async move {
+            drop(closing.wait_for(|closing| *closing).await);
+            // What has just come in may be on its way: closed at once, it would be lost without an answer.
+            drop(tokio::time::timeout(FIRST_WORD, asking.has_asked()).await);
+        });
         let mut is_told = connection.is_late();
         let ended = loop {
             tokio::select! {

@@ -217,6 +217,7 @@ pub(super) fn operation(route: &Route) -> Operation {
             None,
             &[
                 text(200, "text/plain; charset=utf-8", "The text, once."),
+                problem(400, "The path cannot be read."),
                 problem(403, "The grant does not open anything, or no longer."),
                 UNKNOWN,
                 CONFLICT,

@@ -125,9 +125,15 @@ fn items(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
         std::str::from_utf8(body).map_err(|e| Problem::of(&ContentError::NotUtf8 { at: e.valid_up_to() }))?;
     let batch: Batch<'_> = serde_json::from_str(text).map_err(|e| {
         let (line, column) = (e.line(), e.column());
-        bad(format!("line {line}, column {column}: it must be {{\"items\":[…]}}, with 1 to {ITEMS_MAX} of them"))
+        bad(format!(
+            "line {line}, column {column}: it must be {{\"items\":[…]}}, with 1 to {ITEMS_MAX} of them"
+        ))
     })?;
-    if batch.items.is_empty() { Err(bad("a batch has at least one item".to_owned())) } else { Ok(batch.items) }
+    if batch.items.is_empty() {
+        Err(bad("a batch has at least one item".to_owned()))
+    } else {
+        Ok(batch.items)
+    }
 }
 
 fn failed(error: &ContentError) -> Value {

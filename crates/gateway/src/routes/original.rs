@@ -9,9 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use clawexchange_moderation::Role;
 use clawexchange_rate_limiter::http as limits;
 use clawexchange_ssg_core::http::Problem;
-use clawexchange_ssg_core::{
-    Assessment, Clock as _, ContentEnvelope, Match, SystemClock, Verdict,
-};
+use clawexchange_ssg_core::{Assessment, Clock as _, ContentEnvelope, Match, SystemClock, Verdict};
 use serde_json::{Map, Value, json};
 
 use crate::identity::Asker;

@@ -1,10 +1,10 @@
 //! The original's five moderation routes, with its JSON.
 
-use axum::{Extension, Json};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use clawexchange_moderation::{
     BotAction, BotVerb, Confidence, HumanAction, HumanVerb, ListQuery, QueueQuery,
 };
@@ -63,7 +63,7 @@ pub(crate) async fn bot_action(
         word::<Reason>("reason", &asked.reason)?,
     );
     let done = service.desk().bot_act(&asker.who, &action).await.map_err(|error| Problem::of(&error))?;
-    service.pipeline().look_again();
+    service.pipeline().heed_decision().await;
     Ok(Json(done).into_response())
 }
 
@@ -102,8 +102,8 @@ pub(crate) async fn content_access(
 ) -> Result<Response, Problem> {
     let asked: AccessRequest = body(&bytes)?;
     let id: QuarantineId = word("quarantineId", &asked.quarantine_id)?;
-    let purpose = Note::new(asked.purpose.as_deref().unwrap_or(USUAL_PURPOSE))
-        .map_err(|error| Problem::of(&error))?;
+    let purpose =
+        Note::new(asked.purpose.as_deref().unwrap_or(USUAL_PURPOSE)).map_err(|error| Problem::of(&error))?;
     let grant =
         service.desk().content_access(&asker.who, id, &purpose).await.map_err(|error| Problem::of(&error))?;
     let url = format!("{}/v1/content/{}", base(&service, is_https, &headers), grant.token.expose());
@@ -146,10 +146,9 @@ pub(crate) async fn human_action(
         word::<QuarantineId>("quarantineId", &asked.quarantine_id)?,
         word::<HumanVerb>("action", &asked.action)?,
     );
-    action.notes =
-        asked.notes.as_deref().map(Note::new).transpose().map_err(|error| Problem::of(&error))?;
+    action.notes = asked.notes.as_deref().map(Note::new).transpose().map_err(|error| Problem::of(&error))?;
     action.reason = word_if::<Reason>("reason", asked.reason.as_deref())?;
     let done = service.desk().human_act(&asker.who, &action).await.map_err(|error| Problem::of(&error))?;
-    service.pipeline().look_again();
+    service.pipeline().heed_decision().await;
     Ok((StatusCode::OK, Json(done)).into_response())
 }

@@ -172,7 +172,7 @@ pub(crate) async fn decide(
         service.desk().decide(&asker.who, id, asked.fence, &decision).await
     };
     let record = record.map_err(|error| Problem::of(&error))?;
-    service.pipeline().look_again();
+    service.pipeline().heed_decision().await;
     Ok(Json(record).into_response())
 }
 

@@ -25,8 +25,17 @@ pub fn route_of(on: On, method: &str, path: &str) -> Option<&'static Route> {
 /// What every answer has, and what the answer of its route and status has.
 #[track_caller]
 pub fn check(on: On, method: &str, path: &str, answer: &Answer) {
-    let what = format!("{method} {path}: {} {:?}\n{}", answer.status, answer.headers, String::from_utf8_lossy(&answer.body));
-    assert!((8..=128).contains(&answer.header("x-request-id").map_or(0, str::len)) || answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{what}");
+    let what = format!(
+        "{method} {path}: {} {:?}\n{}",
+        answer.status,
+        answer.headers,
+        String::from_utf8_lossy(&answer.body)
+    );
+    assert!(
+        (8..=128).contains(&answer.header("x-request-id").map_or(0, str::len))
+            || answer.header("x-request-id").is_some_and(|id| !id.is_empty()),
+        "{what}"
+    );
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
@@ -36,7 +45,10 @@ pub fn check(on: On, method: &str, path: &str, answer: &Answer) {
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}: {what}");
     }
-    assert!(answer.header("content-security-policy").is_some_and(|p| p.contains("default-src 'none'")), "{what}");
+    assert!(
+        answer.header("content-security-policy").is_some_and(|p| p.contains("default-src 'none'")),
+        "{what}"
+    );
     assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control-")), "{what}");
     let kind = answer.header("content-type");
     if answer.status >= 400 && method != "HEAD" && kind == Some("application/problem+json") {
@@ -51,7 +63,10 @@ pub fn check(on: On, method: &str, path: &str, answer: &Answer) {
         }
     }
     assert!(answer.status != 429 || answer.header("retry-after").is_some(), "{what}");
-    assert!(answer.status != 503 || path.starts_with("/readyz") || answer.header("retry-after").is_some(), "{what}");
+    assert!(
+        answer.status != 503 || path.starts_with("/readyz") || answer.header("retry-after").is_some(),
+        "{what}"
+    );
     let Some(route) = route_of(on, method, path).filter(|_| answer.status != 405) else {
         assert!(matches!(answer.status, 404 | 405), "{what}");
         return assert_eq!(kind, Some("application/problem+json"), "{what}");
@@ -133,15 +148,21 @@ fn satisfies(schema: &Value, value: &Value, at: &str, known: &mut Known) -> Resu
             }
             "minimum" => value.as_f64().is_none_or(|number| number >= said.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= said.as_f64().unwrap()),
-            "minLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 >= said.as_u64().unwrap()),
-            "maxLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 <= said.as_u64().unwrap()),
+            "minLength" => {
+                value.as_str().is_none_or(|text| text.chars().count() as u64 >= said.as_u64().unwrap())
+            }
+            "maxLength" => {
+                value.as_str().is_none_or(|text| text.chars().count() as u64 <= said.as_u64().unwrap())
+            }
             "minItems" => value.as_array().is_none_or(|list| list.len() as u64 >= said.as_u64().unwrap()),
             "maxItems" => value.as_array().is_none_or(|list| list.len() as u64 <= said.as_u64().unwrap()),
             "format" => value.as_str().is_none_or(|text| has_format(said.as_str().unwrap(), text)),
             // The one pattern of answers is that of ids.
             "pattern" => {
                 assert_eq!(said, "^[A-Za-z0-9._:@-]+$", "a pattern that this checker does not know");
-                value.as_str().is_none_or(|text| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:@-".contains(&b)))
+                value.as_str().is_none_or(|text| {
+                    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:@-".contains(&b))
+                })
             }
             other => panic!("{at}: a keyword that this checker does not know: {other}"),
         };
@@ -167,7 +188,13 @@ fn any(schemas: &Value, value: &Value, at: &str, known: &mut Known) -> Result<bo
     Err(whys.join(" and "))
 }
 
-fn further(said: &Value, schema: &Map<String, Value>, value: &Value, at: &str, known: &mut Known) -> Result<bool, String> {
+fn further(
+    said: &Value,
+    schema: &Map<String, Value>,
+    value: &Value,
+    at: &str,
+    known: &mut Known,
+) -> Result<bool, String> {
     known.is_open |= *said != false;
     let Some(of) = said.as_object().map(|_| said) else { return Ok(true) };
     let named = schema.get("properties").and_then(Value::as_object);

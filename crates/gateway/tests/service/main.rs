@@ -8,8 +8,17 @@
 )]
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+mod answers;
 mod client;
 mod contract;
-mod server;
+mod described;
+mod drain;
+mod health;
+mod inspect;
+mod limits;
+mod moderation;
+mod original;
+mod review;
 mod rights;
+mod server;
 mod submit;

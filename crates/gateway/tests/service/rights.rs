@@ -5,6 +5,8 @@ use std::time::Duration;
 use clawexchange_gateway::{Access, On, ROUTES, Route};
 use clawexchange_moderation::{NewToken, Role};
 use clawexchange_quarantine::Note;
+use clawexchange_ssg_core::testing::ManualClock;
+use clawexchange_ssg_core::{Clock as _, SystemClock};
 use serde_json::json;
 
 use crate::client::{Answer, Client, Request};
@@ -30,7 +32,8 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
     for (on, client) in [(On::Public, &server.public), (On::Admin, &server.admin)] {
         for route in ROUTES.iter().filter(|route| route.on == On::Both || route.on == on) {
             for role in Role::ALL {
-                let answer = request(client, route, &format!("the-{role}")).token(server.token(role)).send().await;
+                let answer =
+                    request(client, route, &format!("the-{role}")).token(server.token(role)).send().await;
                 let may = match route.access {
                     Access::Only(act) => role.may(act),
                     _ => true,
@@ -50,10 +53,9 @@ async fn who_is_not_known_gets_nowhere_however_they_ask() {
     tokens.revoke(&actor(), revoked.info.id, &Note::new("test").unwrap()).await.unwrap();
     let mut short = NewToken::new(agent("late"), Role::Admin);
     short.ttl = Some(Duration::from_mins(1));
-    let expired = tokens.create(&actor(), &short).await.unwrap();
-    // A row cannot be made older by hand: the clock goes on instead.
-    let later = clawexchange_ssg_core::testing::ManualClock::default();
-    drop(later);
+    // A row cannot be made older by hand, so it was made yesterday.
+    let yesterday = ManualClock::at(SystemClock::new().now().minus(Duration::from_hours(24)));
+    let expired = tokens.clone().with_clock(yesterday).create(&actor(), &short).await.unwrap();
     let known = server.token(Role::Admin).to_owned();
     let mut unknown = known.clone();
     // Another digit makes the checksum wrong, so this one is only malformed; the next is well-formed and nobody's.
@@ -69,6 +71,7 @@ async fn who_is_not_known_gets_nowhere_however_they_ask() {
         vec![bearer(&unknown)],
         vec![bearer(&nobodys)],
         vec![bearer(revoked.token.expose())],
+        vec![bearer(expired.token.expose())],
         vec![bearer(&known), bearer(&known)],
         vec![bearer(&known), "Basic eDp5".to_owned()],
         vec![known.clone()],
@@ -77,7 +80,6 @@ async fn who_is_not_known_gets_nowhere_however_they_ask() {
         vec![bearer(&format!("{known}{}", "a".repeat(300)))],
         vec![bearer(&known.to_uppercase())],
     ];
-    drop(expired);
     for (on, client) in [(On::Public, &server.public), (On::Admin, &server.admin)] {
         let guarded = |route: &&Route| {
             matches!(route.access, Access::Only(_)) && (route.on == On::Both || route.on == on)
@@ -111,7 +113,8 @@ async fn a_listener_has_its_own_routes_and_no_others() {
     }
     let methods = ["PUT", "PATCH", "OPTIONS", "TRACE", "BREW"];
     for method in methods {
-        let answer = server.public.request(method, "/v1/submit").token(server.token(Role::Admin)).send().await;
+        let answer =
+            server.public.request(method, "/v1/submit").token(server.token(Role::Admin)).send().await;
         assert_eq!(answer.code(405), "gateway/no-method");
     }
     server.stop().await;
@@ -135,7 +138,8 @@ async fn a_flood_of_refusals_is_a_handful_of_events() {
     assert!((3..=6).contains(&denied.len()), "{denied:?}");
     let counted: u64 = denied.iter().map(|event| event.metadata["count"].as_u64().unwrap()).sum();
     assert_eq!(counted, 500);
-    let of = |reason: &str| denied.iter().find(|event| event.metadata.get("reason").is_some_and(|r| r == reason));
+    let of =
+        |reason: &str| denied.iter().find(|event| event.metadata.get("reason").is_some_and(|r| r == reason));
     for reason in ["no-token", "bad-token"] {
         assert_eq!(of(reason).unwrap().ip_address.as_deref(), Some("127.0.0.0"), "an address is masked");
     }
@@ -218,7 +222,8 @@ async fn a_token_that_another_process_revokes_is_refused_within_a_second() {
     // A second handle has a memory of its own, as another process has.
     let keys = std::sync::Arc::clone(server.parts.keys().await.unwrap());
     let other = clawexchange_moderation::Tokens::new(server.parts.database().await.unwrap().clone(), keys);
-    let all = other.list(&clawexchange_moderation::TokenFilter::default(), None, Default::default()).await.unwrap();
+    let all =
+        other.list(&clawexchange_moderation::TokenFilter::default(), None, Default::default()).await.unwrap();
     let found = all.items.iter().find(|info| info.principal.as_str() == "a").unwrap();
     other.revoke(&actor(), found.id, &Note::new("test").unwrap()).await.unwrap();
     until(async || server.public.get("/v1/limits/a").token(&known).send().await.status == 401).await;

@@ -9,6 +9,9 @@ use clawexchange_audit::{AuditLog, Entry, Query};
 use clawexchange_database::Statements as _;
 use clawexchange_gateway::{Intent, On, Parts, PartsError, Server, Settings, Sources};
 use clawexchange_moderation::{NewToken, Role, Tokens};
+use clawexchange_quarantine::{FileStore, Vault, VaultConfig};
+use clawexchange_rate_limiter::{EndpointTier, Quota};
+use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{Actor, AgentId, PageLimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -170,6 +173,39 @@ impl Running {
             counts.insert(name, count);
         }
         counts
+    }
+
+    /// Lets everybody post as often as they like, within about a second.
+    pub async fn widen_limits(&self) {
+        self.set_quota("POSTS", 100_000, 100_000).await;
+        self.set_quota("MESSAGES", 100_000, 100_000).await;
+        let widened = async || {
+            let limits = self.get(Role::Platform, "/v1/limits/nobody").await.of(200);
+            limits["tiers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|tier| tier["tier"] == "MESSAGES" && tier["hour"]["limit"] == 50_000)
+        };
+        until(widened).await;
+    }
+
+    /// Sets a quota as another process does: in the database.
+    pub async fn set_quota(&self, tier: &str, per_hour: u32, per_minute: u32) {
+        let limits = self.parts.stored_limits().await.unwrap();
+        let tx = self.parts.database().await.unwrap().begin().await.unwrap();
+        let tier = EndpointTier::new(tier).unwrap();
+        limits.set_quota(&tx, &actor(), &tier, Quota::new(per_hour, per_minute)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// The same held content, by another clock.
+    pub async fn vault_at(&self, clock: ManualClock) -> Vault {
+        let objects = FileStore::new(self.parts.folder().await.unwrap().objects());
+        let (db, log) = (self.parts.database().await.unwrap(), self.parts.log().await.unwrap());
+        let keys = Arc::clone(self.parts.keys().await.unwrap());
+        let vault = Vault::new(db.clone(), objects, keys, log.clone(), VaultConfig::default());
+        vault.unwrap().with_clock(clock)
     }
 
     /// Events of the log, newest first, after everything that waits was taken in.

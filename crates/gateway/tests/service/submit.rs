@@ -1,7 +1,11 @@
 //! `/v1/submit` answers each verdict and each failure with its own status, and does what was asked once.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use clawexchange_moderation::{NewToken, Role};
-use clawexchange_ssg_core::OwnerId;
+use clawexchange_ssg_core::testing::ManualClock;
+use clawexchange_ssg_core::{Clock as _, OwnerId, SystemClock};
 use serde_json::{Value, json};
 
 use crate::client::Answer;
@@ -15,7 +19,9 @@ fn place_of(held: &Value) -> String {
 async fn each_verdict_has_its_status() {
     let server = Running::new().await;
     let passed = server.submit("a", PASS).await;
-    for name in ["ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"] {
+    for name in
+        ["ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
+    {
         assert!(passed.header(name).is_some(), "{name}: {passed:?}");
     }
     assert_eq!(passed.of(200)["verdict"], "PASS");
@@ -114,14 +120,22 @@ async fn asked_again_under_its_name_a_request_is_answered_again_and_not_done_aga
     let first = ask(Role::Platform, "\"k-1\"", &body).await.expect(202);
     let again = ask(Role::Platform, "k-1", &body).await.expect(202);
     assert_eq!((first.json(), first.header("location")), (again.json(), again.header("location")));
-    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), (None, Some("true")));
+    assert_eq!(
+        (first.header("idempotent-replayed"), again.header("idempotent-replayed")),
+        (None, Some("true"))
+    );
     let other = json!({"text": PASS, "agentId": "a", "trustLevel": "PLATFORM_BOT"});
     assert_eq!(ask(Role::Platform, "k-1", &other).await.code(422), "gateway/key-reused");
     assert_eq!(server.events(&["SSG_QUARANTINE"]).await.len(), 1);
     assert_eq!(server.number("SELECT count(*) AS n FROM quarantine_records").await, 1);
     let used = || async {
         let limits = server.get(Role::Platform, "/v1/limits/a?trust=PLATFORM_BOT").await.of(200);
-        limits["tiers"].as_array().unwrap().iter().map(|tier| tier["hour"]["used"].as_u64().unwrap()).sum::<u64>()
+        limits["tiers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tier| tier["hour"]["used"].as_u64().unwrap())
+            .sum::<u64>()
     };
     assert_eq!(used().await, 1);
     // The names of one principal mean nothing to another.
@@ -132,8 +146,10 @@ async fn asked_again_under_its_name_a_request_is_answered_again_and_not_done_aga
         assert_eq!(ask(Role::Platform, bad, &body).await.code(400), "gateway/bad-key", "{bad:?}");
     }
     let blocked = json!({"text": block(), "agentId": "b", "trustLevel": "PLATFORM_BOT"});
-    let (first, again) =
-        (ask(Role::Platform, "k-2", &blocked).await.of(403), ask(Role::Platform, "k-2", &blocked).await.of(403));
+    let (first, again) = (
+        ask(Role::Platform, "k-2", &blocked).await.of(403),
+        ask(Role::Platform, "k-2", &blocked).await.of(403),
+    );
     assert_eq!(first["inspectionId"], again["inspectionId"]);
     assert_ne!(first["requestId"], again["requestId"], "each request has a name of its own");
     let (home, parts) = server.stop().await;
@@ -171,7 +187,9 @@ async fn of_many_that_come_at_once_under_one_name_one_is_done() {
 
 /// Makes every write of a table fail, as a full disk does, until it is taken back.
 async fn break_table(server: &Running, table: &str) {
-    let sql = format!("CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END");
+    let sql = format!(
+        "CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END"
+    );
     server.execute(&sql).await;
 }
 
@@ -231,7 +249,11 @@ async fn who_submits_can_ask_what_became_of_it_to_the_end() {
     assert_eq!(back["text"], format!("{HOLD} From a."), "as it came in");
     let confirm = format!("{place}/published");
     assert_eq!(server.act(Role::Platform, &confirm).await.of(200)["status"], "published");
-    assert_eq!(server.act(Role::Platform, &confirm).await.of(200)["status"], "published", "said again, it is so");
+    assert_eq!(
+        server.act(Role::Platform, &confirm).await.of(200)["status"],
+        "published",
+        "said again, it is so"
+    );
     assert_eq!(status().await["status"], "published");
 
     let deleted = server.hold("b").await;
@@ -241,6 +263,12 @@ async fn who_submits_can_ask_what_became_of_it_to_the_end() {
     assert_eq!((&said["status"], &said["reason"]), (&json!("deleted"), &json!("POLICY_VIOLATION")));
     let gone = server.get(Role::Platform, &format!("{}/content", place_of(&deleted))).await;
     assert!(matches!(gone.status, 403 | 404 | 409), "{gone:?}");
+
+    let expired = server.hold("d").await;
+    let later = SystemClock::new().now().plus(Duration::from_hours(73));
+    let vault = server.vault_at(ManualClock::at(later)).await;
+    vault.sweep(NonZeroU32::new(10).unwrap(), None).await.unwrap();
+    assert_eq!(server.get(Role::Platform, &place_of(&expired)).await.of(200)["status"], "expired");
 
     let unknown = format!("/v1/submissions/{}", clawexchange_ssg_core::EventId::fresh());
     assert_eq!(server.get(Role::Platform, &unknown).await.code(404), "gateway/no-submission");
@@ -266,6 +294,7 @@ async fn the_same_content_again_is_one_hold_and_each_submission_is_known() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_too_much_undecided_is_told_when_to_come_back() {
     let server = Running::new().await;
+    server.widen_limits().await;
     for n in 0..20 {
         let body = json!({
             "text": format!("{HOLD} Number {n}."), "agentId": "a", "trustLevel": "PLATFORM_BOT",
@@ -294,7 +323,11 @@ async fn a_shadow_watches_and_does_nothing() {
     }
     assert_eq!(server.number("SELECT count(*) AS n FROM quarantine_records").await, 0);
     let ready = server.public.get("/readyz").send().await.of(200);
-    assert_eq!((&ready["status"], &ready["flags"]["shadow"]), (&json!("degraded"), &json!(true)), "{ready}");
+    assert_eq!(
+        (&ready["status"], &ready["flags"]["gate_shadow"]),
+        (&json!("degraded"), &json!(true)),
+        "{ready}"
+    );
     server.stop().await;
 }
 
@@ -311,7 +344,7 @@ async fn where_nothing_is_held_what_would_be_is_refused() {
     assert!(events.len() == 2 && events.iter().all(|event| event.metadata["held"] == false), "{events:?}");
     let ready = server.public.get("/readyz").send().await.of(200);
     assert_eq!(ready["parts"]["quarantine"], "off");
-    assert!(server.metric("claw_flag{flag=\"quarantine\"}").await < 0.5);
+    assert!(server.metric("claw_flag{flag=\"quarantine_enabled\"}").await < 0.5);
     server.stop().await;
 }
 
