@@ -20,7 +20,7 @@ use clawexchange_ssg_core::{Clock as _, Fault as _, RequestId, SystemClock};
 
 use crate::identity::{self, ClientIp, IsHttps, Named, Peer, Place, Unknown};
 use crate::refusals::Refused;
-use crate::routes::{Access, Route};
+use crate::routes::{Access, RequestBody, Route};
 use crate::service::{Phase, Service};
 
 /// The name under which a request is known to caller, log and answer.
@@ -139,14 +139,14 @@ async fn with_whole_body(
     route: &'static Route,
     request: Request,
 ) -> Result<Request, Problem> {
-    let Some(most) = route.body_bytes_max else {
-        let (head, _) = request.into_parts();
-        return Ok(Request::from_parts(head, Body::empty()));
-    };
     let settings = service.parts().settings();
     let mut bounds = settings.bounds.clone();
-    bounds.body_bytes_max = most.unwrap_or(bounds.body_bytes_max);
     let (head, body) = request.into_parts();
+    match route.body {
+        RequestBody::None => return Ok(Request::from_parts(head, Body::empty())),
+        RequestBody::Usual => {}
+        RequestBody::AtMost(most) => bounds.body_bytes_max = most,
+    }
     match tokio::time::timeout(settings.body_timeout, read_body(&head.headers, body, &bounds)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(head, Body::from(bytes))),
         Ok(Err(error)) => Err(Problem::of(&error)),

@@ -54,7 +54,7 @@ pub use metrics::{BUCKETS, METRICS, Metric, MetricKind, Metrics};
 pub use parts::{Intent, Parts};
 pub use pipeline::{Charge, Decided, Limited, Pipeline, Submitted};
 pub use router::router;
-pub use routes::{Access, On, ROUTES, Route};
+pub use routes::{Access, On, ROUTES, RequestBody, Route};
 pub use serve::{Addresses, Server};
 pub use service::{Phase, Service};
 pub use settings::{

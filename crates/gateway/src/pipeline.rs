@@ -12,7 +12,7 @@ use clawexchange_rate_limiter::{
     Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit, TierStatus,
 };
 use clawexchange_ssg_core::{
-    Actor, ActorType, AgentId, Clock as _, ContentEnvelope, Cursor, EventKind, Fault as _, Gate,
+    Actor, ActorType, AgentId, Clock as _, ContentEnvelope, Cursor, EventKind, Fault as _, FaultKind, Gate,
     InspectionId, Inspector, Outcome, PageLimit, QuarantineId, Recorded, RiskTier, Submission, SystemClock,
     TrustLevel, Verdict,
 };
@@ -227,7 +227,7 @@ impl Pipeline {
             match self.0.tokens.revoke_exposed(&by, &token).await {
                 Ok(known) => revoked += u64::from(known.is_some()),
                 Err(error) => {
-                    tracing::error!(code = error.code(), "a token that was posted could not be revoked")
+                    tracing::error!(code = error.code(), "a token that was posted could not be revoked");
                 }
             }
         }
@@ -300,8 +300,12 @@ impl Pipeline {
         let is_false = entry.metadata.get("reason").and_then(|r| r.as_str()) == Some("FALSE_POSITIVE");
         let id = entry.target_id.as_deref().and_then(|id| id.parse::<QuarantineId>().ok());
         if let (true, true, Some(id)) = (is_release, is_false, id) {
-            let record = self.0.vault.show(id).await?;
-            self.0.limiter.unlearn(&record.agent_id, id).await?;
+            match self.0.vault.show(id).await {
+                Ok(record) => self.0.limiter.unlearn(&record.agent_id, id).await?,
+                // Nobody knows any more whose it was, so it counts against nobody who is known.
+                Err(error) if error.kind() == FaultKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -91,9 +91,9 @@ impl Settings {
     }
 
     /// The tier in which bytes are charged that are only inspected.
-    pub(crate) fn inspect_tier() -> Result<EndpointTier, PartsError> {
-        Ok(EndpointTier::new(INSPECT)
-            .map_err(|_| clawexchange_rate_limiter::LimitError::UnknownTier { tier: EndpointTier::POSTS })?)
+    #[expect(clippy::expect_used, reason = "a word of capitals is a tier")]
+    pub(crate) fn inspect_tier() -> EndpointTier {
+        EndpointTier::new(INSPECT).expect("a word of capitals is a tier")
     }
 
     /// Counts bytes that are only inspected. They are nobody's acts, so no journal keeps them.
@@ -104,7 +104,7 @@ impl Settings {
         };
         let quota = Quota::new(units(self.inspect_bytes.per_hour), units(self.inspect_bytes.per_minute));
         let limits =
-            Limits::new([(Self::inspect_tier()?, quota)], Trust::default(), PenaltyFactors::default());
+            Limits::new([(Self::inspect_tier(), quota)], Trust::default(), PenaltyFactors::default());
         Ok(Limiter::in_process(limits.map_err(clawexchange_rate_limiter::LimitError::from)?))
     }
 }

@@ -9,7 +9,7 @@ use clawexchange_ssg_core::{Actor, ActorType, AgentId, AuditEvent, EventError, E
 /// Subjects that are told apart within a minute; further ones share one sum. Bounds memory and events under a flood.
 const SUBJECTS_MAX: usize = 1000;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What is summed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Refusals(Mutex<Sums>);
 struct Sums {
     since: Option<Timestamp>,
     counts: HashMap<Refused, u64>,
+    /// Events that the log did not take.
+    unsaid: Vec<AuditEvent>,
 }
 
 impl Refused {
@@ -91,19 +93,26 @@ impl Refusals {
         *count = count.saturating_add(1);
     }
 
-    /// Takes the events of a minute that is over, or of whatever there is if `all`.
+    /// Keeps an event that the log did not take for the next time. Beyond as many as a minute makes, it is lost.
+    pub(crate) fn put_back(&self, event: AuditEvent) {
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sums.unsaid.len() < SUBJECTS_MAX {
+            sums.unsaid.push(event);
+        }
+    }
+
+    /// Takes the events of a minute that is over, or of whatever there is if `all`, and what was put back.
     pub(crate) fn take(&self, now: Timestamp, all: bool) -> Vec<AuditEvent> {
-        let (since, counts) = {
+        let (since, counts, mut events) = {
             let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match sums.since {
                 Some(since) if all || now.since(since) >= MINUTE => {
                     sums.since = None;
-                    (since, std::mem::take(&mut sums.counts))
+                    (since, std::mem::take(&mut sums.counts), std::mem::take(&mut sums.unsaid))
                 }
-                _ => return Vec::new(),
+                _ => return std::mem::take(&mut sums.unsaid),
             }
         };
-        let mut events = Vec::with_capacity(counts.len());
         for (refused, count) in counts {
             match refused.event(count, since, now) {
                 Ok(event) => events.push(event),
@@ -135,6 +144,18 @@ mod tests {
         assert_eq!(events.len(), 2);
         assert!(events.iter().all(|event| event.meta()["count"] == 1000));
         assert!(refusals.take(start.plus(MINUTE), true).is_empty(), "each is told once");
+    }
+
+    #[test]
+    fn what_the_log_did_not_take_is_told_again() {
+        let (refusals, start) = (Refusals::default(), Timestamp::UNIX_EPOCH);
+        refusals.add(limited("a"), start);
+        for event in refusals.take(start, true) {
+            refusals.put_back(event);
+        }
+        refusals.add(limited("b"), start);
+        assert_eq!(refusals.take(start, false).len(), 1, "without waiting for the minute");
+        assert_eq!(refusals.take(start, true).len(), 1);
     }
 
     #[test]

@@ -42,6 +42,18 @@ pub enum Access {
     Only(Act),
 }
 
+/// The body of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum RequestBody {
+    /// None; what comes is not read.
+    None,
+    /// JSON of as many bytes as content may have.
+    Usual,
+    /// JSON of so many bytes at most.
+    AtMost(usize),
+}
+
 /// One route.
 #[non_exhaustive]
 pub struct Route {
@@ -53,8 +65,8 @@ pub struct Route {
     pub on: On,
     /// Who may use it.
     pub access: Access,
-    /// `None`: it takes no body. `Some(None)`: a JSON body of the usual bound. `Some(Some(n))`: of this bound.
-    pub body_bytes_max: Option<Option<usize>>,
+    /// Which body it takes.
+    pub body: RequestBody,
     /// What it does, in a sentence.
     pub about: &'static str,
     pub(crate) handler: fn() -> MethodRouter<Service>,
@@ -70,9 +82,7 @@ impl std::fmt::Debug for Route {
 pub(crate) const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// What decides and asks is short.
-const SHORT: Option<Option<usize>> = Some(Some(16 << 10));
-
-const USUAL: Option<Option<usize>> = Some(None);
+const SHORT: RequestBody = RequestBody::AtMost(16 << 10);
 
 const fn open(
     method: &'static str,
@@ -81,7 +91,7 @@ const fn open(
     handler: fn() -> MethodRouter<Service>,
     about: &'static str,
 ) -> Route {
-    Route { method, path, on, access: Access::Open, body_bytes_max: None, about, handler }
+    Route { method, path, on, access: Access::Open, body: RequestBody::None, about, handler }
 }
 
 /// The table.
@@ -91,7 +101,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/submit",
         on: On::Public,
         access: Access::Only(Act::Submit),
-        body_bytes_max: USUAL,
+        body: RequestBody::Usual,
         handler: || post(submit::submit),
         about: "Sends content through the whole pipeline: limited, inspected, held or passed, logged.",
     },
@@ -100,7 +110,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/submissions/{inspectionId}",
         on: On::Public,
         access: Access::Only(Act::SeeSubmission),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(submit::status),
         about: "Says what became of content that was held.",
     },
@@ -109,7 +119,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/submissions/{inspectionId}/content",
         on: On::Public,
         access: Access::Only(Act::ConfirmRelease),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(content::released),
         about: "Hands released content back to the platform, while it is kept.",
     },
@@ -118,7 +128,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/submissions/{inspectionId}/published",
         on: On::Public,
         access: Access::Only(Act::ConfirmRelease),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || post(submit::published),
         about: "Says that released content was published.",
     },
@@ -127,7 +137,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/inspect",
         on: On::Public,
         access: Access::Only(Act::Inspect),
-        body_bytes_max: USUAL,
+        body: RequestBody::Usual,
         handler: || post(inspect::inspect),
         about: "Judges content; stores nothing, and answers 200 for every verdict.",
     },
@@ -136,7 +146,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/inspect/batch",
         on: On::Public,
         access: Access::Only(Act::Inspect),
-        body_bytes_max: Some(Some(BATCH_BYTES_MAX)),
+        body: RequestBody::AtMost(BATCH_BYTES_MAX),
         handler: || post(inspect::batch),
         about: "Judges up to 100 contents, each by itself.",
     },
@@ -145,7 +155,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/limits/{agent}",
         on: On::Public,
         access: Access::Only(Act::SeeLimits),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(limits::status),
         about: "Says how an agent stands in every tier; counts nothing.",
     },
@@ -154,7 +164,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/content/{token}",
         on: On::Public,
         access: Access::Granted,
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(content::granted),
         about: "Shows held content to whom a grant was given, once; the grant in the path is the permission.",
     },
@@ -163,7 +173,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/moderation/bot/queue",
         on: On::Public,
         access: Access::Only(Act::SeeBotQueue),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(original_desk::bot_queue),
         about: "Lists held content for programs: what was found, nothing that was written.",
     },
@@ -172,7 +182,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/moderation/bot/action",
         on: On::Public,
         access: Access::Only(Act::ActAsBot),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(original_desk::bot_action),
         about: "Releases, deletes or escalates as a program.",
     },
@@ -181,7 +191,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/moderation/human/quarantine",
         on: On::Public,
         access: Access::Only(Act::Decide),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(original_desk::human_list),
         about: "Lists held content for people.",
     },
@@ -190,7 +200,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/moderation/human/content-access",
         on: On::Public,
         access: Access::Only(Act::Reveal),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(original_desk::content_access),
         about: "Grants one look at held content, for five minutes.",
     },
@@ -199,7 +209,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/moderation/human/action",
         on: On::Public,
         access: Access::Only(Act::Decide),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(original_desk::human_action),
         about: "Releases or deletes as a person.",
     },
@@ -208,7 +218,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/posts",
         on: On::Public,
         access: Access::Only(Act::Submit),
-        body_bytes_max: USUAL,
+        body: RequestBody::Usual,
         handler: || post(original::posts),
         about: "As `/v1/submit`, with the answers that the original's example application gave.",
     },
@@ -217,7 +227,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/inspect",
         on: On::Public,
         access: Access::Only(Act::Inspect),
-        body_bytes_max: USUAL,
+        body: RequestBody::Usual,
         handler: || post(original::inspect),
         about: "As `/v1/inspect`, with the answer that the original's example application gave.",
     },
@@ -243,7 +253,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/queue",
         on: On::Admin,
         access: Access::Only(Act::SeeHeld),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(review::queue),
         about: "Lists held content, newest first, a page at a time.",
     },
@@ -252,7 +262,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/queue/next",
         on: On::Admin,
         access: Access::Only(Act::Decide),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || post(review::next),
         about: "Claims the oldest undecided content of the highest tier, so that nobody else decides about it meanwhile.",
     },
@@ -261,7 +271,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}",
         on: On::Admin,
         access: Access::Only(Act::SeeHeld),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(review::show),
         about: "Shows what is known of held content, without the content.",
     },
@@ -270,7 +280,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}/timeline",
         on: On::Admin,
         access: Access::Only(Act::SeeHeld),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(review::timeline),
         about: "Lists what was done to held content, newest first.",
     },
@@ -279,7 +289,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}/claim",
         on: On::Admin,
         access: Access::Only(Act::Decide),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || post(review::claim),
         about: "Claims one content, or extends one's claim.",
     },
@@ -288,7 +298,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}/claim",
         on: On::Admin,
         access: Access::Only(Act::Decide),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || delete(review::unclaim),
         about: "Gives one's claim back.",
     },
@@ -297,7 +307,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}/decisions",
         on: On::Admin,
         access: Access::Only(Act::Decide),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(review::decide),
         about: "Releases, deletes, or restores.",
     },
@@ -306,7 +316,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}/reveal",
         on: On::Admin,
         access: Access::Only(Act::Reveal),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(review::reveal),
         about: "Grants one look at held content; the purpose is logged.",
     },
@@ -315,7 +325,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/quarantine/{id}/hold",
         on: On::Admin,
         access: Access::Only(Act::HoldLegally),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(review::hold),
         about: "Places a legal hold, under which nothing expires and nothing is destroyed, or lifts it.",
     },
@@ -324,7 +334,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/audit",
         on: On::Admin,
         access: Access::Only(Act::ReadLog),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(audit::query),
         about: "Finds events, newest first, a page at a time.",
     },
@@ -333,7 +343,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/audit/checkpoint",
         on: On::Admin,
         access: Access::Only(Act::ReadLog),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(audit::checkpoint),
         about: "Size and head of both logs, to be kept elsewhere and compared later.",
     },
@@ -342,7 +352,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/tokens",
         on: On::Admin,
         access: Access::Only(Act::ManageTokens),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || get(tokens::list),
         about: "Lists tokens, without their secrets.",
     },
@@ -351,7 +361,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/tokens",
         on: On::Admin,
         access: Access::Only(Act::ManageTokens),
-        body_bytes_max: SHORT,
+        body: SHORT,
         handler: || post(tokens::create),
         about: "Makes a token, which is shown this once.",
     },
@@ -360,7 +370,7 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/tokens/{id}",
         on: On::Admin,
         access: Access::Only(Act::ManageTokens),
-        body_bytes_max: None,
+        body: RequestBody::None,
         handler: || delete(tokens::revoke),
         about: "Revokes a token.",
     },

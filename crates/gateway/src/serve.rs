@@ -125,7 +125,14 @@ impl Server {
             listener.connections.cut_off();
         }
         stop.send_replace(true);
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(
+                    panicked = error.is_panic(),
+                    "what is done by the clock was not done to the end"
+                );
+            }
+        }
         service.tell_refusals(true).await;
         service.parts().finish().await
     }

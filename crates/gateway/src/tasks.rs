@@ -143,8 +143,9 @@ impl Service {
     /// Writes the sums of refusals of a minute that is over, or of whatever there is.
     pub(crate) async fn tell_refusals(&self, all: bool) {
         for event in self.refusals().take(SystemClock::new().now(), all) {
-            if let Err(error) = self.log().append(event).await {
+            if let Err(error) = self.log().append(event.clone()).await {
                 tracing::error!(code = error.code(), "a sum of refusals could not be logged");
+                self.refusals().put_back(event);
             }
         }
     }

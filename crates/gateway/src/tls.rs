@@ -23,7 +23,8 @@ pub(crate) fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, PartsError> 
         .map_err(of_cert)?;
     // What the key's file holds is not said, whatever is wrong with it.
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|_| unusable(&files.key, "it is no private key in PEM".to_owned()))?;
+        .ok()
+        .ok_or_else(|| unusable(&files.key, "it is no private key in PEM".to_owned()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -62,8 +62,8 @@ const UNKNOWN: Answer = problem(404, "There is none of this id, or not for whoev
 const CONFLICT: Answer = problem(409, "Somebody was faster, or what is asked may not follow what is.");
 const GONE_WRONG: Answer = problem(500, "What is stored is not as it was left.");
 
-fn parameter(place: &str, name: &str, schema: Value, about: &str) -> Value {
-    json!({"name": name, "in": place, "required": place == "path", "description": about, "schema": schema})
+fn parameter(place: &str, name: &str, schema: impl Into<Value>, about: &str) -> Value {
+    json!({"name": name, "in": place, "required": place == "path", "description": about, "schema": schema.into()})
 }
 
 pub(super) fn header(name: &str, about: &str) -> Value {

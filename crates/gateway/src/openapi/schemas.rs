@@ -46,8 +46,8 @@ fn flag() -> Value {
     json!({"type": "boolean"})
 }
 
-fn list(of: Value) -> Value {
-    json!({"type": "array", "items": of})
+fn list(of: impl Into<Value>) -> Value {
+    json!({"type": "array", "items": of.into()})
 }
 
 fn at(schema: &str) -> Value {
@@ -98,7 +98,7 @@ fn note() -> Value {
 
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for schemas in [requests(), results(), moderation(), operation()] {
+    for schemas in [requests(), results(), posts(), moderation(), operation()] {
         if let Value::Object(schemas) = schemas {
             all.extend(schemas);
         }
@@ -153,9 +153,8 @@ fn requests() -> Value {
 }
 
 fn results() -> Value {
-    let categories: Vec<&str> = Category::ALL.into_iter().map(Category::as_str).collect();
     let found = [
-        ("category", word(&categories)),
+        ("category", categories()),
         ("field", text()),
         ("start", count()),
         ("end", count()),
@@ -182,13 +181,25 @@ fn results() -> Value {
     let agents = [
         ("inspectionId", uuid()),
         ("verdict", word(VERDICTS)),
-        ("categories", list(word(&categories))),
+        ("categories", list(categories())),
         ("matches", list(object(&found))),
         ("timestamp", time()),
         ("quarantineId?", uuid()),
         ("wouldBe?", word(VERDICTS)),
         ("sanitized?", json!({"type": "object"})),
     ];
+    let mut refused: Vec<(&str, Value)> = vec![
+        ("inspectionId?", uuid()),
+        ("verdict?", word(VERDICTS)),
+        ("tier?", word(TIERS)),
+        ("labels?", list(text())),
+        ("categories?", list(categories())),
+        ("policy?", text()),
+        ("timestamp?", time()),
+        ("truncated?", flag()),
+    ];
+    let either = json!({"anyOf": [object(&whole), object(&found)]});
+    refused.push(("matches?", list(either)));
     let problem = [
         ("type", text()),
         ("title", text()),
@@ -197,6 +208,29 @@ fn results() -> Value {
         ("requestId", text()),
         ("detail?", text()),
     ];
+    let until = || or_null(&time());
+    json!({
+        "Problem": open(&problem),
+        "Inspection": object(&inspection),
+        "AgentResult": object(&agents),
+        "Result": {"anyOf": [at("Inspection"), at("AgentResult")],
+            "description": "Whole for platforms and operators; for agents without tier, labels and rules."},
+        "Refused": {
+            "description": "A problem; of a verdict, with the members of the result.",
+            "allOf": [at("Problem"), object(&refused)],
+        },
+        "BatchResult": object(&[("items", list(json!({"anyOf": [at("Inspection"), at("ItemError")]})))]),
+        "ItemError": object(&[("error", object(&[("code", text()), ("message", text()), ("hint", or_null(&text()))]))]),
+        "Limits": limits(),
+        "SubmissionStatus": object(&[
+            ("inspectionId", uuid()), ("quarantineId", uuid()),
+            ("status", word(&["pending", "released", "published", "deleted", "expired"])),
+            ("reason", or_null(&word(REASONS))), ("decidedAt", until()), ("expiresAt", until()),
+        ]),
+    })
+}
+
+fn limits() -> Value {
     let window = object(&[
         ("used", count()),
         ("limit", count()),
@@ -208,34 +242,37 @@ fn results() -> Value {
         vec![("tier", text()), ("overriddenUntil", or_null(&time())), ("owner", or_null(&object(&windows)))];
     tier.extend(windows);
     let until = || or_null(&time());
+    object(&[
+        ("agentId", id()),
+        ("trust", word(TRUSTS)),
+        ("tiers", list(object(&tier))),
+        (
+            "penalties",
+            object(&[("moderateUntil", until()), ("highUntil", until()), ("repeatedUntil", until())]),
+        ),
+    ])
+}
+
+/// What the original's route for posts answers.
+fn posts() -> Value {
+    let categories = || list(categories());
     json!({
-        "Problem": open(&problem),
-        "Inspection": object(&inspection),
-        "AgentResult": object(&agents),
-        "Result": {"anyOf": [at("Inspection"), at("AgentResult")],
-            "description": "Whole for platforms and operators; for agents without tier, labels and rules."},
-        "Refused": {"allOf": [at("Problem")], "description": "A problem; of a verdict, with the members of the result."},
-        "BatchResult": object(&[("items", list(json!({"anyOf": [at("Inspection"), at("ItemError")]})))]),
-        "ItemError": object(&[("error", object(&[("code", text()), ("message", text()), ("hint", or_null(&text()))]))]),
-        "Limits": object(&[
-            ("agentId", id()), ("trust", word(TRUSTS)), ("tiers", list(object(&tier))),
-            ("penalties", object(&[("moderateUntil", until()), ("highUntil", until()), ("repeatedUntil", until())])),
-        ]),
-        "SubmissionStatus": object(&[
-            ("inspectionId", uuid()), ("quarantineId", uuid()),
-            ("status", word(&["pending", "released", "published", "deleted", "expired"])),
-            ("reason", or_null(&word(REASONS))), ("decidedAt", until()), ("expiresAt", until()),
-        ]),
         "PostAnswer": object(&[
             ("message", text()), ("inspectionId", uuid()), ("tier?", word(TIERS)), ("labels?", list(text())),
-            ("categories?", list(word(&categories))), ("data?", object(&[("title", or_null(&text()))])),
+            ("categories?", categories()), ("data?", object(&[("title", or_null(&text()))])),
             ("quarantineId?", uuid()), ("wouldBe?", word(VERDICTS)), ("sanitized?", json!({"type": "object"})),
         ]),
         "PostRefused": {"allOf": [at("Problem"), object(&[
             ("error", text()), ("inspectionId?", uuid()), ("tier?", word(TIERS)), ("labels?", list(text())),
-            ("categories?", list(word(&categories))),
+            ("categories?", categories()),
         ])]},
     })
+}
+
+/// A category, as agents are told it.
+fn categories() -> Value {
+    let categories: Vec<&str> = Category::ALL.into_iter().map(Category::as_str).collect();
+    word(&categories)
 }
 
 fn moderation() -> Value {

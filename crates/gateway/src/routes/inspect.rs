@@ -144,8 +144,9 @@ fn failed(error: &ContentError) -> Value {
 async fn charge(service: &Service, asker: &Asker, bytes: usize) -> Result<HeaderMap, Refusal> {
     let problem = |fault: &dyn Fault| Refusal(Problem::of(fault).into_response());
     let units = u32::try_from(bytes.div_ceil(INSPECT_UNIT_BYTES).max(1)).unwrap_or(u32::MAX);
-    let tier = Settings::inspect_tier().map_err(|error| problem(&error))?;
-    let ask = Ask::new(asker.who.id.clone(), tier).trusted(TrustLevel::Established).costing(units);
+    let ask = Ask::new(asker.who.id.clone(), Settings::inspect_tier())
+        .trusted(TrustLevel::Established)
+        .costing(units);
     let decision = service.inspect_limiter().take(&ask).await.map_err(|error| problem(&error))?;
     let (now, status) = (SystemClock::new().now(), decision.status().clone());
     match decision.into_permit() {

@@ -38,7 +38,7 @@ pub(crate) async fn posts(
         done
     });
     match task.await.ok().ok_or_else(submit::stopped)? {
-        Ok(Submitted::Decided(decided)) => Ok(answer(&decided, title, is_agent)),
+        Ok(Submitted::Decided(decided)) => Ok(answer(&decided, title.as_deref(), is_agent)),
         Ok(Submitted::Limited(limited)) => {
             Ok(limits::refusal(&limited.error, limited.limits.as_ref(), SystemClock::new().now()))
         }
@@ -54,7 +54,7 @@ fn title_of(content: &ContentEnvelope) -> Option<String> {
 }
 
 /// The original's answers. An agent is told no more than it is elsewhere: neither tier nor labels.
-fn answer(decided: &Decided, title: Option<String>, is_agent: bool) -> Response {
+fn answer(decided: &Decided, title: Option<&str>, is_agent: bool) -> Response {
     let assessment = &decided.outcome.assessment;
     let inspection = assessment.inspection();
     let mut said = Map::new();

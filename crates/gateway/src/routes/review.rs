@@ -58,6 +58,14 @@ pub(crate) async fn next(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let wanted: Wanted = query(&uri)?;
+    if wanted.limit.is_some() || wanted.cursor.is_some() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "gateway/bad-query",
+            "the query string cannot be read",
+        )
+        .detailed("`limit` and `cursor` are for lists"));
+    }
     let claim = service.desk().claim_next(&asker.who, &wanted.filter()?, lease(&service)).await;
     match claim.map_err(|error| Problem::of(&error))? {
         Some(claim) => Ok(Json(claimed(&claim)).into_response()),
@@ -163,7 +171,10 @@ pub(crate) async fn decide(
     let asked: Decided = body(&bytes)?;
     let notes = note(asked.notes.as_deref())?;
     let record = if asked.action == "restore" {
-        let why = notes.ok_or_else(|| missing("notes"))?;
+        if asked.reason.is_some() || asked.fence.is_some() {
+            return Err(bad_body("`restore` takes `notes` and nothing else"));
+        }
+        let why = notes.ok_or_else(|| bad_body("`notes` is missing"))?;
         service.desk().restore(&asker.who, id, &why).await
     } else {
         let mut decision = Decision::new(word::<HumanVerb>("action", &asked.action)?);
@@ -176,9 +187,8 @@ pub(crate) async fn decide(
     Ok(Json(record).into_response())
 }
 
-fn missing(member: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "gateway/bad-body", "the body cannot be read")
-        .detailed(format!("`{member}` is missing"))
+fn bad_body(why: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "gateway/bad-body", "the body cannot be read").detailed(why)
 }
 
 fn note(text: Option<&str>) -> Result<Option<Note>, Problem> {

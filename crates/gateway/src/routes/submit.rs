@@ -231,7 +231,7 @@ fn location(body: &[u8]) -> Option<HeaderValue> {
 
 /// The first answer again. It has no limits with it: nothing was charged.
 fn said_before(status: u16, answer: Vec<u8>) -> Result<Response, Problem> {
-    let status = StatusCode::from_u16(status).map_err(|_| {
+    let status = StatusCode::from_u16(status).ok().ok_or_else(|| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "gateway/internal",

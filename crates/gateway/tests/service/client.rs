@@ -75,17 +75,13 @@ impl Request<'_> {
     /// The bytes as they go over the wire.
     pub fn bytes(&self, connection: &str) -> Vec<u8> {
         let Self { method, path, .. } = self;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: {connection}\r\n");
+        let mut lines = vec![format!("{method} {path} HTTP/1.1"), format!("Connection: {connection}")];
         if !self.headers.iter().any(|(name, _)| name == "Host") {
-            head += &format!("Host: {}\r\n", self.client.address);
+            lines.push(format!("Host: {}", self.client.address));
         }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        if let Some(body) = &self.body {
-            head += &format!("Content-Length: {}\r\n", body.len());
-        }
-        let mut bytes = (head + "\r\n").into_bytes();
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.extend(self.body.iter().map(|body| format!("Content-Length: {}", body.len())));
+        let mut bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
         bytes.extend(self.body.iter().flatten());
         bytes
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use clawexchange_gateway::{Access, ROUTES, openapi};
+use clawexchange_gateway::{Access, ROUTES, RequestBody, openapi};
 use serde_json::Value;
 
 use crate::contract;
@@ -50,7 +50,7 @@ fn every_route_is_described_and_nothing_else_is() {
         let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
         let is_guarded = matches!(route.access, Access::Only(_));
         assert_eq!(operation["security"].as_array().unwrap().is_empty(), !is_guarded, "{route:?}");
-        assert_eq!(operation.get("requestBody").is_some(), route.body_bytes_max.is_some(), "{route:?}");
+        assert_eq!(operation.get("requestBody").is_some(), route.body != RequestBody::None, "{route:?}");
     }
     let ids: BTreeSet<&str> = document["paths"]
         .as_object()

@@ -1,11 +1,5 @@
 //! The whole service over sockets: what every route answers to whom, and what is left behind.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod answers;

@@ -35,6 +35,8 @@ async fn what_one_person_has_claimed_no_other_decides() {
     let record = theirs("/decisions", decided).await.of(200);
     assert_eq!((&record["status"], &record["reviewedBy"]), (&json!("DELETED"), &json!("second")));
     assert_eq!(theirs("/decisions", json!({"action": "restore"})).await.code(400), "gateway/bad-body");
+    let more = json!({"action": "restore", "notes": "x", "reason": "FALSE_POSITIVE"});
+    assert_eq!(theirs("/decisions", more).await.code(400), "gateway/bad-body");
     let restored = theirs("/decisions", json!({"action": "restore", "notes": "too hasty"})).await.of(200);
     assert_eq!(restored["status"], "UNDER_REVIEW");
     let nobodys = server.admin.request("DELETE", &path(&held, "/claim")).token(&other).send().await;
@@ -121,6 +123,7 @@ async fn the_queue_is_filtered_and_read_page_by_page() {
     }
     server.get(Role::Admin, &format!("/v1/queue?cursor={long}")).await.expect(400);
     server.act(Role::Moderator, "/v1/queue/next?agent=nobody").await.expect(204);
+    assert_eq!(server.act(Role::Moderator, "/v1/queue/next?limit=2").await.code(400), "gateway/bad-query");
     server.stop().await;
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use clawexchange_gateway::{Access, On, ROUTES, Route};
-use clawexchange_moderation::{NewToken, Role};
+use clawexchange_gateway::{Access, On, ROUTES, RequestBody, Route};
+use clawexchange_moderation::{NewToken, Role, TokenFilter, Tokens};
 use clawexchange_quarantine::Note;
 use clawexchange_ssg_core::testing::ManualClock;
-use clawexchange_ssg_core::{Clock as _, SystemClock};
+use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
 use serde_json::json;
 
 use crate::client::{Answer, Client, Request};
@@ -17,7 +17,7 @@ fn request<'c>(client: &'c Client, route: &Route, name: &str) -> Request<'c> {
     let id = clawexchange_ssg_core::EventId::fresh().to_string();
     let path = route.path.replace("{inspectionId}", &id).replace("{id}", &id).replace("{agent}", name);
     let request = client.request(route.method, &path.replace("{token}", "unknown"));
-    if route.body_bytes_max.is_some() { request.json(&json!({})) } else { request }
+    if route.body == RequestBody::None { request } else { request.json(&json!({})) }
 }
 
 fn is_refused(answer: &Answer) -> bool {
@@ -221,9 +221,8 @@ async fn a_token_that_another_process_revokes_is_refused_within_a_second() {
     server.public.get("/v1/limits/a").token(&known).send().await.expect(200);
     // A second handle has a memory of its own, as another process has.
     let keys = std::sync::Arc::clone(server.parts.keys().await.unwrap());
-    let other = clawexchange_moderation::Tokens::new(server.parts.database().await.unwrap().clone(), keys);
-    let all =
-        other.list(&clawexchange_moderation::TokenFilter::default(), None, Default::default()).await.unwrap();
+    let other = Tokens::new(server.parts.database().await.unwrap().clone(), keys);
+    let all = other.list(&TokenFilter::default(), None, PageLimit::default()).await.unwrap();
     let found = all.items.iter().find(|info| info.principal.as_str() == "a").unwrap();
     other.revoke(&actor(), found.id, &Note::new("test").unwrap()).await.unwrap();
     until(async || server.public.get("/v1/limits/a").token(&known).send().await.status == 401).await;

@@ -114,11 +114,6 @@ impl Running {
         self.new_token(&NewToken::new(agent(name), Role::Agent)).await
     }
 
-    /// The client of the listener that has a path for a role that may use it.
-    pub fn client(&self, on: On) -> &Client {
-        if on == On::Admin { &self.admin } else { &self.public }
-    }
-
     /// Submits as the platform, for an agent that is trusted enough to post often.
     pub async fn submit(&self, agent: &str, text: &str) -> Answer {
         let body = json!({"text": text, "agentId": agent, "trustLevel": "PLATFORM_BOT"});
