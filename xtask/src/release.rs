@@ -175,9 +175,10 @@ fn publish(workspace: &Workspace, crates: &Crates, args: PublishArgs) -> Result<
     outcome?;
     eprintln!(
         "{}",
-        match args.execute {
-            true => "push the tags: git push --tags",
-            false => "nothing was uploaded; `--execute` does it",
+        if args.execute {
+            "push the tags: git push --tags"
+        } else {
+            "nothing was uploaded; `--execute` does it"
         }
     );
     Ok(ExitCode::SUCCESS)

@@ -150,10 +150,10 @@ impl Release<'_> {
             match changelog(&self.workspace.root, c)?.heading {
                 Heading::Released(version) if version == c.version => {}
                 Heading::Released(version) => {
-                    say(format!("its changelog ends with {version}, its manifest has {}", c.version))
+                    say(format!("its changelog ends with {version}, its manifest has {}", c.version));
                 }
                 Heading::Unreleased => {
-                    say("its changelog says unreleased: `cargo xtask release prepare`".to_owned())
+                    say("its changelog says unreleased: `cargo xtask release prepare`".to_owned());
                 }
             }
             for need in c.needs.iter().map(|need| crates.called(need)).collect::<Result<Vec<_>, _>>()? {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{REGISTRY, Sandbox};
+use crate::sandbox::{Answer, REGISTRY, Sandbox, cargo};
 
 #[test]
 fn without_a_tag_everything_is_a_first_release_in_an_order_that_can_be_published() {
@@ -256,7 +256,7 @@ fn a_version_that_says_less_than_its_public_items_is_not_uploaded() {
 #[test]
 fn a_yanked_version_counts_as_published() {
     let small = released();
-    let mut yank = small.cargo(&["yank", "--registry", REGISTRY, "clawexchange-kit@0.1.0"], &small.root());
+    let mut yank = cargo(&["yank", "--registry", REGISTRY, "clawexchange-kit@0.1.0"], &small.root());
     yank.envs(small.registry.environment(REGISTRY));
     small.run(&mut yank).expect("a yank");
     for elsewhere in [false, true] {
@@ -307,7 +307,7 @@ fn small() -> Sandbox {
         small.write(&format!("{name}/LICENSE-MIT"), "MIT\n");
         small.write(&format!("{name}/LICENSE-APACHE"), "Apache\n");
     }
-    small.run(&mut small.cargo(&["generate-lockfile"], &small.root())).expect("a lock file");
+    small.run(&mut cargo(&["generate-lockfile"], &small.root())).expect("a lock file");
     small.commit("Begin");
     small
 }
@@ -364,7 +364,7 @@ fn rustc() -> PathBuf {
     PathBuf::from(String::from_utf8(sysroot).unwrap().trim()).join("bin/rustc")
 }
 
-fn with_path(small: &Sandbox, args: &[&str], path: &OsString) -> crate::sandbox::Answer {
+fn with_path(small: &Sandbox, args: &[&str], path: &OsString) -> Answer {
     let mut command = small.release_command(args);
     command.env("PATH", path);
     small.run(&mut command)
