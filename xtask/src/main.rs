@@ -126,3 +126,30 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Release(release) => release::run(&workspace, release),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What tells people, or machines, to run commands of ours.
+    const PAPERS: [&str; 3] =
+        ["RELEASING.md", ".github/workflows/release.yml", ".github/workflows/weekly.yml"];
+
+    #[test]
+    fn every_command_that_is_told_to_run_is_one() {
+        let root = Workspace::find().unwrap().root;
+        for paper in PAPERS {
+            let text = std::fs::read_to_string(root.join(paper)).unwrap();
+            let lines = text
+                .lines()
+                .map(|line| line.trim().trim_start_matches("- run: ").trim_start_matches("run: "));
+            let commands: Vec<_> = lines.filter_map(|line| line.strip_prefix("cargo xtask ")).collect();
+            assert!(!commands.is_empty(), "{paper} tells of no command");
+            for command in commands {
+                let words = std::iter::once("xtask").chain(command.split_whitespace());
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{paper}: cargo xtask {command}: {}", parsed.err().unwrap());
+            }
+        }
+    }
+}

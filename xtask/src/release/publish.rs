@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) is_unverified: bool,
     /// Why public items are not compared with the last release, if they are not.
     pub(crate) unchecked: Option<String>,
+    /// Where the tags are pushed to, if anywhere.
+    pub(crate) remote: Option<String>,
     /// How long an upload may take to appear.
     pub(crate) patience: Duration,
     /// Before the second attempt; twice as long before the third.
@@ -115,8 +117,14 @@ pub(crate) fn run<'c>(
     let waiting: Vec<&Crate> =
         report.0.iter().filter(|(_, o)| *o == Outcome::Waiting).map(|(c, _)| *c).collect();
     release.refuse_flaws(crates, &waiting)?;
-    let outcome =
-        if options.is_executed { release.upload_all(&mut report) } else { release.rehearse(&mut report) };
+    if !options.is_executed {
+        let outcome = release.rehearse(&mut report);
+        return Ok((report, outcome));
+    }
+    let uploaded = release.upload_all(&mut report);
+    // What is up keeps its tag whatever became of the others.
+    let pushed = release.push_tags(&report);
+    let outcome = uploaded.and(pushed);
     Ok((report, outcome))
 }
 
@@ -327,6 +335,17 @@ impl Release<'_> {
             eprintln!("tagged {tag}");
         }
         self.forget(c)
+    }
+
+    fn push_tags(&self, report: &Report<'_>) -> Result<(), Failed> {
+        let Some(remote) = &self.options.remote else { return Ok(()) };
+        let mut tags = Vec::new();
+        for tag in report.0.iter().map(|(c, _)| c.tag(&c.version)) {
+            if self.git.has_tag(&tag)? {
+                tags.push(tag);
+            }
+        }
+        if tags.is_empty() { Ok(()) } else { self.git.push(remote, &tags) }
     }
 
     /// Leaves word of the commit that an upload is made of, for a run that comes after one that was killed.

@@ -79,9 +79,13 @@ fn crates_are_uploaded_after_what_they_need_tagged_and_never_twice() {
     assert_eq!(small.registry.uploaded(), FIRST);
     assert_eq!(small.tags(), ["kit-v0.1.0", "mid-v0.1.0", "top-v0.1.0"]);
     assert_eq!(small.git(&["cat-file", "-t", "kit-v0.1.0"]), "tag", "with a date and a name");
-    let again = small.publish(&[]).expect("a second run");
+    let remote = small.beside("remote").display().to_string();
+    small.git(&["init", "--quiet", "--bare", &remote]);
+    let again = small.publish(&["--push", &remote]).expect("a second run");
     assert_eq!(again.stdout.matches("there already").count(), 3, "{}", again.stdout);
     assert_eq!(small.registry.uploaded(), FIRST);
+    let pushed = small.git(&["ls-remote", "--tags", "--refs", &remote]);
+    assert_eq!(pushed.lines().count(), 3, "tags that an earlier run could not push: {pushed}");
 }
 
 #[test]
