@@ -124,8 +124,10 @@ pub(crate) fn run<'c>(
     let uploaded = release.upload_all(&mut report);
     // What is up keeps its tag whatever became of the others.
     let pushed = release.push_tags(&report);
-    let outcome = uploaded.and(pushed);
-    Ok((report, outcome))
+    if let (Err(_), Err(why)) = (&uploaded, &pushed) {
+        eprintln!("error: {why}");
+    }
+    Ok((report, uploaded.and(pushed)))
 }
 
 struct Release<'w> {
