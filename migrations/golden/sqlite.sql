@@ -13,6 +13,12 @@ CREATE INDEX audit_logs_by_type ON audit_logs (event_type, created_us)
 CREATE INDEX database_idempotency_until ON database_idempotency (until_us)
 -- index encryption_keys_master
 CREATE INDEX encryption_keys_master ON encryption_keys (master_key_id)
+-- index moderation_tokens_live
+CREATE INDEX moderation_tokens_live ON moderation_tokens (role, expires_at) WHERE revoked_at IS NULL
+-- index moderation_tokens_newest
+CREATE INDEX moderation_tokens_newest ON moderation_tokens (created_at DESC, id DESC)
+-- index moderation_tokens_principal
+CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id)
 -- index quarantine_grants_expires
 CREATE INDEX quarantine_grants_expires ON quarantine_grants (expires_at)
 -- index quarantine_records_newest
@@ -25,6 +31,8 @@ CREATE INDEX quarantine_records_open_due ON quarantine_records (blob_state, expi
 CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL
 -- index quarantine_records_pending
 CREATE INDEX quarantine_records_pending ON quarantine_records (created_at) WHERE blob_state = 'PENDING'
+-- index quarantine_records_review
+CREATE INDEX quarantine_records_review ON quarantine_records ( (CASE tier WHEN 'CRITICAL' THEN 0 WHEN 'HIGH' THEN 1 WHEN 'MODERATE' THEN 2 WHEN 'LOW' THEN 3 ELSE 4 END), created_at, id ) WHERE status NOT IN ('RELEASED', 'DELETED', 'EXPIRED') AND blob_state <> 'PENDING'
 -- index quarantine_records_shred
 CREATE INDEX quarantine_records_shred ON quarantine_records (shred_at) WHERE blob_state = 'PRESENT' AND shred_at IS NOT NULL
 -- index quarantine_records_source
@@ -35,6 +43,10 @@ CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at
 CREATE INDEX quarantine_repeats_record ON quarantine_repeats (record_id)
 -- index quarantine_tombstones_due
 CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
+-- index rate_limit_overrides_empty
+CREATE INDEX rate_limit_overrides_empty ON rate_limit_overrides (slot) WHERE agent_id IS NULL
+-- index rate_limit_overrides_expires
+CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) WHERE expires_at IS NOT NULL
 -- index sqlite_autoindex_audit_batches_1
 
 -- index sqlite_autoindex_audit_head_1
@@ -49,9 +61,15 @@ CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
 
 -- index sqlite_autoindex_encryption_keys_2
 
+-- index sqlite_autoindex_moderation_tokens_1
+
+-- index sqlite_autoindex_moderation_tokens_2
+
 -- index sqlite_autoindex_quarantine_grants_1
 
 -- index sqlite_autoindex_quarantine_holds_1
+
+-- index sqlite_autoindex_quarantine_publications_1
 
 -- index sqlite_autoindex_quarantine_records_1
 
@@ -66,6 +84,8 @@ CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
 -- index sqlite_autoindex_quarantine_tombstones_1
 
 -- index sqlite_autoindex_rate_limit_configs_1
+
+-- index sqlite_autoindex_rate_limit_overrides_1
 
 -- index sqlite_autoindex_tier_threshold_configs_1
 
@@ -87,10 +107,14 @@ CREATE TABLE database_leases ( name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT N
 CREATE TABLE database_outbox ( seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, event BLOB NOT NULL, created_us INTEGER NOT NULL, aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)) ) STRICT
 -- table encryption_keys
 CREATE TABLE encryption_keys ( id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL UNIQUE REFERENCES quarantine_records (id), encrypted_data_key BLOB NOT NULL, master_key_id TEXT NOT NULL, algorithm TEXT NOT NULL, created_at INTEGER NOT NULL, wrapped_at INTEGER NOT NULL ) STRICT
+-- table moderation_tokens
+CREATE TABLE moderation_tokens ( id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36), token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32), -- How the token begins, by which its owner knows it again. hint TEXT NOT NULL CHECK (length(hint) = 9), principal_id TEXT NOT NULL CHECK (length(principal_id) BETWEEN 1 AND 128), role TEXT NOT NULL CHECK (role IN ('platform', 'agent', 'bot', 'moderator', 'admin', 'auditor')), trust TEXT NOT NULL CHECK (trust IN ('NEW', 'ESTABLISHED', 'VERIFIED', 'PLATFORM_BOT')), owner_id TEXT CHECK (length(owner_id) BETWEEN 1 AND 128), created_at INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at INTEGER, revoked_at INTEGER, revoked_by TEXT, revoke_reason TEXT, version INTEGER NOT NULL CHECK (version >= 1), -- A code over everything in the row, as the last change left it: a row that was put in by hand opens nothing. state_mac TEXT NOT NULL, CHECK (role = 'agent' OR (trust = 'NEW' AND owner_id IS NULL)), CHECK ((revoked_at IS NULL) = (revoked_by IS NULL)), CHECK ((revoked_at IS NULL) = (revoke_reason IS NULL)) ) STRICT
 -- table quarantine_grants
 CREATE TABLE quarantine_grants ( token_hash BLOB NOT NULL PRIMARY KEY CHECK (length(token_hash) = 32), record_id TEXT NOT NULL REFERENCES quarantine_records (id), actor_type TEXT NOT NULL, actor_id TEXT NOT NULL, purpose TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER ) STRICT
 -- table quarantine_holds
 CREATE TABLE quarantine_holds ( record_id TEXT NOT NULL PRIMARY KEY REFERENCES quarantine_records (id), placed_by TEXT NOT NULL, placed_at INTEGER NOT NULL, reason TEXT NOT NULL, lifted_by TEXT, lifted_at INTEGER, lift_reason TEXT, version INTEGER NOT NULL CHECK (version >= 1), state_mac TEXT NOT NULL, CHECK ((lifted_by IS NULL) = (lifted_at IS NULL)), CHECK (lifted_at IS NOT NULL OR lift_reason IS NULL) ) STRICT
+-- table quarantine_publications
+CREATE TABLE quarantine_publications ( record_id TEXT NOT NULL PRIMARY KEY REFERENCES quarantine_records (id), confirmed_by TEXT NOT NULL, confirmed_at INTEGER NOT NULL, state_mac TEXT NOT NULL ) STRICT
 -- table quarantine_records
 CREATE TABLE quarantine_records ( id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36), s3_key TEXT UNIQUE, status TEXT NOT NULL CHECK (status IN ('QUARANTINED', 'UNDER_REVIEW', 'RELEASED', 'DELETED', 'EXPIRED')), blob_state TEXT NOT NULL CHECK (blob_state IN ('PENDING', 'PRESENT', 'SHREDDED')), tier TEXT NOT NULL CHECK (tier IN ('CLEAR', 'LOW', 'MODERATE', 'HIGH', 'CRITICAL')), labels TEXT NOT NULL CHECK (json_valid(labels)), -- Places and rules, never a character of what was found beyond a format's public prefix. matches TEXT NOT NULL CHECK (json_valid(matches)), policy TEXT NOT NULL, content_type TEXT NOT NULL CHECK (content_type IN ('POST', 'COMMENT', 'MESSAGE', 'PROFILE')), size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), agent_id TEXT NOT NULL, owner_id TEXT, source_id TEXT, inspection_id TEXT NOT NULL UNIQUE, -- A code under a key, not a plain hash: whoever has the table cannot try guesses. Gone with the content. content_hmac BLOB CHECK (length(content_hmac) = 32), hmac_key_id TEXT NOT NULL, encryption_key_id TEXT UNIQUE, expires_at INTEGER NOT NULL, shred_at INTEGER, reviewed_by TEXT, reviewed_at INTEGER, reason TEXT, review_notes TEXT, version INTEGER NOT NULL CHECK (version >= 1), -- Who looks at it now. Orthogonal to its status, and not part of what the log fixes. claimed_by TEXT, lease_until INTEGER, fence INTEGER, queue TEXT, -- A code over everything in the row that the log fixes, as the last change left it. state_mac TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, -- The event that commits with the second half of a store. pending_event BLOB, -- Last, since what stands behind it would be reached through all of it. inline_ciphertext BLOB, -- Content is there with its key and in one place, or it is not there. CHECK ((blob_state = 'SHREDDED') = (encryption_key_id IS NULL)), CHECK ((blob_state = 'SHREDDED') = (content_hmac IS NULL)), CHECK (blob_state <> 'SHREDDED' OR inline_ciphertext IS NULL), CHECK (blob_state = 'SHREDDED' OR (s3_key IS NULL) <> (inline_ciphertext IS NULL)), CHECK ((blob_state = 'PENDING') = (pending_event IS NOT NULL)), CHECK ((blob_state = 'PENDING') = (state_mac IS NULL)) ) STRICT
 -- table quarantine_repeats
@@ -99,6 +123,10 @@ CREATE TABLE quarantine_repeats ( inspection_id TEXT NOT NULL PRIMARY KEY, recor
 CREATE TABLE quarantine_tombstones ( object_key TEXT NOT NULL PRIMARY KEY, not_before INTEGER NOT NULL, last_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), created_at INTEGER NOT NULL ) STRICT
 -- table rate_limit_configs
 CREATE TABLE rate_limit_configs ( endpoint_tier TEXT NOT NULL PRIMARY KEY CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER NOT NULL CHECK (per_hour BETWEEN 0 AND 1000000), burst_per_minute INTEGER NOT NULL CHECK (burst_per_minute BETWEEN 0 AND per_hour), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
+-- table rate_limit_overrides
+CREATE TABLE rate_limit_overrides ( slot INTEGER NOT NULL PRIMARY KEY CHECK (slot BETWEEN 1 AND 10000), agent_id TEXT CHECK (length(agent_id) BETWEEN 1 AND 128), endpoint_tier TEXT CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER CHECK (per_hour BETWEEN 0 AND 1000000), per_minute INTEGER CHECK (per_minute BETWEEN 0 AND per_hour), reason TEXT CHECK (length(reason) BETWEEN 1 AND 500), set_by TEXT, created_at INTEGER, expires_at INTEGER CHECK (expires_at > created_at), updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), UNIQUE (agent_id, endpoint_tier), -- It is an override, or it is nothing. CHECK ((agent_id IS NULL) = (endpoint_tier IS NULL)), CHECK ((agent_id IS NULL) = (per_hour IS NULL)), CHECK ((agent_id IS NULL) = (per_minute IS NULL)), CHECK ((agent_id IS NULL) = (reason IS NULL)), CHECK ((agent_id IS NULL) = (set_by IS NULL)), CHECK ((agent_id IS NULL) = (created_at IS NULL)), CHECK ((agent_id IS NULL) = (expires_at IS NULL)) ) STRICT
+-- table rate_limit_revision
+CREATE TABLE rate_limit_revision ( only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL ) STRICT
 -- table tier_threshold_configs
 CREATE TABLE tier_threshold_configs ( trust_level TEXT NOT NULL PRIMARY KEY CHECK (trust_level IN ('NEW', 'ESTABLISHED', 'VERIFIED', 'PLATFORM_BOT')), multiplier_hundredths INTEGER NOT NULL CHECK (multiplier_hundredths BETWEEN 0 AND 100000), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
 -- trigger audit_batches_no_delete
@@ -125,6 +153,14 @@ CREATE TRIGGER audit_subjects_no_replace BEFORE INSERT ON audit_subjects WHEN EX
 CREATE TRIGGER audit_subjects_stay BEFORE UPDATE ON audit_subjects WHEN NEW.subject_id <> OLD.subject_id OR NEW.ref <> OLD.ref BEGIN SELECT RAISE(ABORT, 'append-only: an alias does not change'); END
 -- trigger encryption_keys_held
 CREATE TRIGGER encryption_keys_held BEFORE DELETE ON encryption_keys WHEN EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = OLD.record_id AND h.lifted_at IS NULL) BEGIN SELECT RAISE(ABORT, 'a legal hold keeps this key'); END
+-- trigger moderation_tokens_fixed
+CREATE TRIGGER moderation_tokens_fixed BEFORE UPDATE ON moderation_tokens WHEN OLD.revoked_at IS NOT NULL OR NEW.version <> OLD.version + 1 OR NEW.id <> OLD.id OR NEW.token_hash <> OLD.token_hash OR NEW.principal_id <> OLD.principal_id OR NEW.role <> OLD.role OR NEW.trust <> OLD.trust OR NEW.owner_id IS NOT OLD.owner_id OR NEW.expires_at IS NOT OLD.expires_at BEGIN SELECT RAISE(ABORT, 'a token is only ever revoked, once'); END
+-- trigger moderation_tokens_kept
+CREATE TRIGGER moderation_tokens_kept BEFORE DELETE ON moderation_tokens BEGIN SELECT RAISE(ABORT, 'who could speak stays known'); END
+-- trigger quarantine_publications_fixed
+CREATE TRIGGER quarantine_publications_fixed BEFORE UPDATE ON quarantine_publications BEGIN SELECT RAISE(ABORT, 'what was published stays so'); END
+-- trigger quarantine_publications_kept
+CREATE TRIGGER quarantine_publications_kept BEFORE DELETE ON quarantine_publications BEGIN SELECT RAISE(ABORT, 'what was published stays so'); END
 -- trigger quarantine_records_blob
 CREATE TRIGGER quarantine_records_blob BEFORE UPDATE OF blob_state ON quarantine_records WHEN NEW.blob_state <> OLD.blob_state AND NOT ( (OLD.blob_state = 'PENDING' AND NEW.blob_state = 'PRESENT') OR (OLD.blob_state = 'PRESENT' AND NEW.blob_state = 'SHREDDED') ) BEGIN SELECT RAISE(ABORT, 'this state of content may not follow that one'); END
 -- trigger quarantine_records_born
@@ -135,3 +171,21 @@ CREATE TRIGGER quarantine_records_kept BEFORE DELETE ON quarantine_records WHEN 
 CREATE TRIGGER quarantine_records_status BEFORE UPDATE OF status ON quarantine_records WHEN NEW.status <> OLD.status AND NOT ( (OLD.status = 'QUARANTINED' AND NEW.status IN ('UNDER_REVIEW', 'RELEASED', 'DELETED', 'EXPIRED')) OR (OLD.status = 'UNDER_REVIEW' AND NEW.status IN ('RELEASED', 'DELETED', 'EXPIRED')) OR (OLD.status IN ('DELETED', 'EXPIRED') AND NEW.status = 'UNDER_REVIEW' AND OLD.blob_state = 'PRESENT') ) BEGIN SELECT RAISE(ABORT, 'this status may not follow that one'); END
 -- trigger quarantine_records_version
 CREATE TRIGGER quarantine_records_version BEFORE UPDATE OF status, blob_state ON quarantine_records WHEN (NEW.status <> OLD.status OR OLD.blob_state = 'PRESENT' AND NEW.blob_state <> 'PRESENT') AND NEW.version <> OLD.version + 1 BEGIN SELECT RAISE(ABORT, 'a change of a record raises its version by one'); END
+-- trigger rate_limit_configs_added
+CREATE TRIGGER rate_limit_configs_added AFTER INSERT ON rate_limit_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_configs_changed
+CREATE TRIGGER rate_limit_configs_changed AFTER UPDATE ON rate_limit_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_configs_gone
+CREATE TRIGGER rate_limit_configs_gone AFTER DELETE ON rate_limit_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_overrides_added
+CREATE TRIGGER rate_limit_overrides_added AFTER INSERT ON rate_limit_overrides BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_overrides_changed
+CREATE TRIGGER rate_limit_overrides_changed AFTER UPDATE ON rate_limit_overrides BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger rate_limit_overrides_gone
+CREATE TRIGGER rate_limit_overrides_gone AFTER DELETE ON rate_limit_overrides BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger tier_threshold_configs_added
+CREATE TRIGGER tier_threshold_configs_added AFTER INSERT ON tier_threshold_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger tier_threshold_configs_changed
+CREATE TRIGGER tier_threshold_configs_changed AFTER UPDATE ON tier_threshold_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END
+-- trigger tier_threshold_configs_gone
+CREATE TRIGGER tier_threshold_configs_gone AFTER DELETE ON tier_threshold_configs BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END

@@ -12,5 +12,6 @@ pub fn all() -> Plan {
         clawexchange_audit::MIGRATIONS,
         clawexchange_quarantine::MIGRATIONS,
         clawexchange_rate_limiter::stored::MIGRATIONS,
+        clawexchange_moderation::MIGRATIONS,
     ])
 }

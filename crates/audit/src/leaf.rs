@@ -3,7 +3,9 @@
 //! Leaf, version 1, never changed: RFC 8785 JSON of at most 60,000 bytes, `{v:1, id, ts, type, actor:{type, id|ref},
 //! target?, ip?, meta}`. Agents and owners stand as aliases; personal texts stand sealed.
 
-use clawexchange_ssg_core::{ActorType, AuditEvent, EventKind, Timestamp};
+use std::str::FromStr;
+
+use clawexchange_ssg_core::{ActorType, AuditEvent, EventKind, Timestamp, UnknownWord};
 use ring::digest;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +52,14 @@ impl Log {
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|log| log.as_str() == text)
+    }
+}
+
+impl FromStr for Log {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Self::parse(text).ok_or(UnknownWord::new("decisions|verdicts"))
     }
 }
 

@@ -27,7 +27,7 @@ use clawexchange_database::{MigrationSet, Script, Step};
 pub use error::AuditError;
 pub use leaf::Log;
 pub use log::{AuditConfig, AuditLog};
-pub use query::{Entry, Query};
+pub use query::{Entry, LogHead, Query};
 pub use verify::{Discrepancy, Report, StateSource};
 
 /// The tables of the log.

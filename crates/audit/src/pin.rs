@@ -116,7 +116,7 @@ fn parse(body: &Value, log: Log) -> Option<Pinned> {
     })
 }
 
-fn hex(hash: &Hash) -> String {
+pub(crate) fn hex(hash: &Hash) -> String {
     hash.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 

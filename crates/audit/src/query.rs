@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clawexchange_database::{Row, Statements as _, Value};
-use clawexchange_ssg_core::{ActorType, Cursor, EventKind, Page, PageLimit, Timestamp};
+use clawexchange_ssg_core::{ActorType, Cursor, EventId, EventKind, Page, PageLimit, Timestamp};
 use serde::Serialize;
 
 use crate::error::AuditError;
 use crate::leaf::Log;
 use crate::log::AuditLog;
+use crate::pin::hex;
 use crate::subjects::{self, Subject};
 
 /// Which events are wanted. What is not set does not matter.
@@ -62,6 +63,21 @@ pub struct Entry {
     pub created_at: Timestamp,
 }
 
+/// The end of a log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LogHead {
+    /// The log.
+    pub log: &'static str,
+    /// Which log of which deployment it is.
+    pub origin: String,
+    /// How many events it has.
+    pub size: u64,
+    /// The hash of its last batch, which covers all before, in lower-case hex.
+    pub head_hash: String,
+}
+
 const COLUMNS: &str = "l.log, l.batch_id, l.ord, b.start_index, l.leaf, l.id, l.event_type, l.actor_type, l.actor_id, \
                        l.target_type, l.target_id, l.ip_address, l.created_us \
                        FROM audit_logs l JOIN audit_batches b ON b.log = l.log AND b.batch_id = l.batch_id";
@@ -108,6 +124,20 @@ impl AuditLog {
         let values = [log.as_str().into(), index.into(), i64::from(at_most).into()];
         let rows = self.0.db.read().rows(&sql, values).await?;
         self.entries(&rows).await
+    }
+
+    /// The event of an id, in whichever log it is.
+    pub async fn find(&self, id: EventId) -> Result<Option<Entry>, AuditError> {
+        let sql = format!("SELECT {COLUMNS} WHERE l.id = $1 LIMIT 1");
+        let rows = self.0.db.read().rows(&sql, [id.to_string().into()]).await?;
+        Ok(self.entries(&rows).await?.into_iter().next())
+    }
+
+    /// The end of a log: what it comes to, to be kept elsewhere and compared later.
+    pub async fn head(&self, log: Log) -> Result<LogHead, AuditError> {
+        let head = crate::store::head(&self.0.db.read(), log).await?;
+        let head = head.ok_or(AuditError::Head { log: log.as_str() })?;
+        Ok(LogHead { log: log.as_str(), origin: head.origin, size: head.size, head_hash: hex(&head.hash) })
     }
 
     /// How many events a log has.

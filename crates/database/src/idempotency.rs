@@ -23,13 +23,20 @@ pub struct Named {
     /// The name.
     pub key: String,
     /// SHA-256 of what was sent.
-    pub body_hash: [u8; 32],
+    body_hash: [u8; 32],
 }
 
 impl Named {
-    /// Puts the parts together.
-    pub const fn new(principal: String, route: &'static str, key: String, body_hash: [u8; 32]) -> Self {
-        Self { principal, route, key, body_hash }
+    /// Puts the parts together; of the body only a hash is kept.
+    pub fn new(
+        principal: impl Into<String>,
+        route: &'static str,
+        key: impl Into<String>,
+        body: &[u8],
+    ) -> Self {
+        let mut body_hash = [0; 32];
+        body_hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, body).as_ref());
+        Self { principal: principal.into(), route, key: key.into(), body_hash }
     }
 }
 
@@ -39,8 +46,14 @@ impl Named {
 pub enum Begun {
     /// It is new: do it, under these names.
     New(Names),
-    /// A process that is gone began it. Do what it left undone, under the names that it used.
-    Again(Names),
+    /// It was begun and never answered: by a process that is gone, or by this one, whose attempt failed. Whether this
+    /// one is still at it, whoever asks must know. Do what was left undone, under the names that were used.
+    Again {
+        /// The names.
+        names: Names,
+        /// Whether it was this process.
+        by_us: bool,
+    },
     /// It was answered: say the same again.
     Answered {
         /// The status.
@@ -48,8 +61,6 @@ pub enum Begun {
         /// The answer.
         answer: Vec<u8>,
     },
-    /// It is being done.
-    InFlight,
     /// The name was used for something else.
     Mismatch,
 }
@@ -98,15 +109,14 @@ async fn known(tx: &Tx, named: &Named, holder: &str, row: &Row) -> Result<Begun,
         let status = u16::try_from(status).ok().ok_or(DatabaseError::Row { column: "status" })?;
         return Ok(Begun::Answered { status, answer });
     }
-    if row.get::<String>("holder")? == holder {
-        return Ok(Begun::InFlight);
-    }
+    let by_us = row.get::<String>("holder")? == holder;
     let sql = "UPDATE database_idempotency SET holder = $4 WHERE principal = $1 AND route = $2 AND key = $3";
     tx.execute(sql, key(named).into_iter().chain([holder.into()])).await?;
-    Ok(Begun::Again(Names {
+    let names = Names {
         inspection: InspectionId::from_bytes(row.get_bytes("inspection_id")?),
         hold: QuarantineId::from_bytes(row.get_bytes("hold_id")?),
-    }))
+    };
+    Ok(Begun::Again { names, by_us })
 }
 
 async fn insert(tx: &Tx, named: &Named, holder: &str, now: Timestamp) -> Result<Begun, DatabaseError> {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use clawexchange_ssg_core::{CONTACT_DUMP, Category, PluginRegistry, RegistryError, RuleMode};
@@ -15,6 +16,7 @@ use crate::decode;
 use crate::engine::{Found, Matcher, Skip, Work};
 use crate::error::DetectorsError;
 use crate::fold::{fold, is_disguised};
+use crate::hosts::{self, HostPolicy, Lists};
 use crate::obfuscation;
 use crate::pack::{Face, PACKS, Pack};
 use crate::plugins;
@@ -46,6 +48,9 @@ struct Inner {
     by_code: BTreeMap<String, usize>,
     /// What is switched off, for the list.
     off: Vec<Rule>,
+    hosts: Lists,
+    /// Findings that were not reported, since all hosts that they name are allowed.
+    suppressed: AtomicU64,
     policy: String,
 }
 
@@ -102,6 +107,25 @@ const PLACES_MAX: usize = 101;
 impl Detectors {
     /// All rules but those that `modes` switches off; each id must be known.
     pub fn new(modes: &BTreeMap<String, RuleMode>) -> Result<Self, DetectorsError> {
+        Self::with_hosts(modes, HostPolicy::default())
+    }
+
+    /// The same with hosts that may and may not be named.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use clawexchange_detectors::{Detectors, HostPolicy};
+    ///
+    /// let policy = HostPolicy::new(vec!["get.north.example".parse()?], vec!["*.evil.example".parse()?]);
+    /// let detectors = Detectors::with_hosts(&BTreeMap::new(), policy)?;
+    /// assert_eq!(detectors.scan("see https://a.Evil.example./")[0].id, "denied-host");
+    /// assert!(detectors.scan("curl -sSf https://get.north.example/x | sh").is_empty());
+    /// # Ok::<(), clawexchange_detectors::DetectorsError>(())
+    /// ```
+    pub fn with_hosts(
+        modes: &BTreeMap<String, RuleMode>,
+        policy: HostPolicy,
+    ) -> Result<Self, DetectorsError> {
         let (mut rules, mut off, mut hash) = (Vec::new(), Vec::new(), crc32fast::Hasher::new());
         for (name, text) in PACKS {
             hash.update(text.as_bytes());
@@ -119,12 +143,15 @@ impl Detectors {
             }
             hash.update(format!("{id}={mode:?};").as_bytes());
         }
+        let (hosts, spelled) = policy.compiled()?;
+        hash.update(spelled.as_bytes());
         let by_code = rules.iter().enumerate().filter(|(_, r)| r.spec.pattern.is_empty());
         let by_code = by_code.map(|(at, r)| (r.id().to_owned(), at)).collect();
         let policy = format!("claw@{}+{:08x}", env!("CARGO_PKG_VERSION"), hash.finalize());
         let exact = Matcher::new(&rules, Face::Exact)?;
         let folded = Matcher::new(&rules, Face::Folded)?;
-        Ok(Self(Arc::new(Inner { rules, exact, folded, by_code, off, policy })))
+        let suppressed = AtomicU64::new(0);
+        Ok(Self(Arc::new(Inner { rules, exact, folded, by_code, off, hosts, suppressed, policy })))
     }
 
     /// Everything that is found in a text, by place. A rule that is found at 101 places of one reading of the text is
@@ -142,7 +169,12 @@ impl Detectors {
         plugins::all(self).into_iter().try_fold(registry, PluginRegistry::with_inline)
     }
 
-    /// What these rules are called in results: `claw@<version>+<8 hex>`, other for other packs or modes.
+    /// How many findings of malicious code have not been reported so far, since all hosts that they name are allowed.
+    pub fn suppressed(&self) -> u64 {
+        self.0.suppressed.load(Ordering::Relaxed)
+    }
+
+    /// What these rules are called in results: `claw@<version>+<8 hex>`, other for other packs, modes or hosts.
     pub fn policy(&self) -> String {
         self.0.policy.clone()
     }
@@ -244,6 +276,7 @@ impl Detectors {
         let (inner, text) = (&*self.0, views.text(view));
         let mut places = BTreeMap::new();
         if !is_for_phrases(views, view) {
+            self.look_for_hosts(views, view, hits);
             find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
                 let added = self.add(&Reading { views, view, folded: None }, rule, m, hits);
                 self.enough(rule, added, &mut places)
@@ -271,6 +304,39 @@ impl Detectors {
         if *places < PLACES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
+    /// Looks for hosts that are denied.
+    fn look_for_hosts(&self, views: &Views<'_>, view: usize, hits: &mut Vec<Hit>) {
+        let Some(&rule) = self.0.by_code.get("denied-host") else { return };
+        if self.0.hosts.deny.is_empty() {
+            return;
+        }
+        let mut places = BTreeMap::new();
+        let denied = |host: &str| self.0.hosts.deny.has(host);
+        let _enough = hosts::each(views.text(view), denied, &mut |named| {
+            hits.push(Hit {
+                rule,
+                span: views.place(view, named.span),
+                redacted: "[denied-host]".to_owned(),
+                views: views.chain(view),
+                checks: Vec::new(),
+                value: hash_of(&named.host),
+            });
+            self.enough(rule, true, &mut places)
+        });
+    }
+
+    /// Whether all hosts that a command names are allowed. What was wrapped or disguised is not excused: there one
+    /// host may look like another.
+    fn is_excused(&self, sent: &str, place: &Range<usize>) -> bool {
+        let Lists { allow, deny } = &self.0.hosts;
+        let excused =
+            !allow.is_empty() && hosts::are_all(sent, place, |host| allow.has(host) && !deny.has(host));
+        if excused {
+            self.0.suppressed.fetch_add(1, Ordering::Relaxed);
+        }
+        excused
+    }
+
     /// Whether the rule itself was found there, not something that is told about.
     fn add(&self, reading: &Reading<'_>, rule: usize, m: &Match, hits: &mut Vec<Hit>) -> bool {
         let &Reading { views, view, folded } = reading;
@@ -283,6 +349,12 @@ impl Detectors {
         let sent = views.text(0);
         if folded.is_some() && chain.is_empty() && sent.get(span.clone()).is_some_and(is_disguised) {
             chain.push("unicode");
+        }
+        if found.spec.category == Category::MaliciousCode && chain.is_empty() {
+            let whole = folded.map_or_else(|| m.whole.clone(), |(_, map)| map.source(&m.whole));
+            if self.is_excused(sent, &crate::view::whole_characters(sent, whole)) {
+                return false;
+            }
         }
         let (asked, mut rule) = (rule, rule);
         if found.spec.quotable && chain.is_empty() && is_told_about(sent, &span) {

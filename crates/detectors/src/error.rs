@@ -14,6 +14,20 @@ pub enum DetectorsError {
         /// The rule whose id is nearest to it.
         nearest: String,
     },
+    /// A host in a list is none.
+    #[error("{host:?} is not the name of a host")]
+    Host {
+        /// What was written, cut to 64 characters.
+        host: String,
+    },
+    /// A list has too many hosts.
+    #[error("the list {list} has more than {max} hosts")]
+    TooManyHosts {
+        /// The list.
+        list: &'static str,
+        /// The bound.
+        max: usize,
+    },
     /// A rule pack is not usable. The packs that ship are tested, so that this is a mistake in a new one.
     #[error("rule pack {pack}: {reason}")]
     Pack {
@@ -28,13 +42,17 @@ impl Fault for DetectorsError {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownRule { .. } => "detectors/unknown-rule",
+            Self::Host { .. } => "detectors/host",
+            Self::TooManyHosts { .. } => "detectors/too-many-hosts",
             Self::Pack { .. } => "detectors/pack",
         }
     }
 
     fn kind(&self) -> FaultKind {
         match self {
-            Self::UnknownRule { .. } => FaultKind::Configuration,
+            Self::UnknownRule { .. } | Self::Host { .. } | Self::TooManyHosts { .. } => {
+                FaultKind::Configuration
+            }
             Self::Pack { .. } => FaultKind::Internal,
         }
     }
@@ -42,6 +60,12 @@ impl Fault for DetectorsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownRule { nearest, .. } => Some(format!("Did you mean {nearest}?")),
+            Self::Host { .. } => {
+                Some("A host is a name such as example.com, or *.example.com for all below it.".to_owned())
+            }
+            Self::TooManyHosts { .. } => {
+                Some("Write *.example.com in place of many hosts below one name.".to_owned())
+            }
             Self::Pack { .. } => None,
         }
     }

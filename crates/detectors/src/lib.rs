@@ -4,7 +4,8 @@
 //! Rules are data: packs of expressions with literals, checks and examples. Literals say where to look, expressions
 //! run in small windows around them, and each has a longest match, so that time grows with the text and with nothing
 //! else. Texts wrapped in base64, hex, escapes and the like are unwrapped twice, and every span is one of the text as
-//! it was sent. Nothing here asks a network, keeps a text, or shows a character of a secret.
+//! it was sent. An operator may deny and allow hosts. Nothing here asks a network, keeps a text, or shows a character
+//! of a secret.
 //!
 //! What is found is judged by `clawexchange-ssg-core`; alone, this crate says what is where:
 //!
@@ -25,6 +26,7 @@ mod detectors;
 mod engine;
 mod error;
 mod fold;
+mod hosts;
 mod obfuscation;
 mod pack;
 mod plugins;
@@ -33,6 +35,7 @@ mod view;
 
 pub use detectors::{Detection, Detectors};
 pub use error::DetectorsError;
+pub use hosts::{Host, HostPolicy};
 pub use rule::RuleInfo;
 
 /// Everything that all rules find in a text, by place.

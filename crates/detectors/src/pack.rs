@@ -33,6 +33,7 @@ pub(crate) struct Pack {
 /// One rule as it stands in its file.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub(crate) struct RuleSpec {
     pub(crate) id: String,
     pub(crate) category: Category,
@@ -74,6 +75,9 @@ pub(crate) struct RuleSpec {
     /// Gives way to other findings of credentials at the same place.
     #[serde(default)]
     pub(crate) generic: bool,
+    /// Its places are not all of what was found, so that cutting them out would leave the rest.
+    #[serde(default)]
+    pub(crate) open_ended: bool,
     /// Quoted or told about, it is `quoted-attack` instead.
     #[serde(default)]
     pub(crate) quotable: bool,

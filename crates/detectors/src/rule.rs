@@ -63,6 +63,7 @@ impl Rule {
         let pattern = Pattern::named(&spec.id, spec.category, spec.score, &spec.labels)
             .map_err(|e| wrong(e.to_string()))?
             .in_mode(mode);
+        let pattern = if spec.open_ended { pattern.open_ended() } else { pattern };
         let parse = |names: &[String]| {
             names
                 .iter()

@@ -73,6 +73,16 @@ impl<'t> Views<'t> {
         Some(whole_characters(self.text(0), span))
     }
 
+    /// Where `span` of a view stands in the text as sent, though nothing of it was decoded: around it something was,
+    /// so that it may not have been seen there for what it is.
+    pub(crate) fn place(&self, view: usize, span: Range<usize>) -> Range<usize> {
+        let (mut view, mut span) = (view, span);
+        while let Some(origin) = self.all.get(view).and_then(|v| v.origin.as_ref()) {
+            (view, span) = (origin.parent, origin.map.source(&span));
+        }
+        whole_characters(self.text(0), span)
+    }
+
     /// Whether nothing in `span` of a view was decoded on the way from the text that it came out of, so that
     /// [`Self::source`] has no place for any part of it.
     pub(crate) fn is_unchanged(&self, view: usize, span: &Range<usize>) -> bool {

@@ -1,10 +1,12 @@
 //! What can go wrong while the parts are put together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clawexchange_audit::AuditError;
 use clawexchange_database::{DatabaseError, MigrateError};
 use clawexchange_detectors::DetectorsError;
+use clawexchange_moderation::ModerationError;
 use clawexchange_quarantine::QuarantineError;
 use clawexchange_rate_limiter::LimitError;
 use clawexchange_ssg_core::{
@@ -85,6 +87,28 @@ pub enum PartsError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What was answered before cannot be made again by the rules that hold now.
+    #[error("the rules have changed since this was first sent")]
+    RulesChanged,
+    /// It cannot be listened there.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("{} cannot be used for TLS: {why}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Tokens and the desk.
+    #[error(transparent)]
+    Moderation(#[from] ModerationError),
     /// A line has no agent.
     #[error("it is not said which agent posts")]
     NoAgent,
@@ -103,6 +127,7 @@ impl PartsError {
             Self::Registry(e) => e,
             Self::Gate(e) => e,
             Self::Event(e) => e,
+            Self::Moderation(e) => e,
             _ => return None,
         })
     }
@@ -118,6 +143,9 @@ impl Fault for PartsError {
             Self::KeyGone { .. } => "gateway/key-gone",
             Self::WrongKey { .. } => "gateway/wrong-key",
             Self::State { .. } => "gateway/state-folder",
+            Self::RulesChanged => "gateway/rules-changed",
+            Self::Listen { .. } => "gateway/listen",
+            Self::Tls { .. } => "gateway/tls",
             Self::NoAgent => "gateway/no-agent",
             other => other.inner().map_or("gateway/parts", Fault::code),
         }
@@ -128,9 +156,10 @@ impl Fault for PartsError {
             Self::Pending { .. } => FaultKind::Pending,
             Self::Newer { .. } => FaultKind::NotAllowed,
             Self::Id(_) | Self::NoAgent => FaultKind::Invalid,
+            Self::RulesChanged => FaultKind::Conflict,
             Self::Port(e) => e.kind(),
-            Self::KeyGone { .. } | Self::WrongKey { .. } => FaultKind::Configuration,
-            Self::State { .. } => FaultKind::Unavailable,
+            Self::KeyGone { .. } | Self::WrongKey { .. } | Self::Tls { .. } => FaultKind::Configuration,
+            Self::State { .. } | Self::Listen { .. } => FaultKind::Unavailable,
             other => other.inner().map_or(FaultKind::Internal, Fault::kind),
         }
     }
@@ -142,6 +171,9 @@ impl Fault for PartsError {
             Self::KeyGone { .. } => Some("restore the file, or give the key in ENCRYPTION_MASTER_KEY; without it held content stays sealed".to_owned()),
             Self::WrongKey { .. } => Some("give the key that the folder was made with".to_owned()),
             Self::State { .. } => Some("set XDG_STATE_HOME to a folder that can be written".to_owned()),
+            Self::RulesChanged => Some("send it again under a new Idempotency-Key".to_owned()),
+            Self::Listen { .. } => Some("see who listens there already, or name another address with --listen, --admin-listen, CLAW_LISTEN or CLAW_ADMIN_LISTEN".to_owned()),
+            Self::Tls { .. } => Some("CLAW_TLS_CERT_FILE is a chain and CLAW_TLS_KEY_FILE its key, both in PEM".to_owned()),
             Self::NoAgent => Some("name it with `agentId` in the line or with --agent".to_owned()),
             Self::Port(e) => e.hint(),
             other => other.inner().and_then(Fault::hint),

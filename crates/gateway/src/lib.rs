@@ -1,7 +1,8 @@
 //! Where the parts of the pipeline meet.
 //!
 //! [`Settings`] says how a deployment is set, with every problem at once; [`Parts`] opens each part when it is first
-//! asked for and remembers it; [`Pipeline`] is the way of a submission. No part ever sees `Parts`.
+//! asked for and remembers it; [`Pipeline`] is the way of a submission; [`Server`] answers HTTP, by the table
+//! [`ROUTES`]. No part ever sees `Parts`.
 //!
 //! ```no_run
 //! use clawexchange_gateway::{Intent, Parts, Settings, Sources, Submitted};
@@ -12,8 +13,8 @@
 //! let settings = Settings::read(&Sources::of_env(std::env::vars_os()))?;
 //! let parts = Parts::new(settings, Intent::Create);
 //! let submission = Submission::new(ContentEnvelope::post("Translations, two cents a word.")?, AgentId::new("agent-7")?);
-//! if let Submitted::Decided(outcome) = parts.pipeline().await?.submit(submission, TrustLevel::New).await? {
-//!     println!("{}", outcome.assessment.verdict());
+//! if let Submitted::Decided(decided) = parts.pipeline().await?.submit(submission, TrustLevel::New).await? {
+//!     println!("{}", decided.outcome.assessment.verdict());
 //! }
 //! parts.finish().await?;
 //! # Ok(())
@@ -22,17 +23,44 @@
 //!
 //! There are no features.
 
+mod connections;
 mod error;
 mod file;
 mod folder;
+mod guard;
+mod health;
+mod idempotent;
+mod identity;
+mod metrics;
+pub mod openapi;
 mod parts;
 mod pipeline;
+mod policy;
+mod refusals;
+mod router;
+mod routes;
+mod serve;
+mod service;
 mod settings;
 mod states;
+mod tasks;
+mod tls;
+mod view;
 
 pub use error::PartsError;
 pub use folder::{DataFolder, FolderError, FolderLock};
+pub use health::{CHECKS, Checked, PartState, Readiness};
+pub use metrics::{BUCKETS, METRICS, Metric, MetricKind, Metrics};
 pub use parts::{Intent, Parts};
-pub use pipeline::{Pipeline, Submitted};
-pub use settings::{KeySource, Origin, PluginSetting, Problem, Settings, SettingsError, Shown, Sources};
-pub use states::{HeldStates, LimitStates};
+pub use pipeline::{Charge, Decided, Limited, Pipeline, Submitted};
+pub use router::router;
+pub use routes::{Access, On, ROUTES, Route};
+pub use serve::{Addresses, Server};
+pub use service::{Phase, Service};
+pub use settings::{
+    ByteQuota, CategoryActionSetting, Environment, GateMode, GateModes, KeySource, LogFormat,
+    ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, Settings, SettingsError, Shown,
+    Sources, TlsFiles,
+};
+pub use states::{HeldStates, LimitStates, TokenStates};
+pub use view::limits_json;

@@ -1,17 +1,19 @@
 //! The parts of one deployment, each opened when it is first asked for and only then.
 
 use std::fmt;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clawexchange_audit::{AuditConfig, AuditLog};
 use clawexchange_database::{Database, DatabaseConfig, Place, SchemaState};
 use clawexchange_detectors::Detectors;
+use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
-use clawexchange_rate_limiter::stored::StoredLimits;
+use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
 use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore};
 use clawexchange_ssg_core::{
     Clock as _, EventId, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry, SystemClock,
@@ -20,7 +22,8 @@ use tokio::sync::OnceCell;
 
 use crate::error::PartsError;
 use crate::folder::{DataFolder, FolderError, FolderLock};
-use crate::pipeline::Pipeline;
+use crate::metrics::Metrics;
+use crate::pipeline::{Pipeline, PipelineParts};
 use crate::settings::{KeySource, Settings};
 
 /// What is done where there is no data.
@@ -47,7 +50,10 @@ pub struct Parts {
     vault: OnceCell<Vault>,
     limiter: OnceCell<Limiter>,
     detectors: OnceCell<Detectors>,
+    tokens: OnceCell<Tokens>,
+    desk: OnceCell<Desk>,
     pipeline: OnceCell<Pipeline>,
+    metrics: Metrics,
     notices: Mutex<Vec<String>>,
 }
 
@@ -65,7 +71,10 @@ impl Parts {
             vault: OnceCell::new(),
             limiter: OnceCell::new(),
             detectors: OnceCell::new(),
+            tokens: OnceCell::new(),
+            desk: OnceCell::new(),
             pipeline: OnceCell::new(),
+            metrics: Metrics::new(),
             notices: Mutex::default(),
         })
     }
@@ -162,10 +171,10 @@ impl Parts {
             .await
     }
 
-    fn generate_key(&self, path: &std::path::Path) -> Result<KeyRing, PartsError> {
+    fn generate_key(&self, path: &Path) -> Result<KeyRing, PartsError> {
         let ring = KeyRing::generate()?;
         ring.write_new_file(path)?;
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
+        self.notice(format!(
             "a new master key lies in {}; without it held content cannot be opened, so keep a copy elsewhere",
             path.display()
         ));
@@ -214,12 +223,11 @@ impl Parts {
         self.open_vault(config).await
     }
 
-    async fn open_vault(&self, mut config: VaultConfig) -> Result<Vault, PartsError> {
+    async fn open_vault(&self, config: VaultConfig) -> Result<Vault, PartsError> {
         let keys = Arc::clone(self.keys().await?);
         let log = self.log().await?.clone();
         let objects = FileStore::new(self.folder().await?.objects());
-        config.expiry = self.settings.expiry;
-        config.inline_bytes_max = self.settings.inline_bytes_max as u64;
+        let config = self.settings.vault_config(config);
         Ok(Vault::new(self.database().await?.clone(), objects, keys, log, config)?)
     }
 
@@ -227,6 +235,54 @@ impl Parts {
     pub async fn stored_limits(&self) -> Result<StoredLimits, PartsError> {
         let keys = Arc::clone(self.keys().await?);
         Ok(StoredLimits::new(self.database().await?.clone(), keys))
+    }
+
+    /// Follows the limits in the database for the limiter of this process.
+    pub async fn limits_watch(&self) -> Result<Watch, PartsError> {
+        Ok(Watch::new(self.stored_limits().await?, self.limiter().await?.clone()))
+    }
+
+    /// Who may speak. The first admin of a deployment is made when there is none and `ADMIN_USER_ID` names one.
+    pub async fn tokens(&self) -> Result<&Tokens, PartsError> {
+        self.tokens
+            .get_or_try_init(|| async {
+                let keys = Arc::clone(self.keys().await?);
+                Ok(Tokens::new(self.database().await?.clone(), keys))
+            })
+            .await
+    }
+
+    /// Makes the first admin's token, if there is no admin and one is named, and says where it lies: in a file of the
+    /// state folder that only its owner reads.
+    pub async fn ensure_admin(&self) -> Result<(), PartsError> {
+        let Some(admin) = &self.settings.admin_user else { return Ok(()) };
+        let Some(made) = self.tokens().await?.ensure_admin(admin).await? else { return Ok(()) };
+        let path = self.state_file("admin-token").await?;
+        let written = write_secret(&path, made.token.expose());
+        written.map_err(|source| PartsError::State { path: path.clone(), source })?;
+        self.notice(format!(
+            "the token of the first admin, {admin}, lies in {}; read it once and take the file away",
+            path.display()
+        ));
+        Ok(())
+    }
+
+    /// The desk at which held content is decided.
+    pub async fn desk(&self) -> Result<&Desk, PartsError> {
+        self.desk
+            .get_or_try_init(|| async {
+                Ok(Desk::new(self.vault().await?.clone(), self.settings.desk_config()))
+            })
+            .await
+    }
+
+    /// What is counted and timed.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn notice(&self, sentence: String) {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(sentence);
     }
 
     /// The limiter with its counters; holds the data folder, since one process at a time counts.
@@ -262,7 +318,11 @@ impl Parts {
 
     /// The detectors with the modes that are set.
     pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
-        self.detectors.get_or_try_init(|| async { Ok(Detectors::new(&self.settings.rules)?) }).await
+        self.detectors
+            .get_or_try_init(|| async {
+                Ok(Detectors::with_hosts(&self.settings.rules, self.settings.host_policy()?)?)
+            })
+            .await
     }
 
     /// An inspector; opens no data.
@@ -278,6 +338,7 @@ impl Parts {
         }
         let mut config = InspectorConfig::default();
         config.thresholds = self.settings.thresholds;
+        config.actions = self.settings.category_actions();
         config.policy = detectors.policy();
         Ok(Inspector::new(plugins, config))
     }
@@ -294,8 +355,16 @@ impl Parts {
                 log.drain_outbox().await?;
                 let is_new = !self.folder().await?.journal().exists();
                 let limiter = self.limiter().await?.clone();
-                let gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
-                Pipeline::open(gate, limiter, log, vault, is_new).await
+                let mut gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
+                if !self.settings.quarantine_enabled {
+                    gate = gate.without_quarantine();
+                }
+                if !self.settings.audit_enabled {
+                    gate = gate.without_verdict_log();
+                }
+                let tokens = self.tokens().await?.clone();
+                let parts = PipelineParts { gate, limiter, log, vault, tokens };
+                Pipeline::open(parts, self.settings.gate_mode.clone(), is_new).await
             })
             .await
     }
@@ -311,6 +380,18 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// A new file that only its owner reads; one that is there is replaced.
+fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    use std::io::Write as _;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()
 }
 
 impl fmt::Debug for Parts {

@@ -6,14 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clawexchange_audit::{AuditLog, Entry, Log, Query};
+use clawexchange_moderation::{Token, Tokens};
 use clawexchange_quarantine::Vault;
-use clawexchange_rate_limiter::{Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit};
+use clawexchange_rate_limiter::{
+    Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit, TierStatus,
+};
 use clawexchange_ssg_core::{
-    AgentId, Clock as _, Cursor, EventKind, Fault as _, Gate, InspectionId, Outcome, PageLimit, QuarantineId,
-    RiskTier, Submission, SystemClock, TrustLevel,
+    Actor, ActorType, AgentId, Clock as _, ContentEnvelope, Cursor, EventKind, Fault as _, Gate,
+    InspectionId, Inspector, Outcome, PageLimit, QuarantineId, Recorded, RiskTier, Submission, SystemClock,
+    TrustLevel, Verdict,
 };
 
 use crate::error::PartsError;
+use crate::settings::{GateMode, GateModes};
 
 /// Limiter, gate and what they remember. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,9 +30,20 @@ struct Inner {
     limiter: Limiter,
     log: AuditLog,
     vault: Vault,
+    tokens: Tokens,
+    modes: GateModes,
     /// Index in the log of decisions up to which releases were heeded.
     heeded: AtomicU64,
     looked: Mutex<Option<Instant>>,
+}
+
+/// What a pipeline is put together of.
+pub(crate) struct PipelineParts {
+    pub(crate) gate: Gate,
+    pub(crate) limiter: Limiter,
+    pub(crate) log: AuditLog,
+    pub(crate) vault: Vault,
+    pub(crate) tokens: Tokens,
 }
 
 /// What became of a submission.
@@ -35,9 +51,41 @@ struct Inner {
 #[expect(clippy::exhaustive_enums, reason = "who answers a submission and forgets one must not compile")]
 pub enum Submitted {
     /// It was inspected, and what follows from it was done.
-    Decided(Box<Outcome>),
+    Decided(Box<Decided>),
     /// It came too soon and was not looked at; nothing was charged.
-    Limited(LimitError),
+    Limited(Box<Limited>),
+}
+
+/// A submission that was inspected.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Decided {
+    /// The verdict, and what was done.
+    pub outcome: Outcome,
+    /// How its agent stands now; nothing if it was not charged.
+    pub limits: Option<TierStatus>,
+    /// Tokens of ours that stood in it and open nothing any more.
+    pub tokens_revoked: u64,
+}
+
+/// A submission that came too soon.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Limited {
+    /// Why, and when to come back.
+    pub error: LimitError,
+    /// How its agent stands.
+    pub limits: Option<TierStatus>,
+}
+
+/// Whether a submission is charged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "it is charged or it was")]
+pub enum Charge {
+    /// Now.
+    Once,
+    /// It was, by an attempt that was cut short.
+    Made,
 }
 
 /// How long something counts against an agent.
@@ -49,18 +97,19 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Pipeline {
     /// Puts the parts together. If the counters are new, what the log says of the last week is learned first.
     pub(crate) async fn open(
-        gate: Gate,
-        limiter: Limiter,
-        log: AuditLog,
-        vault: Vault,
+        parts: PipelineParts,
+        modes: GateModes,
         is_new: bool,
     ) -> Result<Self, PartsError> {
+        let PipelineParts { gate, limiter, log, vault, tokens } = parts;
         let size = log.size(Log::Decisions).await?;
         let me = Self(Arc::new(Inner {
             gate,
             limiter,
             log,
             vault,
+            tokens,
+            modes,
             heeded: AtomicU64::new(size),
             looked: Mutex::new(None),
         }));
@@ -77,31 +126,115 @@ impl Pipeline {
     ///
     /// If it could not be inspected, held or recorded; the charge is given back, and the content must not be passed on.
     pub async fn submit(&self, submission: Submission, trust: TrustLevel) -> Result<Submitted, PartsError> {
+        self.submit_charging(submission, trust, Charge::Once).await
+    }
+
+    /// The same for a submission that was begun before under the ids that it has: what was done then is found and told
+    /// again, what was left undone is done.
+    pub async fn resume(
+        &self,
+        submission: Submission,
+        trust: TrustLevel,
+        charge: Charge,
+    ) -> Result<Submitted, PartsError> {
+        if let Some(id) = submission.inspection
+            && let Some(outcome) = self.done_before(&submission, id).await?
+        {
+            return Ok(Submitted::Decided(Box::new(Decided { outcome, limits: None, tokens_revoked: 0 })));
+        }
+        self.submit_charging(submission, trust, charge).await
+    }
+
+    async fn submit_charging(
+        &self,
+        mut submission: Submission,
+        trust: TrustLevel,
+        charge: Charge,
+    ) -> Result<Submitted, PartsError> {
+        submission.shadow = self.0.modes.of(submission.content.content_type()) == GateMode::Shadow;
         self.heed_releases().await?;
-        let ask = Ask::new(submission.agent.clone(), EndpointTier::from(submission.content.content_type()))
-            .of_owner(submission.owner.clone())
-            .trusted(trust);
-        let decision: Decision = self.0.limiter.take(&ask).await?;
-        let permit: Permit = match decision.into_permit() {
-            Ok(permit) => permit,
-            Err(refused) => return Ok(Submitted::Limited(refused)),
+        let (permit, limits) = match charge {
+            Charge::Once if !submission.shadow => match self.charge(&submission, trust).await? {
+                Ok((permit, limits)) => (Some(permit), Some(limits)),
+                Err(limited) => return Ok(Submitted::Limited(limited)),
+            },
+            _ => (None, None),
         };
-        let agent = submission.agent.clone();
+        let (agent, content) = (submission.agent.clone(), submission.content.clone());
         match self.0.gate.submit(submission).await {
             Ok(outcome) => {
                 // The verdict stands and is acknowledged; counters that fail here fail the agent's next request.
                 if let Err(error) = self.learn(&agent, &outcome).await {
                     tracing::error!(code = error.code(), "what counts against an agent could not be noted");
                 }
-                Ok(Submitted::Decided(Box::new(outcome)))
+                let tokens_revoked = self.revoke_exposed(&content, &outcome).await;
+                Ok(Submitted::Decided(Box::new(Decided { outcome, limits, tokens_revoked })))
             }
             Err(error) => {
-                if let Err(lost) = self.0.limiter.refund(permit).await {
+                if let Some(permit) = permit
+                    && let Err(lost) = self.0.limiter.refund(permit).await
+                {
                     tracing::error!(code = lost.code(), "a charge could not be given back");
                 }
                 Err(error.into())
             }
         }
+    }
+
+    async fn charge(
+        &self,
+        submission: &Submission,
+        trust: TrustLevel,
+    ) -> Result<Result<(Permit, TierStatus), Box<Limited>>, PartsError> {
+        let ask = Ask::new(submission.agent.clone(), EndpointTier::from(submission.content.content_type()))
+            .of_owner(submission.owner.clone())
+            .trusted(trust);
+        let decision: Decision = self.0.limiter.take(&ask).await?;
+        let limits = decision.status().clone();
+        Ok(match decision.into_permit() {
+            Ok(permit) => Ok((permit, limits)),
+            Err(error) => Err(Box::new(Limited { error, limits: Some(limits) })),
+        })
+    }
+
+    /// What an attempt of the same id did, if it came so far that the log or the vault has it.
+    async fn done_before(
+        &self,
+        submission: &Submission,
+        id: InspectionId,
+    ) -> Result<Option<Outcome>, PartsError> {
+        self.0.log.drain_outbox().await?;
+        let Some(entry) = self.0.log.find(id.into()).await? else { return Ok(None) };
+        let again = self.0.gate.inspector().inspect_as(id, &submission.content).await;
+        match recorded_of(&entry) {
+            Some(said) => Ok(Some(Outcome::recorded(again, said).ok_or(PartsError::RulesChanged)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Revokes tokens of ours that stand in content: whoever reads it could use them.
+    async fn revoke_exposed(&self, content: &ContentEnvelope, outcome: &Outcome) -> u64 {
+        let (mut revoked, by) = (0, Actor::named(ActorType::System, gateway()));
+        for found in &outcome.assessment.inspection().matches {
+            if found.pattern_id != TOKEN_RULE {
+                continue;
+            }
+            let field = content.fields().find(|f| f.pointer == found.field && f.in_key == found.in_key);
+            let text = field.and_then(|field| field.text.get(found.start..found.end));
+            let Some(token) = text.and_then(|text| Token::parse(text).ok()) else { continue };
+            match self.0.tokens.revoke_exposed(&by, &token).await {
+                Ok(known) => revoked += u64::from(known.is_some()),
+                Err(error) => {
+                    tracing::error!(code = error.code(), "a token that was posted could not be revoked")
+                }
+            }
+        }
+        revoked
+    }
+
+    /// What it judges with.
+    pub fn inspector(&self) -> &Inspector {
+        self.0.gate.inspector()
     }
 
     /// `Ok`: the counters survive the end of power.
@@ -199,6 +332,36 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// What an event of the log says of a verdict; nothing if it is none.
+fn recorded_of(entry: &Entry) -> Option<Recorded> {
+    let meta = &entry.metadata;
+    let verdict = match entry.event_type.as_str() {
+        "SSG_PASS" => Verdict::Pass,
+        "SSG_WARN" => Verdict::Warn,
+        "SSG_QUARANTINE" => Verdict::Quarantine,
+        "SSG_BLOCK" => Verdict::Block,
+        _ => return None,
+    };
+    let labels = meta.get("labels")?.as_array()?.iter();
+    let held =
+        (entry.target_type.as_deref() == Some("quarantine")).then_some(entry.target_id.as_deref()).flatten();
+    let mut said = Recorded::new(verdict, meta.get("tier")?.as_str()?.parse().ok()?, entry.created_at);
+    said.labels = labels.filter_map(|label| label.as_str().map(ToOwned::to_owned)).collect();
+    said.hold = held.and_then(|id| id.parse().ok());
+    said.is_repeat = meta.contains_key("repeatOf");
+    said.would_be = meta.get("wouldBe").and_then(|word| word.as_str()).and_then(|word| word.parse().ok());
+    said.is_sanitized = meta.get("sanitized").and_then(serde_json::Value::as_bool) == Some(true);
+    Some(said)
+}
+
+/// The rule that finds tokens of ours.
+const TOKEN_RULE: &str = "claw-token";
+
+#[expect(clippy::expect_used, reason = "a word of letters is an id")]
+fn gateway() -> AgentId {
+    AgentId::new("gateway").expect("a word of letters is an id")
 }
 
 /// What an event of the log counts against its agent; nothing if it was a repeat or a plugin's failure, or if nobody

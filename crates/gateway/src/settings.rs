@@ -1,17 +1,35 @@
 //! Every setting, where it came from, and all that is wrong with them at once.
 
+mod manual;
+mod problem;
+mod reader;
+mod refused;
+pub(crate) mod setting;
+pub(crate) mod table;
+mod value;
+mod words;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clawexchange_ssg_core::{
-    Fault, FaultKind, MasterKey, PluginFailure, RuleMode, ThresholdError, TierThresholds,
+    AgentId, Category, ContentType, EnvelopeBounds, PluginFailure, RiskTier, RuleMode, TierThresholds,
 };
+use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::file::{self, ConfigFile};
+pub use problem::{Problem, SettingsError};
+pub(crate) use problem::{nearest, printable, printable_path};
+use reader::Reader;
+use setting::Setting;
+use value::Value;
+pub use words::{
+    ByteQuota, CategoryActionSetting, Environment, GateMode, GateModes, KeySource, LogFormat,
+    ModerationSettings, PluginSetting, PolicyProfile, TlsFiles,
+};
 
 /// Where a value came from. Later ones win.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -52,6 +70,10 @@ pub struct Sources {
     pub data_dir: Option<PathBuf>,
     /// `--config`.
     pub config: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`.
+    pub admin_listen: Option<SocketAddr>,
 }
 
 impl Sources {
@@ -59,448 +81,387 @@ impl Sources {
     pub fn of_env(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let env =
             env.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-        Self { env, data_dir: None, config: None }
+        Self { env, ..Self::default() }
     }
-}
-
-/// How one plugin is set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct PluginSetting {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// What its failure does.
-    pub on_failure: PluginFailure,
-}
-
-impl Default for PluginSetting {
-    fn default() -> Self {
-        Self { enabled: true, on_failure: PluginFailure::Hold }
-    }
-}
-
-/// Where the master key comes from.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum KeySource {
-    /// It was given.
-    Given(MasterKey),
-    /// It lies in a file of the state folder, named after the deployment, and was made when the data folder was.
-    Generated,
 }
 
 /// The settings of one deployment, parsed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
+    /// What the deployment is for.
+    pub environment: Environment,
     /// Rows, held content and counters.
     pub data_dir: PathBuf,
     /// Generated keys and pins, outside the data folder.
     pub state_dir: PathBuf,
     /// The master key.
     pub key: KeySource,
+    /// Who may do everything before there are tokens.
+    pub admin_user: Option<AgentId>,
+    /// Where content is submitted.
+    pub listen: SocketAddr,
+    /// Where review, metrics and probes are.
+    pub admin_listen: SocketAddr,
+    /// The certificate, if both addresses speak TLS.
+    pub tls: Option<TlsFiles>,
+    /// Who is believed about whose request they pass on.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Requests at work at once.
+    pub requests_max: usize,
+    /// How long the header of a request may take.
+    pub header_timeout: Duration,
+    /// How long the body of a request may take.
+    pub body_timeout: Duration,
+    /// How long requests at work may take to end when the server stops.
+    pub drain: Duration,
+    /// How the program prints what it says of itself.
+    pub log_format: LogFormat,
+    /// Which parts say how much.
+    pub log_filter: Option<String>,
+    /// Whether verdicts hold.
+    pub gate_mode: GateModes,
+    /// Whether suspicious content is held; if not, it is refused and not stored.
+    pub quarantine_enabled: bool,
     /// How long content is held before it expires.
     pub expiry: Duration,
     /// Up to so many bytes sealed content lies in its row; above that it is a file.
     pub inline_bytes_max: usize,
+    /// How often the server looks for what has expired.
+    pub sweep_interval: Duration,
+    /// Whether verdicts are logged.
+    pub audit_enabled: bool,
+    /// Why they are not.
+    pub audit_off_reason: Option<String>,
+    /// How often the server checks its own parts, if it does.
+    pub healthchecks: Option<Duration>,
+    /// Where tiers begin unless that was said.
+    pub profile: PolicyProfile,
+    /// Whether what would be passed on with a warning is held; `thresholds` has it already.
+    pub safe_mode: bool,
     /// Where tiers begin.
     pub thresholds: TierThresholds,
+    /// Hosts that may be linked to, in lower case, a leading `*.` for every host below.
+    pub allow_hosts: Vec<String>,
+    /// Hosts that may not.
+    pub deny_hosts: Vec<String>,
+    /// Which types of content are accepted.
+    pub content_types: Vec<ContentType>,
+    /// How large content may be.
+    pub bounds: EnvelopeBounds,
+    /// What is done with content in which something of a category is found, if not what its score says.
+    pub categories: BTreeMap<Category, CategoryActionSetting>,
     /// Rules that are not in their usual mode.
     pub rules: BTreeMap<String, RuleMode>,
     /// Plugins that are not set as usual.
     pub plugins: BTreeMap<String, PluginSetting>,
+    /// How much a caller may have inspected without submitting it.
+    pub inspect_bytes: ByteQuota,
+    /// How held content is reviewed.
+    pub moderation: ModerationSettings,
     shown: Vec<Shown>,
     unknown: Vec<String>,
+    notices: Vec<String>,
 }
-
-const DATA_DIR: (&str, &str) = ("CLAW_DATA_DIR", "the folder of rows, held content and counters");
-const STATE_DIR: (&str, &str) = ("XDG_STATE_HOME", "where generated keys and pins lie, in a folder `claw`");
-const KEY: (&str, &str) = ("ENCRYPTION_MASTER_KEY", "the master key: standard base64 of 32 bytes");
-const EXPIRY: (&str, &str) = ("QUARANTINE_EXPIRY_HOURS", "how many hours content is held before it expires");
-const INLINE: (&str, &str) = (
-    "CLAW_QUARANTINE_INLINE_MAX",
-    "up to so many bytes sealed content lies in its row, above that in a file",
-);
-const CONFIG: (&str, &str) = ("CLAW_CONFIG", "a TOML file of settings");
-
-/// What this version does not do. It is refused and not ignored: who sets a database wants no other.
-const NOT_YET: [(&str, &str); 11] = [
-    ("DATABASE_URL", "rows in PostgreSQL"),
-    ("CLAW_MIGRATE_DATABASE_URL", "rows in PostgreSQL"),
-    ("DB_HOST", "rows in PostgreSQL"),
-    ("DB_NAME", "rows in PostgreSQL"),
-    ("REDIS_URL", "counters in Redis"),
-    ("S3_ENDPOINT", "held content in S3"),
-    ("S3_BUCKET", "held content in S3"),
-    ("CLAW_KEYRING_FILE", "several master keys"),
-    ("CLAW_SPOOL_DIR", "a spool for the log"),
-    ("CLAW_GATE_MODE", "a gate that only watches"),
-    ("CLAW_TRUSTED_PROXIES", "a server behind proxies"),
-];
-
-/// Switches, and how this version has them: nothing else is taken.
-const FIXED: [(&str, bool); 4] = [
-    ("QUARANTINE_ENABLED", true),
-    ("AUDIT_ENABLED", true),
-    ("SECOPS_ENFORCE_MODERATION", false),
-    ("SECOPS_ENABLE_HEALTHCHECKS", false),
-];
-
-/// Names beginning `CLAW_` that are for tests and tools.
-const FOR_TOOLS: &[&str] = &[
-    // A release build has no such places, and does not know the name either.
-    #[cfg(debug_assertions)]
-    "CLAW_FAIL_POINT",
-    "CLAW_CORPORA",
-    "CLAW_LOG",
-];
-
-/// Ten years: beyond that it is a mistake.
-const EXPIRY_HOURS_MAX: u64 = 87_600;
-
-/// More would make rows of megabytes.
-const INLINE_BYTES_MAX: usize = 1 << 20;
 
 impl Settings {
     /// Reads everything and says everything that is wrong.
     pub fn read(sources: &Sources) -> Result<Self, SettingsError> {
-        let mut reader = Reader { sources, problems: Vec::new(), shown: Vec::new(), unknown: Vec::new() };
-        let file = reader.file();
+        let mut reader = Reader::new(sources);
+        let mut settings = reader.settings();
         reader.refuse_what_is_not_there();
-        let data_dir = reader.data_dir();
-        let state_dir = reader.state_dir();
-        let key = reader.key();
-        let hours = reader.number(EXPIRY, 72, 1, EXPIRY_HOURS_MAX);
-        let inline = reader.number(INLINE, 64 << 10, 0, INLINE_BYTES_MAX as u64);
-        let thresholds = reader.thresholds(&file);
-        let (rules, plugins) = reader.rules_and_plugins(&file);
+        reader.look_for_misspelt();
+        refused::judge(&mut settings, &mut reader);
         if !reader.problems.is_empty() {
             return Err(SettingsError { problems: reader.problems });
         }
-        Ok(Self {
-            data_dir,
-            state_dir,
-            key,
-            expiry: Duration::from_secs(hours * 3600),
-            inline_bytes_max: usize::try_from(inline).unwrap_or(INLINE_BYTES_MAX),
-            thresholds,
-            rules,
-            plugins,
-            shown: reader.shown,
-            unknown: reader.unknown,
-        })
+        settings.shown = reader.take_shown();
+        settings.unknown = reader.unknown;
+        Ok(settings)
     }
 
-    /// Variables that begin like ours and mean nothing, a sentence each: perhaps a name is misspelt.
+    /// Variables that look like ours and mean nothing, a sentence each: perhaps a name is misspelt.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
+    }
+
+    /// What whoever runs should know though nothing is wrong, a sentence each: what is switched off, what only watches,
+    /// what production would refuse.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The switches by name, for probes and metrics.
+    pub fn flags(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("quarantine_enabled", self.quarantine_enabled),
+            ("audit_enabled", self.audit_enabled),
+            ("gate_shadow", self.gate_mode.shadowed().next().is_some()),
+            ("safe_mode", self.safe_mode),
+            ("healthchecks_enabled", self.healthchecks.is_some()),
+            // This version takes no other value.
+            ("moderation_enforced", false),
+            ("tls", self.tls.is_some()),
+        ]
     }
 
     /// Every setting as it holds.
     pub fn shown(&self) -> &[Shown] {
         &self.shown
     }
-}
 
-struct Reader<'a> {
-    sources: &'a Sources,
-    problems: Vec<Problem>,
-    shown: Vec<Shown>,
-    unknown: Vec<String>,
+    /// A settings file in TOML in which everything stands as a comment at its default, with the environment beside it.
+    pub fn example(environment: Environment) -> String {
+        manual::example(environment)
+    }
+
+    /// The JSON Schema (2020-12) of the settings file.
+    pub fn schema() -> serde_json::Value {
+        manual::schema()
+    }
+
+    /// The reference of all settings in Markdown.
+    pub fn reference() -> String {
+        manual::reference()
+    }
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, name: &str, what: impl Into<String>) {
-        self.problems.push(Problem { name: name.to_owned(), what: what.into() });
+    /// Everything, with something harmless in the place of each value that is wrong.
+    fn settings(&mut self) -> Settings {
+        let profile = self.word(&table::PROFILE, |text| match text {
+            "strict" => Some(PolicyProfile::Strict),
+            "permissive" => Some(PolicyProfile::Permissive),
+            _ => Some(PolicyProfile::Moderate),
+        });
+        self.profile = profile.unwrap_or_default();
+        let safe_mode = self.boolean(&table::SAFE_MODE);
+        let (listen, admin_listen) = self.addresses();
+        let (allow_hosts, deny_hosts) = self.hosts();
+        Settings {
+            environment: self.environment,
+            data_dir: self.path(&table::DATA_DIR).unwrap_or_default(),
+            state_dir: self.state_dir(),
+            key: match self.value(&table::KEY) {
+                Some(Value::MasterKey(key)) => KeySource::Given(key),
+                _ => KeySource::Generated,
+            },
+            admin_user: self.word(&table::ADMIN_USER, |text| AgentId::new(text).ok()),
+            listen,
+            admin_listen,
+            tls: self.tls(),
+            trusted_proxies: match self.value(&table::TRUSTED_PROXIES) {
+                Some(Value::Networks(networks)) => networks,
+                _ => Vec::new(),
+            },
+            connections_max: self.count(&table::CONNECTIONS),
+            requests_max: self.count(&table::REQUESTS),
+            header_timeout: self.seconds(&table::HEADER_TIMEOUT),
+            body_timeout: self.seconds(&table::BODY_TIMEOUT),
+            drain: self.seconds(&table::DRAIN),
+            log_format: match self.text(&table::LOG_FORMAT).as_deref() {
+                Some("json") => LogFormat::Json,
+                _ => LogFormat::Human,
+            },
+            log_filter: self.text(&table::LOG_FILTER),
+            gate_mode: self.gate_modes(),
+            quarantine_enabled: self.boolean(&table::QUARANTINE),
+            expiry: self.seconds(&table::EXPIRY) * 3600,
+            inline_bytes_max: self.count(&table::INLINE),
+            sweep_interval: self.seconds(&table::SWEEP),
+            audit_enabled: self.boolean(&table::AUDIT),
+            audit_off_reason: self.text(&table::AUDIT_OFF_REASON),
+            healthchecks: self.healthchecks(),
+            profile: self.profile,
+            safe_mode,
+            thresholds: self.thresholds(safe_mode),
+            allow_hosts,
+            deny_hosts,
+            content_types: self.content_types(),
+            bounds: self.bounds(),
+            categories: self.categories(),
+            rules: self.rules(),
+            plugins: self.plugins(),
+            inspect_bytes: self.inspect_bytes(),
+            moderation: ModerationSettings {
+                grant: self.seconds(&table::GRANT),
+                claim: self.seconds(&table::CLAIM) * 60,
+                bot_release_permille: self.shares(&table::BOT_RELEASE),
+                bot_delete_permille: self.shares(&table::BOT_DELETE),
+            },
+            shown: Vec::new(),
+            unknown: Vec::new(),
+            notices: Vec::new(),
+        }
     }
 
-    fn show(&mut self, (name, about): (&str, &'static str), value: impl fmt::Display, origin: Origin) {
-        self.shown.push(Shown { name: name.to_owned(), value: value.to_string(), origin, about });
+    fn addresses(&mut self) -> (SocketAddr, SocketAddr) {
+        let (listen, admin) = (self.address(&table::LISTEN), self.address(&table::ADMIN_LISTEN));
+        // Port 0 is another one each time.
+        if listen == admin && listen.port() != 0 {
+            self.problem(
+                table::ADMIN_LISTEN.name(),
+                "it is the address of CLAW_LISTEN; the two need one each",
+            );
+        }
+        (listen, admin)
     }
 
-    /// A variable that is set to something; an empty one counts as not set.
-    fn variable(&mut self, name: &str) -> Option<String> {
-        let value = self.sources.env.get(name)?.clone();
-        match value.into_string() {
-            Ok(text) if text.is_empty() => None,
-            Ok(text) => Some(text),
-            Err(_) => {
-                self.problem(name, "it is not UTF-8");
+    fn tls(&mut self) -> Option<TlsFiles> {
+        match (self.path(&table::TLS_CERT), self.path(&table::TLS_KEY)) {
+            (Some(cert), Some(key)) => {
+                self.try_file(&table::TLS_CERT, &cert);
+                self.try_file(&table::TLS_KEY, &key);
+                Some(TlsFiles { cert, key })
+            }
+            (Some(_), None) => {
+                self.problem(table::TLS_KEY.name(), "CLAW_TLS_CERT_FILE is set without it; set both or none");
                 None
             }
+            (None, Some(_)) => {
+                self.problem(table::TLS_CERT.name(), "CLAW_TLS_KEY_FILE is set without it; set both or none");
+                None
+            }
+            (None, None) => None,
         }
     }
 
-    fn file(&mut self) -> ConfigFile {
-        let from_flag = self.sources.config.clone().map(|path| (path, Origin::Flag));
-        let from_env = self.variable(CONFIG.0).map(|path| (PathBuf::from(path), Origin::Environment));
-        let Some((path, origin)) = from_flag.or(from_env) else {
-            self.show(CONFIG, "", Origin::Default);
-            return ConfigFile::default();
-        };
-        self.show(CONFIG, path.display(), origin);
-        match file::read(&path) {
-            Ok(file) => file,
-            Err(problems) => {
-                self.problems.extend(problems);
-                ConfigFile::default()
+    fn gate_modes(&mut self) -> GateModes {
+        let usual = self.word(&table::GATE_MODE, GateMode::parse).unwrap_or_default();
+        let named = self.named(&table::GATE_TYPES);
+        named.iter().fold(GateModes::all(usual), |modes, (name, mode)| {
+            match (content_type(name), GateMode::parse(&mode.to_string())) {
+                (Some(of), Some(mode)) => modes.with(of, mode),
+                _ => modes,
             }
-        }
-    }
-
-    fn refuse_what_is_not_there(&mut self) {
-        for (name, what) in NOT_YET {
-            if self.variable(name).is_some() {
-                self.problem(name, format!("this version has no support for {what}; unset it"));
-            }
-        }
-        for (name, fixed) in FIXED {
-            if let Some(text) = self.variable(name) {
-                match boolean(&text) {
-                    Some(set) if set == fixed => {}
-                    Some(_) => self.problem(name, format!("this version has it always {fixed}; unset it")),
-                    None => self.problem(name, "it must be true, false, 1, 0, yes, no, on or off"),
-                }
-            }
-        }
-        if self.variable("CLAW_ENV").is_some_and(|env| env != "development") {
-            self.problem("CLAW_ENV", "this version runs as development only; unset it");
-        }
-        let known = || [DATA_DIR, KEY, EXPIRY, INLINE, CONFIG].map(|(name, _)| name);
-        let names: Vec<String> =
-            self.sources.env.keys().filter(|name| name.starts_with("CLAW_")).cloned().collect();
-        for name in names {
-            let is_known = known().contains(&name.as_str())
-                || NOT_YET.iter().any(|(n, _)| *n == name)
-                || name == "CLAW_ENV"
-                || name.starts_with("CLAW_TEST_")
-                || FOR_TOOLS.contains(&name.as_str());
-            if !is_known {
-                // Other programs may have variables that begin so: it is said, and nothing is refused.
-                let nearest = nearest(&name, known());
-                self.unknown.push(format!("{name} is no setting of claw; the nearest is {nearest}"));
-            }
-        }
-    }
-
-    fn data_dir(&mut self) -> PathBuf {
-        let (path, origin) = match (self.sources.data_dir.clone(), self.variable(DATA_DIR.0)) {
-            (Some(path), _) => (path, Origin::Flag),
-            (None, Some(path)) => (PathBuf::from(path), Origin::Environment),
-            (None, None) => (PathBuf::from("./claw-data"), Origin::Default),
-        };
-        self.show(DATA_DIR, path.display(), origin);
-        path
-    }
-
-    fn state_dir(&mut self) -> PathBuf {
-        let set = self.variable(STATE_DIR.0).map(PathBuf::from).filter(|path| path.is_absolute());
-        let (base, origin) = match (set, self.variable("HOME")) {
-            (Some(base), _) => (base, Origin::Environment),
-            (None, Some(home)) => (Path::new(&home).join(".local/state"), Origin::Default),
-            (None, None) => {
-                self.problem(
-                    STATE_DIR.0,
-                    "neither it nor HOME is set, so there is no place for keys and pins",
-                );
-                (PathBuf::new(), Origin::Default)
-            }
-        };
-        let path = base.join("claw");
-        self.show(STATE_DIR, path.display(), origin);
-        path
-    }
-
-    fn key(&mut self) -> KeySource {
-        let file = format!("{}_FILE", KEY.0);
-        let text = match (self.variable(KEY.0), self.variable(&file)) {
-            (Some(_), Some(_)) => {
-                self.problem(KEY.0, format!("{file} is set too; set one of them"));
-                return KeySource::Generated;
-            }
-            (Some(text), None) => text,
-            (None, Some(path)) => match read_secret(Path::new(&path)) {
-                Ok(text) => text,
-                Err(what) => {
-                    self.problem(&file, what);
-                    return KeySource::Generated;
-                }
-            },
-            (None, None) => {
-                self.show(KEY, "a generated file in the state folder", Origin::Default);
-                return KeySource::Generated;
-            }
-        };
-        match MasterKey::from_base64(&text) {
-            Ok(key) => {
-                self.show(KEY, "(set)", Origin::Environment);
-                KeySource::Given(key)
-            }
-            Err(error) => {
-                self.problem(KEY.0, says(&error));
-                KeySource::Generated
-            }
-        }
-    }
-
-    fn number(&mut self, setting: (&'static str, &'static str), usual: u64, min: u64, max: u64) -> u64 {
-        let Some(text) = self.variable(setting.0) else {
-            self.show(setting, usual, Origin::Default);
-            return usual;
-        };
-        match text.parse::<u64>() {
-            Ok(n) if (min..=max).contains(&n) => {
-                self.show(setting, n, Origin::Environment);
-                n
-            }
-            _ => {
-                self.problem(setting.0, format!("it must be a whole number from {min} to {max}"));
-                usual
-            }
-        }
-    }
-
-    fn thresholds(&mut self, file: &ConfigFile) -> TierThresholds {
-        const ABOUT: &str = "the first score of a tier";
-        let (tiers, usual) = (&file.tiers, [1, 30, 60, 85]);
-        let set = [tiers.low, tiers.moderate, tiers.high, tiers.critical];
-        let names = ["tiers.low", "tiers.moderate", "tiers.high", "tiers.critical"];
-        let [low, moderate, high, critical] =
-            std::array::from_fn(|i| set.get(i).copied().flatten().or(usual.get(i).copied()).unwrap_or(0));
-        for ((name, set), usual) in names.into_iter().zip(set).zip(usual) {
-            let origin = if set.is_some() { Origin::File } else { Origin::Default };
-            self.show((name, ABOUT), set.unwrap_or(usual), origin);
-        }
-        TierThresholds::new(low, moderate, high, critical).unwrap_or_else(|error: ThresholdError| {
-            self.problem("tiers", error.to_string());
-            TierThresholds::default()
         })
     }
 
-    fn rules_and_plugins(
-        &mut self,
-        file: &ConfigFile,
-    ) -> (BTreeMap<String, RuleMode>, BTreeMap<String, PluginSetting>) {
-        let mut rules = BTreeMap::new();
-        for (id, rule) in &file.rules {
-            let name = format!("rules.{id}.mode");
-            let mode = match rule.mode {
-                RuleMode::Enforce => "enforce",
-                RuleMode::Shadow => "shadow",
-                RuleMode::Off => "off",
-            };
-            self.show((&name, "whether the rule counts"), mode, Origin::File);
-            rules.insert(id.clone(), rule.mode);
+    fn healthchecks(&mut self) -> Option<Duration> {
+        let (enabled, interval) =
+            (self.boolean(&table::HEALTHCHECKS), self.seconds(&table::HEALTH_INTERVAL) * 60);
+        enabled.then_some(interval)
+    }
+
+    fn thresholds(&mut self, safe_mode: bool) -> TierThresholds {
+        let before = self.problems.len();
+        let [low, moderate, high, critical] = table::TIERS.each_ref().map(|setting| self.small(setting));
+        if self.problems.len() > before {
+            return TierThresholds::default();
         }
-        if let Err(error) = clawexchange_detectors::Detectors::new(&rules) {
-            self.problem("rules", says(&error));
-        }
-        let mut plugins = BTreeMap::new();
-        for (id, plugin) in &file.plugins {
-            if !PLUGINS.contains(&id.as_str()) {
-                let nearest = nearest(id, PLUGINS);
+        let said = TierThresholds::new(low, moderate, high, critical);
+        // A tier is never empty: MODERATE keeps the one score below, which would have been LOW.
+        let safe = moderate.saturating_sub(1);
+        match (&said, safe_mode) {
+            (Ok(_), true) if safe <= low => {
                 self.problem(
-                    &format!("plugins.{id}"),
-                    format!("there is no such plugin; the nearest is {nearest}"),
+                    "policy.safe_mode",
+                    "it needs tiers.moderate to be at least two above tiers.low",
                 );
             }
-            let on_failure = if plugin.on_failure == file::OnFailure::Ignore {
-                PluginFailure::Ignore
-            } else {
-                PluginFailure::Hold
-            };
-            let shown = format!("enabled = {}, on_failure = {on_failure:?}", plugin.enabled).to_lowercase();
-            self.show(
-                (&format!("plugins.{id}"), "whether the plugin runs and what its failure does"),
-                shown,
-                Origin::File,
-            );
-            plugins.insert(id.clone(), PluginSetting { enabled: plugin.enabled, on_failure });
+            (Err(error), _) => self.problem("tiers", error.to_string()),
+            _ => {}
         }
-        (rules, plugins)
+        if safe_mode { TierThresholds::new(low, safe, moderate, critical) } else { said }.unwrap_or_default()
+    }
+
+    fn hosts(&mut self) -> (Vec<String>, Vec<String>) {
+        let (allowed, denied) = (self.list(&table::ALLOW_HOSTS), self.list(&table::DENY_HOSTS));
+        if let Some(host) = denied.iter().find(|host| allowed.contains(host)) {
+            self.problem("policy.deny_hosts", format!("{host} stands in policy.allow_hosts too"));
+        }
+        (allowed, denied)
+    }
+
+    fn content_types(&mut self) -> Vec<ContentType> {
+        let words = self.list(&table::ACCEPTED);
+        ContentType::ALL.into_iter().filter(|of| words.iter().any(|word| word == of.as_str())).collect()
+    }
+
+    fn bounds(&mut self) -> EnvelopeBounds {
+        let mut bounds = EnvelopeBounds::default();
+        let before = self.problems.len();
+        bounds.text_bytes_max = self.count(&table::TEXT_BYTES);
+        bounds.body_bytes_max = self.count(&table::BODY_BYTES);
+        if bounds.body_bytes_max < bounds.text_bytes_max && self.problems.len() == before {
+            self.problem("policy.body_bytes_max", "it must be at least policy.text_bytes_max");
+        }
+        bounds.fields_max = self.count(&table::FIELDS);
+        bounds.depth_max = self.count(&table::DEPTH);
+        bounds
+    }
+
+    fn categories(&mut self) -> BTreeMap<Category, CategoryActionSetting> {
+        let named = self.named(&table::CATEGORY);
+        let actions = named.iter().filter_map(|(name, action)| {
+            let category = Category::ALL.into_iter().find(|category| category.as_str() == name)?;
+            Some((
+                category,
+                match action.to_string().as_str() {
+                    "block" => CategoryActionSetting::Block,
+                    "hold" => CategoryActionSetting::Hold,
+                    _ => CategoryActionSetting::Redact,
+                },
+            ))
+        });
+        actions.collect()
+    }
+
+    fn rules(&mut self) -> BTreeMap<String, RuleMode> {
+        let named = self.named(&table::RULE_MODE).into_iter();
+        named
+            .map(|(id, mode)| match mode.to_string().as_str() {
+                "shadow" => (id, RuleMode::Shadow),
+                "off" => (id, RuleMode::Off),
+                _ => (id, RuleMode::Enforce),
+            })
+            .collect()
+    }
+
+    fn plugins(&mut self) -> BTreeMap<String, PluginSetting> {
+        let mut plugins: BTreeMap<String, PluginSetting> = BTreeMap::new();
+        for (id, enabled) in self.named(&table::PLUGIN_ENABLED) {
+            plugins.entry(id).or_default().enabled = matches!(enabled, Value::Boolean(true));
+        }
+        for (id, on_failure) in self.named(&table::PLUGIN_FAILURE) {
+            let ignores = on_failure.to_string() == "ignore";
+            plugins.entry(id).or_default().on_failure =
+                if ignores { PluginFailure::Ignore } else { PluginFailure::Hold };
+        }
+        plugins
+    }
+
+    fn inspect_bytes(&mut self) -> ByteQuota {
+        let before = self.problems.len();
+        let quota = ByteQuota {
+            per_hour: self.small(&table::INSPECT_HOUR),
+            per_minute: self.small(&table::INSPECT_MINUTE),
+        };
+        if quota.per_minute > quota.per_hour && self.problems.len() == before {
+            self.problem(
+                "limits.inspect_bytes_per_minute",
+                "it must be at most limits.inspect_bytes_per_hour",
+            );
+        }
+        quota
+    }
+
+    fn shares(&mut self, settings: &'static [Setting; 3]) -> BTreeMap<RiskTier, u16> {
+        let tiers = [RiskTier::Moderate, RiskTier::High, RiskTier::Critical];
+        let shares =
+            tiers.into_iter().zip(settings).filter_map(|(tier, setting)| match self.value(setting) {
+                Some(Value::Share(Some(permille))) => Some((tier, permille)),
+                _ => None,
+            });
+        shares.collect()
     }
 }
 
-/// The plugins that ship.
-pub(crate) const PLUGINS: [&str; 5] =
-    ["secrets", "personal-data", "attacks", "malicious-code", "obfuscation"];
-
-/// A secret in a file: at most 64 KiB, one line feed at its end does not belong to it.
-fn read_secret(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|e| format!("could not read {}: {e}", path.display()))?;
-    file.take(64 << 10)
-        .read_to_string(&mut text)
-        .map_err(|e| format!("could not read {}: {e}", path.display()))?;
-    Ok(text.strip_suffix('\n').map(ToOwned::to_owned).unwrap_or(text))
+fn content_type(word: &str) -> Option<ContentType> {
+    ContentType::ALL.into_iter().find(|of| of.as_str() == word)
 }
 
-fn says(error: &impl Fault) -> String {
-    match error.hint() {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    }
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// The known name that is most like `name`.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> &'a str {
-    known.into_iter().min_by_key(|k| strsim::damerau_levenshtein(k, name)).unwrap_or("")
-}
-
-/// One thing that is wrong.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The setting.
-    pub name: String,
-    /// What is wrong with it; never its value if it is a secret.
-    pub what: String,
-}
-
-impl Problem {
-    /// Names a setting and what is wrong with it.
-    pub fn new(name: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { name: name.into(), what: what.into() }
-    }
-}
-
-/// Everything that is wrong with the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SettingsError {
-    /// One or more.
-    pub problems: Vec<Problem>,
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = self.problems.len();
-        write!(f, "{n} problem{} in the configuration", if n == 1 { "" } else { "s" })?;
-        self.problems.iter().try_for_each(|p| write!(f, "\n  {}: {}", p.name, p.what))
-    }
-}
-
-impl std::error::Error for SettingsError {}
-
-impl Fault for SettingsError {
-    fn code(&self) -> &'static str {
-        "gateway/configuration"
-    }
-
-    fn kind(&self) -> FaultKind {
-        FaultKind::Configuration
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("`claw config check` says the same again; `claw config show --origin` says where each value came from".to_owned())
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use clawexchange_audit::StateSource;
 use clawexchange_database::StateRow;
-use clawexchange_quarantine::Vault;
+use clawexchange_moderation::{TOKEN_TARGET, Tokens};
+use clawexchange_quarantine::{STATE_TARGETS, Vault};
 use clawexchange_rate_limiter::stored::StoredLimits;
 use clawexchange_ssg_core::{PortError, Target};
 
@@ -11,7 +12,7 @@ use clawexchange_ssg_core::{PortError, Target};
 #[derive(Debug)]
 pub struct HeldStates(pub(crate) Vault);
 
-/// Limits and trust multipliers.
+/// Limits, trust multipliers and overrides.
 #[derive(Debug)]
 pub struct LimitStates(pub(crate) StoredLimits);
 
@@ -29,10 +30,32 @@ impl LimitStates {
     }
 }
 
+/// Tokens.
+#[derive(Debug)]
+pub struct TokenStates(pub(crate) Tokens);
+
+impl TokenStates {
+    /// The rows of tokens.
+    pub const fn of(tokens: Tokens) -> Self {
+        Self(tokens)
+    }
+}
+
+#[async_trait]
+impl StateSource for TokenStates {
+    fn target_types(&self) -> &[&'static str] {
+        &[TOKEN_TARGET]
+    }
+
+    async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError> {
+        Ok(self.0.state_rows(after, at_most).await?)
+    }
+}
+
 #[async_trait]
 impl StateSource for HeldStates {
     fn target_types(&self) -> &[&'static str] {
-        &["quarantine", "legal-hold"]
+        &STATE_TARGETS
     }
 
     async fn page(&self, after: Option<&Target>, at_most: u32) -> Result<Vec<StateRow>, PortError> {
@@ -43,11 +66,11 @@ impl StateSource for HeldStates {
 #[async_trait]
 impl StateSource for LimitStates {
     fn target_types(&self) -> &[&'static str] {
-        &["rate-limit", "trust"]
+        &["rate-limit", "trust", "limit-override"]
     }
 
     async fn page(&self, after: Option<&Target>, _: u32) -> Result<Vec<StateRow>, PortError> {
-        // A handful of rows: one page has them all.
+        // Bounded, and small: one page has them all.
         if after.is_some() { Ok(Vec::new()) } else { Ok(self.0.state_rows().await?) }
     }
 }

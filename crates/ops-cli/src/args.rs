@@ -1,5 +1,9 @@
 //! The command line.
 
+mod limits;
+mod serve;
+mod token;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +11,9 @@ use clawexchange_ssg_core::{
     ActorType, AgentId, EventKind, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel,
 };
 
+pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
+pub(crate) use self::serve::ServeArgs;
+pub(crate) use self::token::TokenCommand;
 use crate::exit::HELP;
 
 /// Inspects what agents post, holds what is suspicious, and keeps a log that nobody can quietly change.
@@ -60,20 +67,26 @@ pub(crate) enum Command {
     /// Sends content through the whole pipeline: limited, inspected, held or passed, logged.
     #[command(after_help = SUBMIT_EXAMPLES)]
     Submit(SubmitArgs),
+    /// Serves the pipeline over HTTP, until it is told to stop.
+    #[command(after_help = serve::SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Makes, lists and revokes the tokens with which programs and people speak over HTTP.
+    #[command(subcommand, after_help = token::TOKEN_EXAMPLES)]
+    Token(TokenCommand),
     /// Reviews held content.
     #[command(subcommand, after_help = QUARANTINE_EXAMPLES)]
     Quarantine(QuarantineCommand),
     /// Reads and checks the log.
     #[command(subcommand, after_help = AUDIT_EXAMPLES)]
     Audit(AuditCommand),
-    /// Shows how often agents may act.
+    /// Shows and sets how often agents may act.
     #[command(subcommand)]
     Limits(LimitsCommand),
     /// Changes the schema of the database.
     #[command(subcommand)]
     Migrate(MigrateCommand),
     /// Checks and shows settings.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(ConfigCommand),
     /// Makes master keys.
     #[command(subcommand)]
@@ -112,6 +125,14 @@ Examples:
   claw audit query --event-type SSG_BLOCK,SSG_QUARANTINE --since 24h
   claw audit query --actor agent-7 --output json
   claw audit verify";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  claw config check
+  claw config show --origin
+  claw config example > claw.toml
+  claw config check --config claw.toml
+  claw config schema > claw.schema.json";
 
 /// How content is read.
 #[derive(Args, Debug)]
@@ -392,31 +413,6 @@ impl When {
 }
 
 #[derive(Subcommand, Debug)]
-pub(crate) enum LimitsCommand {
-    /// Shows how often agents of each trust level may act.
-    Show,
-    /// Shows how an agent stands; counts nothing.
-    Status {
-        /// The agent.
-        agent: AgentId,
-        /// How far it is trusted.
-        #[arg(long, default_value = "NEW")]
-        trust: TrustLevel,
-        /// Who it belongs to.
-        #[arg(long)]
-        owner: Option<OwnerId>,
-    },
-    /// Forgets what an agent was charged; its penalties stay.
-    Reset {
-        /// The agent.
-        agent: AgentId,
-        /// Only in this tier: POSTS, COMMENTS or MESSAGES.
-        #[arg(long)]
-        tier: Option<String>,
-    },
-}
-
-#[derive(Subcommand, Debug)]
 pub(crate) enum MigrateCommand {
     /// Runs what has not run, all of it or nothing.
     Up {
@@ -452,7 +448,7 @@ pub(crate) enum MigrateCommand {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigCommand {
-    /// Says everything that is wrong with the settings, at once.
+    /// Says everything that is wrong with the settings, at once, or what should be known of them.
     Check,
     /// Shows the settings as they hold; secrets only as set.
     Show {
@@ -460,6 +456,14 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         origin: bool,
     },
+    /// Prints a settings file in which everything stands as a comment at its default.
+    Example {
+        /// With the defaults of production, and what it needs besides.
+        #[arg(long)]
+        production: bool,
+    },
+    /// Prints the JSON Schema of the settings file, for editors.
+    Schema,
 }
 
 #[derive(Subcommand, Debug)]

@@ -7,7 +7,11 @@ mod keys;
 mod limits;
 mod migrate;
 mod quarantine;
+pub(crate) mod serve;
+mod simulate;
 mod submit;
+mod token;
+mod violations;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,11 +28,19 @@ use crate::output;
 use crate::report::CliError;
 
 /// Runs the command that was asked for.
-pub(crate) async fn run(cli: &Cli) -> Result<Exit, CliError> {
+pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, CliError> {
     let global = &cli.global;
     let exit = match &cli.command {
         Command::Inspect(args) => inspect::run(args, global).await,
         Command::Submit(args) => submit::run(args, global).await,
+        Command::Serve(args) => {
+            let settings = match serving {
+                Some(settings) => settings,
+                None => serve::settings(args, global)?,
+            };
+            serve::run(settings, global).await
+        }
+        Command::Token(command) => token::run(command, global).await,
         Command::Quarantine(command) => quarantine::run(command, global).await,
         Command::Audit(command) => audit::run(command, global).await,
         Command::Limits(command) => limits::run(command, global).await,
@@ -46,15 +58,25 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
+/// The settings; what should be known of them is said.
 fn settings(global: &Global) -> Result<Settings, CliError> {
+    read(&sources(global))
+}
+
+fn read(sources: &Sources) -> Result<Settings, CliError> {
+    let settings = Settings::read(sources)?;
+    for note in settings.unknown().iter().chain(settings.notices()) {
+        output::say(&format!("note: {}", clawexchange_ssg_core::Escaped(note)));
+    }
+    Ok(settings)
+}
+
+/// Where settings are read from.
+fn sources(global: &Global) -> Sources {
     let mut sources = Sources::of_env(std::env::vars_os());
     sources.data_dir.clone_from(&global.data_dir);
     sources.config.clone_from(&global.config);
-    let settings = Settings::read(&sources)?;
-    for unknown in settings.unknown() {
-        output::say(&format!("note: {}", clawexchange_ssg_core::Escaped(unknown)));
-    }
-    Ok(settings)
+    sources
 }
 
 fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {

@@ -9,11 +9,13 @@ mod progress;
 mod report;
 mod summary;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clawexchange_gateway::{LogFormat, Settings};
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -22,12 +24,20 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),
     };
-    init_tracing(cli.global.verbose);
+    // How a server logs is a setting, so its settings are read first.
+    let serving = match &cli.command {
+        Command::Serve(args) => match command::serve::settings(args, &cli.global) {
+            Ok(settings) => Some(settings),
+            Err(error) => return report::failure(&error, &cli.global),
+        },
+        _ => None,
+    };
+    init_tracing(cli.global.verbose, serving.as_ref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report::failure(&report::CliError::io("start", error), &cli.global),
     };
-    match runtime.block_on(command::run(&cli)) {
+    match runtime.block_on(command::run(&cli, serving)) {
         Ok(exit) => exit.into(),
         Err(error) => report::failure(&error, &cli.global),
     }
@@ -41,21 +51,25 @@ fn say_no_panic_text() {
     }));
 }
 
-/// Talk goes to stderr: warnings, and with `-v` more. `CLAW_LOG` says it in detail.
-fn init_tracing(verbose: u8) {
+/// Talk goes to stderr: warnings, and with `-v` more; `CLAW_LOG` says it in detail. A server says what it answers, with
+/// the time.
+fn init_tracing(verbose: u8, serving: Option<&Settings>) {
     use tracing_subscriber::EnvFilter;
     let usual = match verbose {
-        0 => "warn",
+        0 if serving.is_none() => "warn",
+        // Each step of a migration is a line of its own there.
+        0 => "info,sea_orm_migration=warn",
         1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("CLAW_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .without_time()
-        .init();
+    let talk =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match serving.map(|settings| settings.log_format) {
+        None => talk.without_time().init(),
+        Some(LogFormat::Json) => talk.json().flatten_event(true).init(),
+        Some(_) => talk.with_ansi(std::io::stderr().is_terminal()).init(),
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -360,7 +360,7 @@ fn settings_are_refused_all_at_once_and_by_name() {
 #[test]
 fn an_older_or_newer_or_foreign_schema_is_told_apart() {
     let claw = filled();
-    let refused = claw.run(&["migrate", "down", "--steps", "2"]);
+    let refused = claw.run(&["migrate", "down", "--to", "audit_0001_log"]);
     assert_refused(&refused, 4, "--destroy destroy-evidence");
     assert_eq!(claw.run(&["migrate", "status"]).code, Some(0), "all of it or nothing: nothing was undone");
     let undone = claw.run(&["migrate", "down", "--steps", "1"]);

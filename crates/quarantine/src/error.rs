@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use clawexchange_database::DatabaseError;
-use clawexchange_ssg_core::{EventError, Fault, FaultKind, KeyId, MasterKeyError, PortError, QuarantineId};
+use clawexchange_ssg_core::{
+    EventError, Fault, FaultKind, KeyId, MasterKeyError, PortError, QuarantineId, Timestamp,
+};
 
 use crate::status::Status;
 
@@ -131,6 +133,23 @@ pub enum QuarantineError {
         /// The record.
         id: QuarantineId,
     },
+    /// Somebody else looks at the record.
+    #[error("somebody else has claimed record {id} until {until}")]
+    Claimed {
+        /// The record.
+        id: QuarantineId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The claim is not the one that stands.
+    #[error("the claim on record {id} does not stand any more")]
+    StaleClaim {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// Nobody looks at a record for so short or so long.
+    #[error("a claim lasts 1 minute to 1 hour")]
+    Lease,
     /// A legal hold forbids it.
     #[error("record {id} is under a legal hold")]
     LegalHold {
@@ -149,6 +168,12 @@ pub enum QuarantineError {
     /// Only people look at held content.
     #[error("held content is shown to people only")]
     HumansOnly,
+    /// People do not escalate: they decide.
+    #[error("only programs leave content to a person")]
+    ProgramsOnly,
+    /// Released content is handed to who publishes it.
+    #[error("released content is handed to the platform only")]
+    PlatformOnly,
     /// An agent or owner has too much held already.
     #[error("the {scope} has {max} {unit} held already")]
     TooManyHolds {
@@ -184,6 +209,14 @@ pub enum QuarantineError {
     /// The cursor was not made by this list.
     #[error("the cursor was not made by this list")]
     Cursor,
+    /// A page by offset is too far away, too large or empty.
+    #[error("a page begins after {max} records at most, and has 1 to {items_max}")]
+    Offset {
+        /// The furthest.
+        max: u64,
+        /// The most records.
+        items_max: u64,
+    },
     /// A setting is out of its range.
     #[error("{setting} must be {expected}")]
     Config {
@@ -278,15 +311,21 @@ impl Fault for QuarantineError {
             Self::Conflict { .. } => "quarantine/conflict",
             Self::NotShown { .. } => "quarantine/not-shown",
             Self::Altered { .. } => "quarantine/altered",
+            Self::Claimed { .. } => "quarantine/claimed",
+            Self::StaleClaim { .. } => "quarantine/stale-claim",
+            Self::Lease => "quarantine/lease",
             Self::LegalHold { .. } => "quarantine/legal-hold",
             Self::NoLegalHold { .. } => "quarantine/no-legal-hold",
             Self::GrantRefused => "quarantine/grant-refused",
             Self::HumansOnly => "quarantine/humans-only",
+            Self::ProgramsOnly => "quarantine/programs-only",
+            Self::PlatformOnly => "quarantine/platform-only",
             Self::TooManyHolds { .. } => "quarantine/too-many-holds",
             Self::Full { .. } => "quarantine/full",
             Self::Text { .. } => "quarantine/text",
             Self::UnknownWord { .. } => "quarantine/unknown-word",
             Self::Cursor => "quarantine/cursor",
+            Self::Offset { .. } => "quarantine/offset",
             Self::Config { .. } => "quarantine/config",
             Self::Row { .. } => "quarantine/row",
             Self::Event(error) => error.code(),
@@ -317,13 +356,20 @@ impl Fault for QuarantineError {
             Self::NotFound { .. } | Self::Gone { .. } => FaultKind::NotFound,
             Self::Conflict { .. }
             | Self::NotShown { .. }
+            | Self::Claimed { .. }
+            | Self::StaleClaim { .. }
             | Self::LegalHold { .. }
             | Self::NoLegalHold { .. } => FaultKind::Conflict,
-            Self::GrantRefused | Self::HumansOnly => FaultKind::NotAllowed,
-            Self::TooManyHolds { .. } => FaultKind::Limited,
-            Self::ObjectKey | Self::Text { .. } | Self::UnknownWord { .. } | Self::Cursor => {
-                FaultKind::Invalid
+            Self::GrantRefused | Self::HumansOnly | Self::ProgramsOnly | Self::PlatformOnly => {
+                FaultKind::NotAllowed
             }
+            Self::TooManyHolds { .. } => FaultKind::Limited,
+            Self::ObjectKey
+            | Self::Text { .. }
+            | Self::UnknownWord { .. }
+            | Self::Cursor
+            | Self::Offset { .. }
+            | Self::Lease => FaultKind::Invalid,
             Self::Event(error) => error.kind(),
             Self::Database(error) => error.kind(),
             Self::Port { source, .. } => source.kind(),
@@ -356,6 +402,8 @@ impl Fault for QuarantineError {
             Self::NotShown { current: Status::Deleted | Status::Expired, .. } => {
                 "bring it back with `claw quarantine restore ID --reason TEXT` while its grace lasts"
             }
+            Self::Claimed { .. } => "wait until then, or ask them to give it back",
+            Self::StaleClaim { .. } => "claim the record again, and look at it as it is now",
             Self::LegalHold { .. } => "lift the hold first: `claw quarantine hold ID --lift`",
             Self::GrantRefused => "ask for a new grant: one opens once, for whoever asked, for a few minutes",
             Self::TooManyHolds { .. } => "somebody has to decide about what is held first",

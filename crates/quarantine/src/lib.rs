@@ -81,4 +81,7 @@ pub use status::{BlobState, Status};
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub use vault::FAIL_POINTS;
-pub use vault::{DueReport, ReconcileReport, STATE_TARGETS, SweepReport, Vault};
+pub use vault::{
+    Claim, DueReport, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX, OFFSET_MAX, ReconcileReport,
+    Ruling, STATE_TARGETS, SweepReport, Vault,
+};

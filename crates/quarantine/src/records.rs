@@ -12,9 +12,11 @@ use crate::record::{Filter, QuarantineRecord, Reason};
 use crate::seal::sha256;
 use crate::status::{BlobState, Status};
 
+pub(crate) mod claims;
 pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod legal;
+pub(crate) mod publications;
 pub(crate) mod repeats;
 pub(crate) mod sums;
 pub(crate) mod tombstones;
@@ -265,8 +267,51 @@ pub(crate) async fn list(
     before: Option<(i64, String)>,
     at_most: u32,
 ) -> Result<Vec<StoredRow>, QuarantineError> {
-    let mut sql = format!("SELECT {COLUMNS} FROM quarantine_records WHERE blob_state <> 'PENDING'");
     let mut values: Vec<Value> = Vec::new();
+    let mut clauses = narrowed(filter, &mut values);
+    if let Some((micros, id)) = before {
+        values.push(micros.into());
+        values.push(id.into());
+        let (at, name) = (values.len() - 1, values.len());
+        write!(clauses, " AND (created_at, id) < (${at}, ${name})").unwrap_or_default();
+    }
+    newest(on, &clauses, values, at_most, 0).await
+}
+
+/// Newest first, those that were acknowledged, without the first `skipped`; and how many there are in all.
+pub(crate) async fn list_by_offset(
+    on: &impl Statements,
+    filter: &Filter,
+    skipped: u64,
+    at_most: u32,
+) -> Result<(Vec<StoredRow>, u64), QuarantineError> {
+    let mut values: Vec<Value> = Vec::new();
+    let clauses = narrowed(filter, &mut values);
+    let sql = format!("SELECT COUNT(*) AS n FROM quarantine_records WHERE blob_state <> 'PENDING'{clauses}");
+    let counted = on.row(&sql, values.clone()).await?;
+    let total = counted.map_or(Ok(0), |row| row.get_u64("n"))?;
+    Ok((newest(on, &clauses, values, at_most, skipped).await?, total))
+}
+
+async fn newest(
+    on: &impl Statements,
+    clauses: &str,
+    mut values: Vec<Value>,
+    at_most: u32,
+    skipped: u64,
+) -> Result<Vec<StoredRow>, QuarantineError> {
+    values.push(i64::from(at_most).into());
+    values.push(i64::try_from(skipped).unwrap_or(i64::MAX).into());
+    let (limit, offset) = (values.len() - 1, values.len());
+    let sql = format!(
+        "SELECT {COLUMNS} FROM quarantine_records WHERE blob_state <> 'PENDING'{clauses} \
+         ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}"
+    );
+    read(&on.rows(&sql, values).await?)
+}
+
+/// What a filter asks of a row, as clauses whose values are added to `values`.
+fn narrowed(filter: &Filter, values: &mut Vec<Value>) -> String {
     let wanted = [
         ("status", filter.status.map(Status::as_str)),
         ("tier", filter.tier.map(clawexchange_ssg_core::RiskTier::as_str)),
@@ -274,20 +319,29 @@ pub(crate) async fn list(
         ("owner_id", filter.owner.as_ref().map(OwnerId::as_str)),
         ("source_id", filter.source.as_ref().map(SourceId::as_str)),
     ];
+    let mut clauses = String::new();
     for (column, value) in wanted.into_iter().filter_map(|(column, value)| Some((column, value?))) {
         values.push(value.into());
-        write!(sql, " AND {column} = ${}", values.len()).unwrap_or_default();
+        write!(clauses, " AND {column} = ${}", values.len()).unwrap_or_default();
     }
-    if let Some((micros, id)) = before {
-        values.push(micros.into());
-        values.push(id.into());
-        let (at, name) = (values.len() - 1, values.len());
-        write!(sql, " AND (created_at, id) < (${at}, ${name})").unwrap_or_default();
-    }
-    values.push(i64::from(at_most).into());
-    write!(sql, " ORDER BY created_at DESC, id DESC LIMIT ${}", values.len()).unwrap_or_default();
-    read(&on.rows(&sql, values).await?)
+    clauses
 }
+
+/// The record of an inspection: the one that it held, or the one that it repeated.
+pub(crate) async fn of_inspection(
+    on: &impl Statements,
+    inspection: &str,
+) -> Result<Option<QuarantineId>, QuarantineError> {
+    let sql = "SELECT id FROM quarantine_records WHERE inspection_id = $1 AND blob_state <> 'PENDING'";
+    match on.row(sql, [inspection.into()]).await? {
+        Some(row) => Ok(Some(row.get_parsed("id")?)),
+        None => repeats::of_inspection(on, inspection).await,
+    }
+}
+
+/// The highest tier first; an index of the same words answers it.
+const REVIEW_ORDER: &str = "CASE tier WHEN 'CRITICAL' THEN 0 WHEN 'HIGH' THEN 1 WHEN 'MODERATE' THEN 2 \
+                            WHEN 'LOW' THEN 3 ELSE 4 END";
 
 /// Puts a new row.
 pub(crate) async fn insert(tx: &Tx, row: StoredRow) -> Result<(), QuarantineError> {
@@ -297,15 +351,40 @@ pub(crate) async fn insert(tx: &Tx, row: StoredRow) -> Result<(), QuarantineErro
     Ok(())
 }
 
-/// What else must hold for a change to happen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard {
-    /// Nothing.
-    None,
+/// What else must hold for a change to happen: nothing, unless said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guard {
     /// No legal hold is in force.
-    NoLegalHold,
+    pub(crate) no_legal_hold: bool,
+    /// Who may look at it at this moment.
+    pub(crate) claim: ClaimGuard,
+}
+
+/// Who may look at a record while it is changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum ClaimGuard {
+    /// Anybody.
+    #[default]
+    Anybody,
+    /// Nobody.
+    Nobody(Timestamp),
+    /// Nobody else.
+    NobodyElse { by: String, now: Timestamp },
+    /// The one with this number.
+    Fenced { by: String, fence: i64 },
+}
+
+impl Guard {
+    /// Nothing else.
+    pub(crate) const NONE: Self = Self { no_legal_hold: false, claim: ClaimGuard::Anybody };
+
+    /// No legal hold is in force.
+    pub(crate) const NO_LEGAL_HOLD: Self = Self { no_legal_hold: true, claim: ClaimGuard::Anybody };
+
     /// No legal hold is in force, and nobody is looking at it at this moment.
-    Idle(Timestamp),
+    pub(crate) const fn idle(now: Timestamp) -> Self {
+        Self { no_legal_hold: true, claim: ClaimGuard::Nobody(now) }
+    }
 }
 
 const NO_LEGAL_HOLD: &str = " AND NOT EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = \
@@ -316,7 +395,7 @@ pub(crate) async fn change(
     tx: &Tx,
     from: &StoredRow,
     to: &StoredRow,
-    guard: Guard,
+    guard: &Guard,
 ) -> Result<bool, QuarantineError> {
     let mut sql = "UPDATE quarantine_records SET status = $1, blob_state = $2, \
          inline_ciphertext = CASE WHEN $2 = 'SHREDDED' THEN NULL ELSE inline_ciphertext END, content_hmac = $3, \
@@ -347,13 +426,24 @@ pub(crate) async fn change(
         from.blob_state.clone().into(),
         from.state_mac.clone().into(),
     ];
-    match guard {
-        Guard::None => {}
-        Guard::NoLegalHold => sql.push_str(NO_LEGAL_HOLD),
-        Guard::Idle(now) => {
-            sql.push_str(NO_LEGAL_HOLD);
+    if guard.no_legal_hold {
+        sql.push_str(NO_LEGAL_HOLD);
+    }
+    match &guard.claim {
+        ClaimGuard::Anybody => {}
+        ClaimGuard::Nobody(now) => {
             sql.push_str(" AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $20)");
             values.push(now.as_micros().into());
+        }
+        ClaimGuard::NobodyElse { by, now } => {
+            sql.push_str(
+                " AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $20 OR claimed_by = $21)",
+            );
+            values.extend([now.as_micros().into(), by.as_str().into()]);
+        }
+        ClaimGuard::Fenced { by, fence } => {
+            sql.push_str(" AND claimed_by = $20 AND fence = $21");
+            values.extend([by.as_str().into(), (*fence).into()]);
         }
     }
     Ok(tx.execute(&sql, values).await? == 1)

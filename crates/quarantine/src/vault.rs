@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clawexchange_database::{Database, Drain, STATE, STATE_CONTEXT, Tx};
 use clawexchange_ssg_core::{
-    AuditEvent, Clock, Cursor, Held, Hold, KeyProvider, Mac, Page, PageLimit, PortError, Quarantine,
-    QuarantineId, SystemClock, Target, Timestamp,
+    AuditEvent, Clock, Cursor, Held, Hold, InspectionId, KeyProvider, Mac, Page, PageLimit, PortError,
+    Quarantine, QuarantineId, SystemClock, Target, Timestamp,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -15,20 +15,31 @@ use crate::config::VaultConfig;
 use crate::error::QuarantineError;
 use crate::objects::ObjectStore;
 use crate::record::{Filter, QuarantineRecord, Stats};
-use crate::records::{self, StoredRow, legal as holds, sums};
+use crate::records::claims::{self as claim_rows};
+use crate::records::{self, ClaimGuard, Guard, StoredRow, legal as holds, sums};
 use crate::status::BlobState;
 
+mod claims;
 mod decide;
 mod due;
 mod legal;
+mod publish;
 mod reveal;
 mod states;
 mod store;
 mod sweep;
 
+pub use claims::{Claim, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
+pub use decide::Ruling;
 pub use due::DueReport;
 pub use states::STATE_TARGETS;
 pub use sweep::{ReconcileReport, SweepReport};
+
+/// The furthest that a list by offset skips: each skipped row is read.
+pub const OFFSET_MAX: u64 = 100_000;
+
+/// The most records that a list by offset shows at once.
+pub const OFFSET_ITEMS_MAX: u64 = 100;
 
 /// What the events of a record have as their target.
 pub(crate) const RECORD: &str = "quarantine";
@@ -111,6 +122,37 @@ impl Vault {
         Ok(Page::new(rows.iter().map(StoredRow::record).collect::<Result<_, _>>()?, next))
     }
 
+    /// Records, newest first, without the first `offset` of them, and how many there are in all. For routes of the
+    /// first system of this kind, whose pages are counted; all else pages by key.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` beyond [`OFFSET_MAX`], or for other than 1 to [`OFFSET_ITEMS_MAX`] records.
+    pub async fn list_by_offset(
+        &self,
+        filter: &Filter,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<QuarantineRecord>, u64), QuarantineError> {
+        if offset > OFFSET_MAX || !(1..=OFFSET_ITEMS_MAX).contains(&limit) {
+            return Err(QuarantineError::Offset { max: OFFSET_MAX, items_max: OFFSET_ITEMS_MAX });
+        }
+        let at_most = u32::try_from(limit).unwrap_or(1);
+        let (rows, total) = records::list_by_offset(&self.0.db.read(), filter, offset, at_most).await?;
+        Ok((rows.iter().map(StoredRow::record).collect::<Result<_, _>>()?, total))
+    }
+
+    /// The record of an inspection: the one that it held, or the one whose content it repeated.
+    pub async fn find_by_inspection(
+        &self,
+        inspection: InspectionId,
+    ) -> Result<Option<QuarantineRecord>, QuarantineError> {
+        match records::of_inspection(&self.0.db.read(), &inspection.to_string()).await? {
+            Some(id) => Ok(Some(self.show(id).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// What is held, summed up.
     pub async fn stats(&self) -> Result<Stats, QuarantineError> {
         sums::stats(&self.0.db.read()).await
@@ -159,14 +201,32 @@ impl Vault {
 
     /// Why a change that was tried in `tx` did not happen: the record as it is there. What commits together with this
     /// transaction is seen in it and not yet by readers.
-    async fn why_not(&self, tx: &Tx, from: &StoredRow) -> Result<QuarantineError, QuarantineError> {
+    async fn why_not(
+        &self,
+        tx: &Tx,
+        from: &StoredRow,
+        guard: &Guard,
+    ) -> Result<QuarantineError, QuarantineError> {
         let id = from.id()?;
         let Some(now) = records::load(tx, id).await? else { return Ok(QuarantineError::NotFound { id }) };
-        let is_held = holds::load(tx, &from.id).await?.is_some_and(|hold| hold.is_in_force());
-        if is_held && now.version == from.version {
+        let conflict = QuarantineError::Conflict { id, current: now.status()? };
+        if now.version != from.version {
+            return Ok(conflict);
+        }
+        let hold = holds::load(tx, &from.id).await?;
+        if guard.no_legal_hold && hold.is_some_and(|hold| hold.is_in_force()) {
             return Ok(QuarantineError::LegalHold { id });
         }
-        Ok(QuarantineError::Conflict { id, current: now.status()? })
+        Ok(match &guard.claim {
+            ClaimGuard::Fenced { .. } => QuarantineError::StaleClaim { id },
+            ClaimGuard::NobodyElse { by, now } => match claim_rows::of(tx, id).await? {
+                Some(claim) if claim.by != *by && claim.is_live(*now) => {
+                    QuarantineError::Claimed { id, until: Timestamp::from_micros(claim.until) }
+                }
+                _ => conflict,
+            },
+            _ => conflict,
+        })
     }
 }
 
@@ -213,6 +273,10 @@ pub const FAIL_POINTS: &[&str] = &[
     "reveal.before-commit",
     "reveal.after-commit",
     "reveal.after-drain",
+    "confirm.before-commit",
+    "confirm.after-commit",
+    "fetch.before-commit",
+    "fetch.after-commit",
     "sweep.after-expire",
     "sweep.after-settle",
     "sweep.before-shred",

@@ -34,7 +34,7 @@ fn core(c: &mut Criterion) {
                 floor: Tick::ZERO,
                 agent: &log,
                 owner: None,
-                rates,
+                rates: rates.into(),
                 until: PenalisedUntil::default(),
                 cost: 1,
             };

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clawexchange_ssg_core::{AgentId, OwnerId, Timestamp, TrustLevel};
 
 use crate::error::LimitError;
-use crate::limits::{Quota, Rates};
+use crate::limits::Quota;
+use crate::overrides::AgentRates;
 use crate::penalties::{Penalised, PenalisedUntil};
 use crate::tier::EndpointTier;
 use crate::window::{Case, HOUR_MS, MINUTE_MS, Ruling, SlidingLog, Tick};
@@ -189,6 +190,8 @@ pub struct TierStatus {
     pub owner: Option<OwnerStatus>,
     /// Which penalties lower the agent's limits.
     pub penalised: Penalised,
+    /// Until when an override stands in the place of base × trust, if one does.
+    pub overridden_until: Option<Timestamp>,
     /// The answer was given without the usual counters.
     pub is_degraded: bool,
 }
@@ -213,6 +216,9 @@ pub struct WindowStatus {
     pub used: u32,
     /// How long until the oldest of them counts no more; `None` if none is used.
     pub frees_in: Option<Duration>,
+    /// How long until one more is left than now, if the limit stays; `None` if no more than now will ever be. Later
+    /// than `frees_in` when more is used than the limit.
+    pub more_in: Option<Duration>,
 }
 
 impl WindowStatus {
@@ -227,22 +233,24 @@ impl TierStatus {
     pub fn of(tier: EndpointTier, case: &Case<'_>) -> Self {
         let at = case.at();
         let penalised = case.until.at(at);
+        let rates = case.rates.at(at);
         let windows = |log: &SlidingLog, limit: Quota| {
             (window(log, limit.per_hour, HOUR_MS, case), window(log, limit.per_minute, MINUTE_MS, case))
         };
-        let (hour, minute) = windows(case.agent, case.rates.agent(penalised));
+        let (hour, minute) = windows(case.agent, rates.agent(penalised));
         let owner = case.owner.map(|log| {
-            let (hour, minute) = windows(log, case.rates.owner());
+            let (hour, minute) = windows(log, rates.owner());
             OwnerStatus { hour, minute }
         });
-        Self { tier, hour, minute, owner, penalised, is_degraded: false }
+        let overridden_until = case.rates.next_end(at).map(Timestamp::from);
+        Self { tier, hour, minute, owner, penalised, overridden_until, is_degraded: false }
     }
 
     /// How an account would stand that nobody counts.
-    pub(crate) fn uncounted(tier: EndpointTier, rates: Rates) -> Self {
+    pub(crate) fn uncounted(tier: EndpointTier, rates: AgentRates, now: Tick) -> Self {
         let log = SlidingLog::new();
         let case = Case {
-            now: Tick::ZERO,
+            now,
             floor: Tick::ZERO,
             agent: &log,
             owner: None,
@@ -259,7 +267,10 @@ fn window(log: &SlidingLog, limit: u32, span_ms: u64, case: &Case<'_>) -> Window
     // The clock may be behind the log; whoever waits, waits by the clock.
     let behind = at.as_ms() - case.now.as_ms();
     let frees_in = log.frees_in_ms(at, span_ms).map(|ms| Duration::from_millis(ms + behind));
-    WindowStatus { limit, used: log.used(at, span_ms), frees_in }
+    let mut status = WindowStatus { limit, used: log.used(at, span_ms), frees_in, more_in: None };
+    let more_from = log.fits_from(status.remaining().saturating_add(1), limit, span_ms);
+    status.more_in = more_from.map(|moment| Duration::from_millis(moment.saturating_sub(case.now.as_ms())));
+    status
 }
 
 /// How an agent stands in every tier. Asking counts nothing.

@@ -7,6 +7,10 @@ use std::time::Duration;
 use clawexchange_ssg_core::{Fault, FaultKind};
 
 use crate::limits::LimitsError;
+#[cfg(feature = "stored")]
+use crate::overrides::OVERRIDES_MAX;
+#[cfg(feature = "stored")]
+use crate::stored::{OVERRIDE_DAYS_MAX, REASON_CHARS_MAX};
 use crate::tier::EndpointTier;
 
 /// Why an act is refused, or a limiter does not answer.
@@ -119,6 +123,25 @@ pub enum LimitError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// An override would begin or end at no sensible time.
+    #[cfg(feature = "stored")]
+    #[error("an override ends after the present moment, and at most {OVERRIDE_DAYS_MAX} days after it")]
+    OverrideTime,
+    /// An override has no reason, or one that is no sentence.
+    #[cfg(feature = "stored")]
+    #[error("the reason of an override is 1 to {REASON_CHARS_MAX} characters on one line")]
+    OverrideReason,
+    /// There is nothing to lift.
+    #[cfg(feature = "stored")]
+    #[error("the agent has no override for {tier}")]
+    NoOverride {
+        /// In which tier.
+        tier: EndpointTier,
+    },
+    /// There are as many overrides as there may be, and none of them is over.
+    #[cfg(feature = "stored")]
+    #[error("{OVERRIDES_MAX} overrides hold already")]
+    OverridesFull,
     /// The code that fixes a limit could not be made.
     #[cfg(feature = "stored")]
     #[error("the code that fixes a limit could not be made")]
@@ -143,7 +166,8 @@ impl LimitError {
     }
 }
 
-fn seconds(wait: Duration) -> u64 {
+/// Whole seconds that are not too few, at least 1.
+pub(crate) fn seconds(wait: Duration) -> u64 {
     let whole = wait.as_secs();
     (if wait.subsec_nanos() > 0 { whole + 1 } else { whole }).max(1)
 }
@@ -169,6 +193,14 @@ impl Fault for LimitError {
             Self::Database(e) => e.code(),
             #[cfg(feature = "stored")]
             Self::StoredRow { .. } => "rate-limiter/stored-row",
+            #[cfg(feature = "stored")]
+            Self::OverrideTime => "rate-limiter/override-time",
+            #[cfg(feature = "stored")]
+            Self::OverrideReason => "rate-limiter/override-reason",
+            #[cfg(feature = "stored")]
+            Self::NoOverride { .. } => "rate-limiter/no-override",
+            #[cfg(feature = "stored")]
+            Self::OverridesFull => "rate-limiter/overrides-full",
             #[cfg(feature = "stored")]
             Self::Key(e) => e.code(),
             #[cfg(feature = "stored")]
@@ -197,6 +229,12 @@ impl Fault for LimitError {
             #[cfg(feature = "stored")]
             Self::StoredRow { .. } => FaultKind::Integrity,
             #[cfg(feature = "stored")]
+            Self::OverrideTime | Self::OverrideReason => FaultKind::Invalid,
+            #[cfg(feature = "stored")]
+            Self::NoOverride { .. } => FaultKind::NotFound,
+            #[cfg(feature = "stored")]
+            Self::OverridesFull => FaultKind::Conflict,
+            #[cfg(feature = "stored")]
             Self::Key(e) => e.kind(),
             #[cfg(feature = "stored")]
             Self::Event(e) => e.kind(),
@@ -224,6 +262,8 @@ impl Fault for LimitError {
             Self::Database(e) => e.hint(),
             #[cfg(feature = "stored")]
             Self::StoredRow { .. } => Some("see what `audit verify` says, and set the limit anew".to_owned()),
+            #[cfg(feature = "stored")]
+            Self::OverridesFull => Some("lift those that are no longer needed".to_owned()),
             #[cfg(feature = "stored")]
             Self::Key(e) => e.hint(),
             _ => None,

@@ -29,14 +29,18 @@
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
-//! | `stored` | limits kept in the database, with their migrations | no |
+//! | `http` | a tower layer, `RateLimit` headers, refusals as problems | no |
+//! | `stored` | limits kept in the database and followed, with their migrations | no |
 
 mod decision;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod journal;
 mod limiter;
 mod limits;
 mod memory;
+mod overrides;
 mod penalties;
 mod store;
 #[cfg(feature = "stored")]
@@ -44,8 +48,8 @@ pub mod stored;
 mod tier;
 mod window;
 
-/// The example of the README.
-#[cfg(doctest)]
+/// The examples of the README.
+#[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
@@ -57,6 +61,7 @@ pub use limits::{
     PenaltyFactors, QUOTA_MAX, Quota, Rates, TIERS_MAX, Trust, UNITS_MAX,
 };
 pub use memory::{Fail, MemoryConfig, MemoryStore};
+pub use overrides::{AgentRates, OVERRIDES_MAX, Override};
 pub use penalties::{
     HIGH_KEPT, HIGH_MS, MODERATE_KEPT, MODERATE_MS, Offence, OffenceId, Penalised, PenalisedUntil, Penalties,
     REPEATED_MS,

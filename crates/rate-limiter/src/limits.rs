@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use clawexchange_ssg_core::{Fault, FaultKind, TrustLevel};
+use clawexchange_ssg_core::{AgentId, Fault, FaultKind, TrustLevel};
 use serde::{Deserialize, Serialize};
 
+use crate::overrides::{AgentRates, OVERRIDES_MAX, Override, Overrides};
 use crate::penalties::Penalised;
 use crate::tier::EndpointTier;
 
@@ -180,34 +181,42 @@ pub struct Limits {
     quotas: BTreeMap<EndpointTier, Quota>,
     trust: Trust,
     penalties: PenaltyFactors,
+    overrides: Overrides,
 }
 
 impl Limits {
-    /// Checks and takes all of them, or says everything that is wrong.
+    /// Checks and takes all of them, or says everything that is wrong. No agent has an override.
     pub fn new(
         quotas: impl IntoIterator<Item = (EndpointTier, Quota)>,
         trust: Trust,
         penalties: PenaltyFactors,
     ) -> Result<Self, LimitsError> {
-        let limits = Self { quotas: quotas.into_iter().collect(), trust, penalties };
-        let problems = limits.problems();
-        if problems.is_empty() { Ok(limits) } else { Err(LimitsError(problems)) }
+        let quotas = quotas.into_iter().collect();
+        Self { quotas, trust, penalties, overrides: Overrides::default() }.checked()
     }
 
     /// The same limits with another quota for a tier, or with one tier more.
     pub fn with_quota(mut self, tier: EndpointTier, quota: Quota) -> Result<Self, LimitsError> {
         self.quotas.insert(tier, quota);
-        Self::new(self.quotas, self.trust, self.penalties)
+        self.checked()
     }
 
     /// The same limits with another factor for a level of trust.
     pub fn with_trust(self, level: TrustLevel, factor: Multiplier) -> Result<Self, LimitsError> {
-        Self::new(self.quotas, self.trust.with(level, factor), self.penalties)
+        Self { trust: self.trust.with(level, factor), ..self }.checked()
     }
 
     /// The same limits with other factors for penalties.
     pub fn with_penalties(self, penalties: PenaltyFactors) -> Result<Self, LimitsError> {
-        Self::new(self.quotas, self.trust, penalties)
+        Self { penalties, ..self }.checked()
+    }
+
+    /// The same limits with these overrides and no others. Of two for one agent and tier the later one holds.
+    pub fn with_overrides(
+        self,
+        overrides: impl IntoIterator<Item = (AgentId, EndpointTier, Override)>,
+    ) -> Result<Self, LimitsError> {
+        Self { overrides: overrides.into_iter().collect(), ..self }.checked()
     }
 
     /// The tiers and their quotas, the three of the original first.
@@ -230,7 +239,28 @@ impl Limits {
         self.penalties
     }
 
-    /// What an agent of this trust may do in a tier; `None` if the tier has no quota.
+    /// The overrides, those that are over included.
+    pub fn overrides(&self) -> impl Iterator<Item = (&AgentId, &EndpointTier, Override)> {
+        self.overrides.iter()
+    }
+
+    /// The override of an agent in a tier, also one that is over.
+    pub fn override_of(&self, agent: &AgentId, tier: &EndpointTier) -> Option<Override> {
+        self.overrides.of(agent, tier)
+    }
+
+    /// What this agent may do in a tier, its override included; `None` if the tier has no quota.
+    pub fn rates_of(&self, agent: &AgentId, tier: &EndpointTier, trust: TrustLevel) -> Option<AgentRates> {
+        let usual = self.rates(tier, trust)?;
+        let instead = self.override_of(agent, tier).map(|Override { quota, until }| {
+            let hundredths = |units: u32| u64::from(units) * u64::from(Multiplier::ONE.0);
+            let (hour, minute) = (hundredths(quota.per_hour), hundredths(quota.per_minute));
+            (Rates { hour, minute, penalties: self.penalties }, until.into())
+        });
+        Some(AgentRates::new(usual, instead))
+    }
+
+    /// What an agent of this trust that has no override may do in a tier; `None` if the tier has no quota.
     pub fn rates(&self, tier: &EndpointTier, trust: TrustLevel) -> Option<Rates> {
         let quota = self.quota(tier)?;
         let factor = u64::from(self.trust.of(trust).0);
@@ -239,6 +269,11 @@ impl Limits {
             minute: u64::from(quota.per_minute) * factor,
             penalties: self.penalties,
         })
+    }
+
+    fn checked(self) -> Result<Self, LimitsError> {
+        let problems = self.problems();
+        if problems.is_empty() { Ok(self) } else { Err(LimitsError(problems)) }
     }
 
     fn problems(&self) -> Vec<LimitsProblem> {
@@ -275,6 +310,7 @@ impl Limits {
                 problems.extend(levels.map(|level| LimitsProblem::Product { tier: tier(), level }));
             }
         }
+        problems.extend(self.overrides.problems(|tier| self.quotas.contains_key(tier)));
         problems
     }
 }
@@ -287,11 +323,16 @@ impl Default for Limits {
             (EndpointTier::COMMENTS, Quota::new(60, 10)),
             (EndpointTier::MESSAGES, Quota::new(300, 30)),
         ];
-        Self { quotas: quotas.into(), trust: Trust::default(), penalties: PenaltyFactors::default() }
+        Self {
+            quotas: quotas.into(),
+            trust: Trust::default(),
+            penalties: PenaltyFactors::default(),
+            overrides: Overrides::default(),
+        }
     }
 }
 
-/// Base × trust of one tier for one level of trust, and what penalties make of it.
+/// Base × trust of one tier for one level of trust, or what stands in its place, and what penalties make of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rates {
     hour: u64,
@@ -399,6 +440,21 @@ pub enum LimitsProblem {
         tier: EndpointTier,
         /// Whose multiplier.
         level: TrustLevel,
+    },
+    /// There are more than [`OVERRIDES_MAX`].
+    #[error("there are more than {OVERRIDES_MAX} overrides")]
+    TooManyOverrides,
+    /// An override is for a tier that has no quota.
+    #[error("an override is for the tier {tier}, which has no quota")]
+    OverrideTier {
+        /// Which.
+        tier: EndpointTier,
+    },
+    /// An override is more than [`QUOTA_MAX`], or allows more in a minute than in the hour that it is part of.
+    #[error("an override for {tier} is more than {QUOTA_MAX} units, or more in a minute than in an hour")]
+    OverrideQuota {
+        /// For which tier.
+        tier: EndpointTier,
     },
 }
 

@@ -1,8 +1,12 @@
 //! Limits that are kept in the database, each with its event in the log.
 //!
-//! Two tables: `rate_limit_configs` has the quotas, `tier_threshold_configs` what levels of trust multiply. Every row,
-//! seeded or changed, has a `CONFIG_CHANGED` event that fixes it, written to the outbox in the transaction of the
-//! change, so that whoever compares rows and log finds a limit that was changed behind the log's back.
+//! Three tables: `rate_limit_configs` has the quotas, `tier_threshold_configs` what levels of trust multiply,
+//! `rate_limit_overrides` what single agents may do instead for a while. Every row, seeded or changed, has a
+//! `CONFIG_CHANGED` event that fixes it, written to the outbox in the transaction of the change, so that whoever
+//! compares rows and log finds a limit that was changed behind the log's back.
+
+mod overrides;
+mod watch;
 
 use std::sync::Arc;
 
@@ -13,6 +17,9 @@ use clawexchange_ssg_core::{
     Actor, AuditEvent, Clock, EventKind, KeyProvider, SystemClock, Target, TrustLevel,
 };
 
+pub use self::overrides::{OVERRIDE_DAYS_MAX, OVERRIDE_TARGET, REASON_CHARS_MAX, SWEEP_MAX, StoredOverride};
+use self::overrides::{Slot, slots};
+pub use self::watch::{Looked, Revision, Watch};
 use crate::error::LimitError;
 use crate::limits::{Limits, Multiplier, PenaltyFactors, Quota, TIERS_MAX, Trust};
 use crate::tier::EndpointTier;
@@ -21,14 +28,24 @@ use crate::tier::EndpointTier;
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "rate-limiter",
     table: "clawexchange_rate_limiter_migrations",
-    steps: &[Step {
-        name: "rate_limiter_0001_limits",
-        sqlite: Script {
-            up: include_str!("../migrations/0001_limits.up.sqlite.sql"),
-            down: include_str!("../migrations/0001_limits.down.sqlite.sql"),
+    steps: &[
+        Step {
+            name: "rate_limiter_0001_limits",
+            sqlite: Script {
+                up: include_str!("../migrations/0001_limits.up.sqlite.sql"),
+                down: include_str!("../migrations/0001_limits.down.sqlite.sql"),
+            },
+            evidence: &[],
         },
-        evidence: &[],
-    }],
+        Step {
+            name: "rate_limiter_0002_overrides",
+            sqlite: Script {
+                up: include_str!("../migrations/0002_overrides.up.sqlite.sql"),
+                down: include_str!("../migrations/0002_overrides.down.sqlite.sql"),
+            },
+            evidence: &[],
+        },
+    ],
 };
 
 /// What events about a quota have as the type of their target; the id is the tier.
@@ -63,7 +80,9 @@ impl StoredLimits {
     /// A row that is none, or one of the original's tiers or levels that is missing, is an `Integrity` fault that
     /// names it; limits that cannot hold together are a `Configuration` fault that says why.
     pub async fn load(&self) -> Result<Limits, LimitError> {
-        limits(&rows(&self.db.read()).await?)
+        // Overrides first: each has a tier, and tiers never go, so what is read later has that tier, too.
+        let slots = slots(&self.db.read()).await?;
+        limits(&rows(&self.db.read()).await?, &slots)
     }
 
     /// Sets the quota of a tier, or adds a tier, and writes its event, in a transaction of the caller. Gives the limits
@@ -78,7 +97,7 @@ impl StoredLimits {
         quota: Quota,
     ) -> Result<Limits, LimitError> {
         let rows = rows(tx).await?;
-        let changed = limits(&rows)?.with_quota(tier.clone(), quota)?;
+        let changed = limits(&rows, &slots(tx).await?)?.with_quota(tier.clone(), quota)?;
         let values = [i64::from(quota.per_hour), i64::from(quota.per_minute)];
         let known = rows.iter().find(|row| row.kind == Kind::Quota && row.name == tier.as_str());
         self.set(tx, by, Kind::Quota, tier.as_str(), (values, known)).await?;
@@ -97,7 +116,7 @@ impl StoredLimits {
         factor: Multiplier,
     ) -> Result<Limits, LimitError> {
         let rows = rows(tx).await?;
-        let changed = limits(&rows)?.with_trust(level, factor)?;
+        let changed = limits(&rows, &slots(tx).await?)?.with_trust(level, factor)?;
         let values = [i64::from(factor.as_hundredths()), 0];
         let known = rows.iter().find(|row| row.kind == Kind::Trust && row.name == level.as_str());
         self.set(tx, by, Kind::Trust, level.as_str(), (values, known)).await?;
@@ -128,11 +147,13 @@ impl StoredLimits {
         Ok(tx.commit().await?)
     }
 
-    /// All rows that their last event fixes, and what it fixes: quotas, then multipliers, in the order of their names.
-    /// A row without an event is among them, so that it is found.
+    /// All rows that their last event fixes, and what it fixes: quotas, then multipliers, in the order of their names,
+    /// then overrides. A row without an event is among them, so that it is found.
     pub async fn state_rows(&self) -> Result<Vec<StateRow>, LimitError> {
         let rows = rows(&self.db.read()).await?;
-        Ok(rows.iter().map(|row| StateRow::new(row.kind.table(), row.target(), row.state())).collect())
+        let slots = slots(&self.db.read()).await?;
+        let rows = rows.iter().map(|row| StateRow::new(row.kind.table(), row.target(), row.state()));
+        Ok(rows.chain(slots.iter().map(Slot::state_row)).collect())
     }
 
     async fn set(
@@ -168,18 +189,23 @@ impl StoredLimits {
         Ok(())
     }
 
+    /// The code that fixes a row, as its event says it.
+    async fn code(&self, state: &[u8]) -> Result<String, LimitError> {
+        let key = self.keys.active();
+        let code = self.keys.mac(&key, STATE_CONTEXT, state).await.map_err(LimitError::Key)?;
+        Ok(code.to_string())
+    }
+
     async fn event(
         &self,
         row: &StoredRow,
         by: &Actor,
         before: Option<&StoredRow>,
     ) -> Result<AuditEvent, LimitError> {
-        let key = self.keys.active();
-        let code = self.keys.mac(&key, STATE_CONTEXT, &row.state()).await.map_err(LimitError::Key)?;
         let event = AuditEvent::new(EventKind::ConfigChanged, by.clone(), self.clock.now())
             .on(row.target())
             .with("version", row.version)?
-            .with(STATE, code.to_string())?;
+            .with(STATE, self.code(&row.state()).await?)?;
         let names: &[(&str, &str)] = match row.kind {
             Kind::Quota => &[("perHour", "perHourBefore"), ("burstPerMinute", "burstPerMinuteBefore")],
             Kind::Trust => &[("multiplierHundredths", "multiplierHundredthsBefore")],
@@ -235,7 +261,7 @@ impl Kind {
     }
 }
 
-/// A row of either table, as it is, whether it makes sense or not.
+/// A row of quotas or multipliers, as it is, whether it makes sense or not.
 #[derive(Clone, Debug)]
 struct StoredRow {
     kind: Kind,
@@ -302,7 +328,7 @@ impl StoredRow {
     }
 }
 
-/// Both tables as they are at one moment, quotas first, by name.
+/// Quotas and multipliers as they are at one moment, quotas first, by name.
 async fn rows(on: &impl Statements) -> Result<Vec<StoredRow>, LimitError> {
     let sql = "SELECT 0 AS is_trust, endpoint_tier AS name, per_hour AS first, burst_per_minute AS second, \
                created_at, updated_at, version, announced FROM rate_limit_configs \
@@ -314,7 +340,7 @@ async fn rows(on: &impl Statements) -> Result<Vec<StoredRow>, LimitError> {
     found.iter().map(StoredRow::of).collect()
 }
 
-fn limits(rows: &[StoredRow]) -> Result<Limits, LimitError> {
+fn limits(rows: &[StoredRow], slots: &[Slot]) -> Result<Limits, LimitError> {
     let mut quotas = Vec::with_capacity(rows.len());
     let mut trust = Trust::default();
     for row in rows {
@@ -343,7 +369,8 @@ fn limits(rows: &[StoredRow]) -> Result<Limits, LimitError> {
             return Err(missing(Kind::Trust, level.as_str()));
         }
     }
-    Ok(Limits::new(quotas, trust, PenaltyFactors::default())?)
+    let overrides = slots.iter().filter_map(Slot::parse).collect::<Result<Vec<_>, _>>()?;
+    Ok(Limits::new(quotas, trust, PenaltyFactors::default())?.with_overrides(overrides)?)
 }
 
 fn missing(kind: Kind, name: &str) -> LimitError {

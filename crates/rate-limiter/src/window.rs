@@ -5,7 +5,8 @@ use std::fmt;
 
 use clawexchange_ssg_core::Timestamp;
 
-use crate::limits::{Quota, Rates};
+use crate::limits::Quota;
+use crate::overrides::AgentRates;
 use crate::penalties::PenalisedUntil;
 
 /// The longer window in milliseconds.
@@ -188,7 +189,7 @@ impl SlidingLog {
 
     /// From which moment `cost` more fit below `limit` in the window of `span_ms`, if nothing else is charged:
     /// as soon as all units that are too many have aged. `None` if never.
-    fn fits_from(&self, cost: u32, limit: u32, span_ms: u64) -> Option<u64> {
+    pub(crate) fn fits_from(&self, cost: u32, limit: u32, span_ms: u64) -> Option<u64> {
         let room = limit.checked_sub(cost)? as usize;
         match self.units.len().checked_sub(room + 1) {
             Some(last) => self.units.get(last).map(|unit| Tick::from_bytes(*unit).0 + span_ms),
@@ -215,8 +216,8 @@ pub struct Case<'a> {
     pub agent: &'a SlidingLog,
     /// The log of its owner, if it has one.
     pub owner: Option<&'a SlidingLog>,
-    /// What the agent may do.
-    pub rates: Rates,
+    /// What the agent may do, now and later.
+    pub rates: AgentRates,
     /// Until when penalties take from it.
     pub until: PenalisedUntil,
     /// Units; 0 only asks whether the account is within its limits.
@@ -255,14 +256,13 @@ impl Case<'_> {
         }
     }
 
-    /// The first moment from `at` on at which all of it fits. Limits rise when a penalty ends, so the question is
-    /// asked anew from each of the up to three ends.
+    /// The first moment from `at` on at which all of it fits. Limits change when a penalty or an override ends, so the
+    /// question is asked anew from each of the up to four ends.
     fn earliest(&self, at: Tick) -> Option<u64> {
         let mut from = at;
         loop {
-            let limit = self.rates.agent(self.until.at(from));
-            let next = self.until.next_end(from);
-            if let Some(first) = self.fits_from(limit)
+            let next = self.until.next_end(from).into_iter().chain(self.rates.next_end(from)).min();
+            if let Some(first) = self.fits_from(from)
                 && next.is_none_or(|next| first < next.0)
             {
                 return Some(first.max(from.0));
@@ -271,14 +271,16 @@ impl Case<'_> {
         }
     }
 
-    fn fits_from(&self, limit: Quota) -> Option<u64> {
+    /// From which moment all of it fits, if the limits stay as they are at `from`.
+    fn fits_from(&self, from: Tick) -> Option<u64> {
+        let rates = self.rates.at(from);
         let both = |log: &SlidingLog, limit: Quota| {
             let hour = log.fits_from(self.cost, limit.per_hour, HOUR_MS)?;
             Some(hour.max(log.fits_from(self.cost, limit.per_minute, MINUTE_MS)?))
         };
-        let agent = both(self.agent, limit)?;
+        let agent = both(self.agent, rates.agent(self.until.at(from)))?;
         match self.owner {
-            Some(owner) => Some(agent.max(both(owner, self.rates.owner())?)),
+            Some(owner) => Some(agent.max(both(owner, rates.owner())?)),
             None => Some(agent),
         }
     }

@@ -9,10 +9,11 @@ const SEED: u64 = 0x00c1_a3ee;
 
 #[test]
 fn a_sample_of_random_operations_agrees_with_the_naive_count() {
-    let counts = run::run(50_000, SEED, None).unwrap();
+    let counts = run::run(60_000, SEED, None).unwrap();
     assert!(counts.allowed > 5_000 && counts.denied > 5_000, "both sides are well tried: {counts:?}");
     assert!(counts.never > 100 && counts.refunded > 500, "{counts:?}");
     assert!(counts.waits_that_end_with_a_penalty > 50, "{counts:?}");
+    assert!(counts.waits_that_end_with_an_override > 50, "{counts:?}");
 }
 
 #[test]

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_rate_limiter::{
-    Case, EndpointTier, HIGH_MS, HOUR_MS, Limits, MINUTE_MS, MODERATE_MS, Multiplier, PenalisedUntil, Quota,
-    REPEATED_MS, Rates, Ruling, SlidingLog, Tick,
+    AgentRates, Case, EndpointTier, HIGH_MS, HOUR_MS, Limits, MINUTE_MS, MODERATE_MS, Multiplier, Override,
+    PenalisedUntil, Quota, REPEATED_MS, Rates, Ruling, SlidingLog, Tick,
 };
-use clawexchange_ssg_core::TrustLevel;
+use clawexchange_ssg_core::{AgentId, TrustLevel};
 use proptest::prelude::*;
 
 const BEGIN: u64 = 200_000_000_000;
@@ -13,6 +13,15 @@ const BEGIN: u64 = 200_000_000_000;
 fn rates(per_hour: u32, per_minute: u32) -> Rates {
     let limits = Limits::default().with_quota(EndpointTier::POSTS, Quota::new(per_hour, per_minute)).unwrap();
     limits.rates(&EndpointTier::POSTS, TrustLevel::Established).unwrap()
+}
+
+/// This quota until `end`, and the default one from then on.
+fn overridden(per_hour: u32, per_minute: u32, end: u64) -> AgentRates {
+    let agent = AgentId::new("a").unwrap();
+    let quota = Quota::new(per_hour.max(per_minute), per_minute);
+    let instead = Override::new(quota, Tick::from_ms(end).into());
+    let limits = Limits::default().with_overrides([(agent.clone(), EndpointTier::POSTS, instead)]).unwrap();
+    limits.rates_of(&agent, &EndpointTier::POSTS, TrustLevel::Established).unwrap()
 }
 
 fn case<'a>(
@@ -23,6 +32,7 @@ fn case<'a>(
     cost: u32,
 ) -> Case<'a> {
     let until = PenalisedUntil::default();
+    let rates = rates.into();
     Case { now: Tick::from_ms(now), floor: Tick::ZERO, agent, owner, rates, until, cost }
 }
 
@@ -103,16 +113,19 @@ proptest! {
     }
 
     #[test]
-    fn a_wait_is_the_shortest_that_helps_also_across_the_end_of_penalties(
+    fn a_wait_is_the_shortest_that_helps_also_across_the_ends_of_penalties_and_of_an_override(
         (log, rates, now) in filled(),
         cost in 1..12_u32,
+        instead in prop::option::of((0..40_u32, 0..20_u32, 0..2 * HOUR_MS)),
         (moderate, high, repeated) in (0..MODERATE_MS, 0..HIGH_MS, 0..REPEATED_MS),
         held in 0..8_u8,
         back in 0..5_000_u64,
     ) {
         let until = |bit: u8, ms: u64| Tick::from_ms(if held & bit > 0 { now + ms } else { 0 });
         let until = PenalisedUntil { moderate: until(1, moderate), high: until(2, high), repeated: until(4, repeated) };
-        let at = |now: u64| Case { until, ..case(now, &log, None, rates, cost) };
+        let usual = rates;
+        let rates = instead.map_or_else(|| usual.into(), |(hour, minute, ms)| overridden(hour, minute, now + ms));
+        let at = |now: u64| Case { until, rates, ..case(now, &log, None, usual, cost) };
         let now = now - back;
         match at(now).decide() {
             Ruling::Allow => {}

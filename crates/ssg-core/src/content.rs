@@ -1,6 +1,7 @@
 //! What an agent wants to post, read strictly and bounded.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -219,7 +220,7 @@ pub struct ContentEnvelope(Arc<Inner>);
 struct Inner {
     raw: Box<str>,
     read_as: ReadAs,
-    depth_max: usize,
+    bounds: EnvelopeBounds,
     content_type: ContentType,
     category: Option<PostCategory>,
     fields: Vec<OwnedField>,
@@ -300,9 +301,18 @@ impl ContentEnvelope {
         let usual = [Skip::Null, Skip::Saying("contentType", "\"POST\"")];
         let skip: Vec<Skip> = self.0.read_as.members().iter().copied().map(Skip::Name).chain(usual).collect();
         json::whole(&self.0.raw)
-            .and_then(|raw| json::canonical(raw, self.0.depth_max + 1, &skip))
+            .and_then(|raw| json::canonical(raw, self.0.bounds.depth_max + 1, &skip))
             // It was read before by the same rules; should that ever differ, the text itself is a spelling too.
             .unwrap_or_else(|_| self.0.raw.as_bytes().to_vec())
+    }
+
+    /// The same envelope with other strings at the fields that `edits` names, read again by the same rules. Members
+    /// that are about the request are left out. `None` where one of these fields is no string, or the bounds are
+    /// exceeded.
+    pub(crate) fn rewritten(&self, edits: &BTreeMap<String, String>) -> Option<Self> {
+        let raw = json::whole(&self.0.raw).ok()?;
+        let json = json::rewrite(raw, edits, self.0.read_as.members())?;
+        Some(Received::read(json.as_bytes(), ReadAs::Envelope, &self.0.bounds).ok()?.content)
     }
 
     /// Bytes of all inspected texts.

@@ -66,6 +66,8 @@ event_kinds! {
     RecordRestored = "RECORD_RESTORED",
     /// The platform published what was released.
     ReleaseConfirmed = "RELEASE_CONFIRMED",
+    /// The platform fetched released content, to publish it.
+    ReleaseFetched = "RELEASE_FETCHED",
     /// The key of content was destroyed: it is gone for good.
     RecordPurged = "RECORD_PURGED",
     /// Somebody may look at held content once.

@@ -128,6 +128,7 @@ pub struct Pattern {
     score: u32,
     labels: Labels,
     mode: RuleMode,
+    open_ended: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,6 +182,7 @@ impl Pattern {
             score,
             labels: Labels::Fixed(labels),
             mode: RuleMode::Enforce,
+            open_ended: false,
         }
     }
 
@@ -201,6 +203,7 @@ impl Pattern {
             score,
             labels: Labels::Read(labels.into()),
             mode: RuleMode::Enforce,
+            open_ended: false,
         })
     }
 
@@ -208,6 +211,14 @@ impl Pattern {
     #[must_use]
     pub fn in_mode(mut self, mode: RuleMode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// The same pattern, whose places are not all of what was found, as the first line of a key is not the key. It
+    /// is never cut out of content.
+    #[must_use]
+    pub fn open_ended(mut self) -> Self {
+        self.open_ended = true;
         self
     }
 
@@ -238,6 +249,11 @@ impl Pattern {
     /// Whether it counts.
     pub const fn mode(&self) -> RuleMode {
         self.mode
+    }
+
+    /// Whether what was found goes on behind its places.
+    pub const fn is_open_ended(&self) -> bool {
+        self.open_ended
     }
 }
 

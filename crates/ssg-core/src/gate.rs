@@ -17,10 +17,14 @@ use crate::tier::Verdict;
 
 /// The gate: content in, verdict out, and nothing forgotten on the way. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Gate(Arc<Inner>);
+pub struct Gate {
+    parts: Arc<Parts>,
+    holds: bool,
+    logs_verdicts: bool,
+}
 
 #[derive(Debug)]
-struct Inner {
+struct Parts {
     inspector: Inspector,
     quarantine: Box<dyn Quarantine>,
     audit: Box<dyn AuditSink>,
@@ -49,7 +53,8 @@ pub struct Submission {
     pub inspection: Option<InspectionId>,
     /// The id that its hold is to have, if it comes to that. A fresh one unless set.
     pub hold: Option<QuarantineId>,
-    /// Everything is judged and recorded, and nothing follows from it: the content is neither held nor refused.
+    /// Everything is judged and recorded, and nothing follows from it: the answer is PASS, and what it would be
+    /// stands in [`Inspection::would_be`](crate::Inspection::would_be).
     pub shadow: bool,
 }
 
@@ -88,6 +93,8 @@ impl Submission {
 pub struct Outcome {
     /// The verdict and how it came about; it says where the content is held.
     pub assessment: Assessment,
+    /// The content lies in quarantine.
+    pub is_held: bool,
     /// The same content of the same agent was held already.
     pub is_repeat: bool,
 }
@@ -95,12 +102,28 @@ pub struct Outcome {
 impl Gate {
     /// Puts a gate together.
     pub fn new(inspector: Inspector, quarantine: impl Quarantine, audit: impl AuditSink) -> Self {
-        Self(Arc::new(Inner { inspector, quarantine: Box::new(quarantine), audit: Box::new(audit) }))
+        let parts = Parts { inspector, quarantine: Box::new(quarantine), audit: Box::new(audit) };
+        Self { parts: Arc::new(parts), holds: true, logs_verdicts: true }
+    }
+
+    /// The same gate without a quarantine: the verdict QUARANTINE stays, nothing is held, and its event says so.
+    /// The content must not be passed on all the same.
+    #[must_use]
+    pub fn without_quarantine(mut self) -> Self {
+        self.holds = false;
+        self
+    }
+
+    /// The same gate without a log of verdicts: only holds have their event, which is committed with them.
+    #[must_use]
+    pub fn without_verdict_log(mut self) -> Self {
+        self.logs_verdicts = false;
+        self
     }
 
     /// What it inspects with.
     pub fn inspector(&self) -> &Inspector {
-        &self.0.inspector
+        &self.parts.inspector
     }
 
     /// Inspects content, holds it if need be, and records the verdict.
@@ -120,14 +143,33 @@ impl Gate {
 
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
         let inspection = submission.inspection.unwrap_or_else(InspectionId::fresh);
-        let mut assessment = self.0.inspector.inspect_as(inspection, &submission.content).await;
-        let is_by_failure = assessment.is_by_failure(&self.0.inspector.config().thresholds);
-        let event = verdict_event(&submission, &assessment, is_by_failure)?;
-        if assessment.verdict() != Verdict::Quarantine {
-            let record = self.0.audit.record(event).await;
-            record.map_err(|source| GateError::NotRecorded { inspection, source })?;
-            return Ok(Outcome { assessment, is_repeat: false });
+        let mut assessment = self.parts.inspector.inspect_as(inspection, &submission.content).await;
+        if submission.shadow {
+            assessment.only_watched();
         }
+        let is_by_failure = assessment.is_by_failure(&self.parts.inspector.config().thresholds);
+        let event = verdict_event(&submission, &assessment, is_by_failure)?;
+        if assessment.verdict() == Verdict::Quarantine && self.holds {
+            return self.hold(submission, assessment, event).await;
+        }
+        if self.logs_verdicts {
+            let event = match assessment.verdict() {
+                Verdict::Quarantine => event.with("held", false)?,
+                _ => event,
+            };
+            let record = self.parts.audit.record(event).await;
+            record.map_err(|source| GateError::NotRecorded { inspection, source })?;
+        }
+        Ok(Outcome { assessment, is_held: false, is_repeat: false })
+    }
+
+    async fn hold(
+        &self,
+        submission: Submission,
+        mut assessment: Assessment,
+        event: AuditEvent,
+    ) -> Result<Outcome, GateError> {
+        let inspection = assessment.inspection().inspection_id;
         let id = submission.hold.unwrap_or_else(QuarantineId::fresh);
         let hold = Hold {
             id,
@@ -138,10 +180,14 @@ impl Gate {
             source: submission.source,
             event: event.on(Target::new("quarantine", id)),
         };
-        let held =
-            self.0.quarantine.hold(hold).await.map_err(|source| GateError::NotHeld { inspection, source })?;
+        let held = self
+            .parts
+            .quarantine
+            .hold(hold)
+            .await
+            .map_err(|source| GateError::NotHeld { inspection, source })?;
         assessment.held_as(held.id);
-        Ok(Outcome { assessment, is_repeat: held.is_repeat })
+        Ok(Outcome { assessment, is_held: true, is_repeat: held.is_repeat })
     }
 }
 
@@ -182,6 +228,10 @@ fn verdict_event(s: &Submission, a: &Assessment, is_by_failure: bool) -> Result<
         let failed: Vec<&str> = a.failures().iter().take(NAMED_MAX).map(|f| f.plugin.as_str()).collect();
         event = event.with("failedPlugins", failed)?;
     }
+    event = event
+        .with_some("wouldBe", inspection.would_be.map(Verdict::as_str))?
+        .with_some("lifted", a.lifted.map(|lift| lift.to_string()))?
+        .with_some("sanitized", inspection.sanitized.as_ref().map(|_| true))?;
     if is_by_failure {
         // It says nothing of the agent, so it must not count against it.
         event = event.with("byFailure", true)?;

@@ -142,6 +142,13 @@ text_ids! {
     KeyId
 }
 
+impl RequestId {
+    /// A name that no other request has.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7().as_hyphenated().to_string().into())
+    }
+}
+
 fn is_id(text: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'@' | b'-'))

@@ -4,12 +4,14 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::action::Lift;
 use crate::clock::Timestamp;
 use crate::finding::{Category, RuleMode};
 use crate::id::{InspectionId, QuarantineId};
+use crate::redact::Sanitized;
 use crate::tier::{RiskScore, RiskTier, Verdict};
 
-/// What a caller may see. It has no score and no text of the content.
+/// What a caller may see. It has no score, and no text of the content but what is left of it in `sanitized`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -34,6 +36,12 @@ pub struct Inspection {
     /// What to ask for when it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine_id: Option<QuarantineId>,
+    /// What would be done with it if this were not a trial run, in which everything is passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<Verdict>,
+    /// What is passed on in place of the content, from which something was cut out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sanitized: Option<Sanitized>,
 }
 
 /// One place at which a pattern was found.
@@ -75,6 +83,7 @@ pub struct Assessment {
     pub(crate) score: RiskScore,
     pub(crate) rules: Vec<RuleResult>,
     pub(crate) failures: Vec<PluginFault>,
+    pub(crate) lifted: Option<Lift>,
 }
 
 impl Assessment {
@@ -110,12 +119,21 @@ impl Assessment {
 
     /// Whether a failed plugin, and not what was found, made the tier what it is.
     pub fn is_by_failure(&self, thresholds: &crate::TierThresholds) -> bool {
-        !self.failures.is_empty() && thresholds.tier(self.score) < self.inspection.tier
+        let by_score = thresholds.tier(self.score);
+        let found = self.lifted.map_or(by_score, |lift| by_score.max(lift.tier()));
+        !self.failures.is_empty() && found < self.inspection.tier
     }
 
     /// Where the content is held.
     pub(crate) fn held_as(&mut self, id: QuarantineId) {
         self.inspection.quarantine_id = Some(id);
+    }
+
+    /// Nothing follows from the verdict.
+    pub(crate) fn only_watched(&mut self) {
+        self.inspection.would_be = Some(self.inspection.verdict);
+        self.inspection.verdict = Verdict::Pass;
+        self.inspection.sanitized = None;
     }
 
     /// All of it in a form that can be printed, for operators only.
@@ -125,6 +143,7 @@ impl Assessment {
             score: self.score.get(),
             rules: self.rules.clone(),
             failures: self.failures.clone(),
+            lifted: self.lifted.map(|lift| lift.to_string()),
         }
     }
 }
@@ -153,6 +172,9 @@ pub struct Explanation {
     /// Plugins that gave no result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<PluginFault>,
+    /// Which action lifted the tier above that of the score, such as `block:credentials`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifted: Option<String>,
 }
 
 /// What one rule did to the score.
@@ -176,6 +198,9 @@ pub struct RuleResult {
     pub mode: RuleMode,
     /// The places that were kept.
     pub places: Vec<Place>,
+    /// What was found goes on behind its places.
+    #[serde(skip)]
+    pub(crate) is_open_ended: bool,
 }
 
 /// One place, and how it was seen there.

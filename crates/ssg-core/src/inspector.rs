@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::action::{Actions, CategoryAction, Lift};
 use crate::clock::{Clock, SystemClock};
 use crate::content::ContentEnvelope;
 use crate::finding::{Found, RuleMode};
 use crate::id::InspectionId;
 use crate::inspection::{Assessment, Inspection, Match, Place, PluginFault, RuleResult};
 use crate::plugin::Context;
+use crate::redact;
 use crate::registry::{PluginFailure, PluginRegistry, Registered, RunsAt};
 use crate::runner::{Failure, Pool, run_here};
 use crate::score::{Scored, tally};
@@ -24,12 +26,15 @@ pub struct InspectorConfig {
     pub thresholds: TierThresholds,
     /// How long a plugin with threads of its own may take: 100 ms unless set.
     pub plugin_timeout: Duration,
-    /// How long all of them may take together: 400 ms unless set.
+    /// How long all of them may take together: 400 ms unless set. Content from which something is cut out is
+    /// inspected twice, each time so long.
     pub deadline: Duration,
     /// What stands as `policy` on every result: `<pack>@<version>+<8 hex>`.
     pub policy: String,
     /// How many matches a result lists: 100 unless set.
     pub matches_max: usize,
+    /// What categories do besides making points: nothing unless set.
+    pub actions: Actions,
     /// Content above so many bytes is inspected on a thread for blocking work, so that it does not hold up the
     /// others on this one: 16 KiB unless set.
     pub inline_bytes_max: usize,
@@ -43,6 +48,7 @@ impl Default for InspectorConfig {
             deadline: Duration::from_millis(400),
             policy: "none@0+00000000".to_owned(),
             matches_max: 100,
+            actions: Actions::new(),
             inline_bytes_max: 16 << 10,
         }
     }
@@ -91,6 +97,33 @@ impl Inspector {
 
     /// The same under an id that was chosen before.
     pub async fn inspect_as(&self, id: InspectionId, content: &ContentEnvelope) -> Assessment {
+        let first = self.look_at(id, content).await;
+        match self.cut(content, &first).await {
+            Some(rest) => {
+                let second = self.look_at(id, &rest).await;
+                redact::settle(first, &second, rest, &self.0.config.actions)
+            }
+            None => first,
+        }
+    }
+
+    /// The content without what was found in it, if that is to be and can be cut out.
+    async fn cut(&self, content: &ContentEnvelope, seen: &Assessment) -> Option<ContentEnvelope> {
+        let config = &self.0.config;
+        if !config.actions.values().any(|action| *action == CategoryAction::Redact) {
+            return None;
+        }
+        if content.size_bytes() <= config.inline_bytes_max {
+            return redact::cut(content, seen, &config.actions);
+        }
+        let (me, content, seen) = (self.clone(), content.clone(), seen.clone());
+        let cutting = tokio::task::spawn_blocking(move || redact::cut(&content, &seen, &me.0.config.actions));
+        // If the runtime is shutting down, the content is judged as if nothing could be cut out.
+        cutting.await.ok().flatten()
+    }
+
+    /// One pass of all plugins.
+    async fn look_at(&self, id: InspectionId, content: &ContentEnvelope) -> Assessment {
         let started = Instant::now();
         let deadline = started + self.0.config.deadline;
         let cx = Arc::new(Context::new(deadline));
@@ -182,10 +215,6 @@ impl Inspector {
         let tally = tally(&scored);
         let deltas: HashMap<String, u32> =
             scored.iter().zip(&tally.deltas).map(|(s, delta)| (s.id.to_owned(), *delta)).collect();
-        let mut tier = config.thresholds.tier(tally.total);
-        if failures.iter().any(|f| f.held) {
-            tier = tier.max(RiskTier::High);
-        }
         let mut labels: Vec<String> = failures.iter().map(|f| format!("PLUGIN_ERROR:{}", f.plugin)).collect();
         let (mut matches, mut truncated) = (Vec::new(), false);
         for (plugin, f) in found.iter().filter(|(_, f)| counts(f)) {
@@ -217,6 +246,12 @@ impl Inspector {
             })
             .collect();
         rules.sort_by(|a, b| (b.delta, b.points, &a.pattern_id).cmp(&(a.delta, a.points, &b.pattern_id)));
+        let mut tier = config.thresholds.tier(tally.total);
+        let lifted = Lift::of(&rules, &config.actions, tier);
+        tier = lifted.map_or(tier, Lift::tier);
+        if failures.iter().any(|f| f.held) {
+            tier = tier.max(RiskTier::High);
+        }
         Assessment {
             inspection: Inspection {
                 inspection_id: id,
@@ -228,10 +263,13 @@ impl Inspector {
                 policy: config.policy.clone(),
                 timestamp: self.0.clock.now(),
                 quarantine_id: None,
+                would_be: None,
+                sanitized: None,
             },
             score: tally.total,
             rules,
             failures,
+            lifted,
         }
     }
 }
@@ -293,6 +331,7 @@ fn rule_of(plugin: &str, f: Found, delta: u32) -> RuleResult {
         count: f.count,
         mode: f.pattern.mode(),
         places,
+        is_open_ended: f.pattern.is_open_ended(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! serde_json reads; this adds what it lets pass: duplicate names (RFC 8259, section 4, leaves them open), NUL,
 //! nesting beyond a bound. Numbers keep their source text, since a float would lose digits of a card number.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -106,6 +106,63 @@ impl<'de> Visitor<'de> for Members {
         }
         Ok(members)
     }
+}
+
+/// Writes `raw` with other strings at the places that `edits` names by RFC 6901 pointer, and without the members of
+/// the outermost object that `leave_out` names. Members keep their order and numbers their text. `None` if there is
+/// no string at one of these places.
+pub(crate) fn rewrite(
+    raw: &RawValue,
+    edits: &BTreeMap<String, String>,
+    leave_out: &[&str],
+) -> Option<String> {
+    let mut writer = Rewriter { edits, written: 0, out: String::with_capacity(raw.get().len()) };
+    writer.value(raw, "", leave_out)?;
+    (writer.written == edits.len()).then_some(writer.out)
+}
+
+struct Rewriter<'e> {
+    edits: &'e BTreeMap<String, String>,
+    written: usize,
+    out: String,
+}
+
+impl Rewriter<'_> {
+    fn value(&mut self, raw: &RawValue, pointer: &str, leave_out: &[&str]) -> Option<()> {
+        let below = format!("{pointer}/");
+        let has_edits =
+            self.edits.range(below.clone()..).next().is_some_and(|(at, _)| at.starts_with(&below));
+        match (value(raw).ok()?, self.edits.get(pointer)) {
+            (Value::String(_), Some(new)) => {
+                self.out.push_str(&serde_json::to_string(new).ok()?);
+                self.written += 1;
+            }
+            (Value::Array(elements), None) if has_edits => {
+                for (i, element) in elements.into_iter().enumerate() {
+                    self.out.push(if i == 0 { '[' } else { ',' });
+                    self.value(element, &format!("{below}{i}"), &[])?;
+                }
+                self.out.push(']');
+            }
+            (Value::Object(members), None) if has_edits => {
+                let kept = members.into_iter().filter(|(name, _)| !leave_out.contains(&name.as_str()));
+                for (i, (name, member)) in kept.enumerate() {
+                    self.out.push(if i == 0 { '{' } else { ',' });
+                    self.out.push_str(&serde_json::to_string(&name).ok()?);
+                    self.out.push(':');
+                    self.value(member, &format!("{below}{}", escaped(&name)), &[])?;
+                }
+                self.out.push('}');
+            }
+            _ => self.out.push_str(raw.get()),
+        }
+        Some(())
+    }
+}
+
+/// A name as it stands in an RFC 6901 pointer.
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Members that say nothing.

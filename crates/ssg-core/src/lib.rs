@@ -45,8 +45,10 @@
 //!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
+//! | `http` | a tower layer that puts a gate before handlers, extractors for axum, faults as problem answers | no |
 //! | `testing` | a manual clock, ports in memory, conformance suites for implementers of ports | no |
 
+mod action;
 mod actor;
 mod clock;
 mod content;
@@ -56,6 +58,8 @@ mod fail_point;
 mod fault;
 mod finding;
 mod gate;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
 mod inspection;
 mod inspector;
@@ -64,6 +68,8 @@ mod key;
 mod page;
 mod plugin;
 mod port;
+mod recorded;
+mod redact;
 mod registry;
 mod runner;
 mod score;
@@ -71,6 +77,7 @@ mod score;
 pub mod testing;
 mod tier;
 
+pub use action::CategoryAction;
 pub use actor::{Actor, ActorType, Caller, TrustLevel, UnknownWord};
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 pub use content::{
@@ -97,6 +104,8 @@ pub use key::{DataKey, KEY_BYTES, KeyProvider, Mac, MacError, MasterKey, MasterK
 pub use page::{Cursor, Page, PageLimit};
 pub use plugin::{Context, DetectionPlugin, PluginError};
 pub use port::{AuditSink, Held, Hold, PortError, Quarantine};
+pub use recorded::Recorded;
+pub use redact::Sanitized;
 pub use registry::{PluginFailure, PluginRegistry, RegistryError};
 pub use score::CONTACT_DUMP;
 pub use tier::{RiskScore, RiskTier, ThresholdError, TierThresholds, Verdict};

@@ -124,6 +124,15 @@ impl fmt::Display for Verdict {
     }
 }
 
+impl FromStr for Verdict {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let known = "PASS|WARN|QUARANTINE|BLOCK";
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == text).ok_or(UnknownWord { known })
+    }
+}
+
 /// Where each tier begins. CLEAR begins at 0 and each tier ends where the next begins, so that every score has
 /// exactly one tier: a gap, an overlap or a missing CLEAR cannot be said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]

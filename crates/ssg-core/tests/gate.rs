@@ -13,7 +13,7 @@ use clawexchange_ssg_core::{
     ActorType, AgentId, AuditEvent, AuditSink, Category, Clock as _, ContentEnvelope, Context,
     DetectionPlugin, EnvelopeBounds, EventId, EventKind, Fault, FaultKind, Findings, Gate, GateError, Held,
     Hold, Inspector, InspectorConfig, Pattern, PluginError, PluginRegistry, PortError, Quarantine, ReadAs,
-    Received, RequestId, Submission, Verdict,
+    Received, RequestId, SourceId, Submission, Verdict,
 };
 use tokio::sync::Semaphore;
 
@@ -372,4 +372,70 @@ async fn a_port_may_be_shared_and_boxed() {
     gate.submit(submission("flag-hold")).await.unwrap();
     gate.clone().submit(submission("an offer")).await.unwrap();
     assert_eq!(ports.events().len(), 2);
+}
+
+#[tokio::test]
+async fn without_a_quarantine_nothing_is_held_and_the_event_says_so() {
+    let (gate, held, recorded) = gate();
+    let gate = gate.without_quarantine();
+    let mut submission = submission("flag-hold");
+    submission.source = Some(SourceId::new("post-9").unwrap());
+    let outcome = gate.submit(submission).await.unwrap();
+    assert_eq!((outcome.assessment.verdict(), outcome.is_held), (Verdict::Quarantine, false));
+    assert_eq!(outcome.assessment.inspection().quarantine_id, None, "there is nowhere to ask");
+    assert!(held.holds().is_empty() && held.events().is_empty());
+    let [event] = &*recorded.events() else { panic!("one event") };
+    assert_eq!(event.kind(), EventKind::SsgQuarantine);
+    assert_eq!(event.meta().get("held"), Some(&serde_json::json!(false)));
+    assert_eq!(event.target().map(|t| &*t.kind), Some("content"));
+    recorded.set_failing(true);
+    let error = gate.submit(self::submission("flag-hold")).await.unwrap_err();
+    assert_eq!(error.code(), "ssg-core/not-recorded", "a verdict that nobody recorded");
+}
+
+#[tokio::test]
+async fn without_a_log_of_verdicts_holds_are_still_committed_with_their_event() {
+    let (gate, held, recorded) = gate();
+    let gate = gate.without_verdict_log();
+    recorded.set_failing(true);
+    for (text, verdict) in
+        [("an offer", Verdict::Pass), ("flag-warn", Verdict::Warn), ("flag-block", Verdict::Block)]
+    {
+        assert_eq!(gate.submit(submission(text)).await.unwrap().assessment.verdict(), verdict);
+    }
+    let outcome = gate.submit(submission("flag-hold")).await.unwrap();
+    assert!(outcome.is_held && outcome.assessment.inspection().quarantine_id.is_some());
+    assert_eq!(held.events().iter().map(AuditEvent::kind).collect::<Vec<_>>(), [EventKind::SsgQuarantine]);
+    assert_eq!(held.events()[0].meta().get("held"), None);
+    let outcome = gate.without_quarantine().submit(submission("flag-hold twice")).await.unwrap();
+    assert_eq!((outcome.assessment.verdict(), outcome.is_held), (Verdict::Quarantine, false));
+    assert_eq!((held.holds().len(), recorded.events().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_trial_run_judges_everything_and_nothing_follows() {
+    for (text, would_be, tier, label) in [
+        ("an offer", Verdict::Pass, "CLEAR", None),
+        ("flag-warn", Verdict::Warn, "MODERATE", Some("FLAG_WARN")),
+        ("flag-hold", Verdict::Quarantine, "HIGH", Some("FLAG_HOLD")),
+        ("flag-block", Verdict::Block, "CRITICAL", Some("FLAG_BLOCK")),
+    ] {
+        let (gate, held, recorded) = gate();
+        let mut submission = submission(text);
+        submission.shadow = true;
+        let outcome = gate.submit(submission).await.unwrap();
+        let inspection = outcome.assessment.inspection();
+        assert_eq!((inspection.verdict, inspection.would_be), (Verdict::Pass, Some(would_be)));
+        assert_eq!((outcome.is_held, inspection.quarantine_id), (false, None));
+        assert_eq!(serde_json::to_value(inspection).unwrap()["wouldBe"], would_be.as_str());
+        assert!(held.holds().is_empty() && held.events().is_empty());
+        let [event] = &*recorded.events() else { panic!("one event") };
+        assert_eq!(event.kind(), EventKind::SsgPass);
+        assert_eq!(event.meta().get("wouldBe"), Some(&serde_json::json!(would_be.as_str())));
+        assert_eq!(event.meta().get("tier"), Some(&serde_json::json!(tier)));
+        let labels: Vec<&str> = label.into_iter().collect();
+        assert_eq!(event.meta().get("labels"), Some(&serde_json::json!(labels)));
+    }
+    let usual = gate().0.submit(submission("flag-warn")).await.unwrap();
+    assert_eq!(serde_json::to_value(usual.assessment.inspection()).unwrap().get("wouldBe"), None);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawexchange_audit::{Entry, Log, Query, StateSource};
-use clawexchange_gateway::{HeldStates, Intent, LimitStates};
+use clawexchange_gateway::{HeldStates, Intent, LimitStates, TokenStates};
 use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
 
 use crate::args::{AuditCommand, Global, LogArg, QueryArgs};
@@ -126,7 +126,8 @@ async fn verify(global: &Global) -> Result<Exit, CliError> {
     let log = parts.log().await?;
     let held = HeldStates::of(parts.vault().await?.clone());
     let limits = LimitStates::of(parts.stored_limits().await?);
-    let sources: [&dyn StateSource; 2] = [&held, &limits];
+    let tokens = TokenStates::of(parts.tokens().await?.clone());
+    let sources: [&dyn StateSource; 3] = [&held, &limits, &tokens];
     let progress = Progress::of(0, "events");
     let mut report = log.verify(&sources, &|done, total| progress.set(done, total)).await?;
     drop(progress);

@@ -1,14 +1,18 @@
 //! `claw limits`: how often agents may act.
 
-use clawexchange_database::outbox;
-use clawexchange_gateway::Intent;
-use clawexchange_rate_limiter::{AgentStatus, EndpointTier, WindowStatus};
+use std::sync::Arc;
+
+use clawexchange_database::{Tx, outbox};
+use clawexchange_gateway::{Intent, Parts, limits_json};
+use clawexchange_rate_limiter::stored::StoredLimits;
+use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Override, Quota};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, Clock as _, EventKind, OwnerId, SystemClock, Target, TrustLevel,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::args::{Global, LimitsCommand};
+use crate::args::{Change, Global, LimitsCommand, OverrideArgs};
+use crate::command::{simulate, violations};
 use crate::exit::Exit;
 use crate::report::CliError;
 use crate::{command, output};
@@ -18,6 +22,14 @@ pub(crate) async fn run(command: &LimitsCommand, global: &Global) -> Result<Exit
         LimitsCommand::Show => show(global).await,
         LimitsCommand::Status { agent, trust, owner } => status(agent, *trust, owner.as_ref(), global).await,
         LimitsCommand::Reset { agent, tier } => reset(agent, tier.as_deref(), global).await,
+        LimitsCommand::Set(args) => set(args.change().ok_or_else(nothing_to_set)?, global).await,
+        LimitsCommand::Override(args) => set_override(args, global).await,
+        LimitsCommand::Overrides => overrides(global).await,
+        LimitsCommand::Simulate(args) => {
+            let change = args.set.change().ok_or_else(nothing_to_set)?;
+            simulate::run(args, change, global).await
+        }
+        LimitsCommand::Violations { since } => violations::run(*since, global).await,
     }
 }
 
@@ -56,7 +68,7 @@ async fn status(
     let parts = command::parts(global, Intent::Use)?;
     let status = parts.limiter_read_only().await?.status(agent, trust, owner).await?;
     if global.is_json() {
-        output::json(&as_json(agent, trust, &status))?;
+        output::json(&limits_json(agent, trust, &status))?;
         return Ok(Exit::Ok);
     }
     let mut rows = output::Rows::new(&["tier", "window", "used", "limit", "next frees in"]).right(2).right(3);
@@ -71,6 +83,11 @@ async fn status(
         }
     }
     rows.print()?;
+    for tier in &status.tiers {
+        if let Some(until) = tier.overridden_until {
+            output::line(&format!("{} by an override until {until}", tier.tier))?;
+        }
+    }
     for (what, until) in [
         ("lowered for something moderate", status.moderate_until),
         ("lowered for something held or blocked", status.high_until),
@@ -81,29 +98,6 @@ async fn status(
         }
     }
     Ok(Exit::Ok)
-}
-
-fn as_json(agent: &AgentId, trust: TrustLevel, status: &AgentStatus) -> Value {
-    let window = |w: WindowStatus| {
-        json!({
-            "used": w.used, "limit": w.limit, "remaining": w.remaining(),
-            "freesInSeconds": w.frees_in.map(|d| d.as_millis().div_ceil(1000)),
-        })
-    };
-    let tiers: Vec<Value> = status
-        .tiers
-        .iter()
-        .map(|t| {
-            let owner = t.owner.map(|o| json!({"hour": window(o.hour), "minute": window(o.minute)}));
-            json!({"tier": t.tier.as_str(), "hour": window(t.hour), "minute": window(t.minute), "owner": owner})
-        })
-        .collect();
-    json!({
-        "agentId": agent, "trust": trust, "tiers": tiers,
-        "penalties": {
-            "moderateUntil": status.moderate_until, "highUntil": status.high_until, "repeatedUntil": status.repeated_until,
-        },
-    })
 }
 
 async fn reset(agent: &AgentId, tier: Option<&str>, global: &Global) -> Result<Exit, CliError> {
@@ -131,4 +125,125 @@ async fn reset(agent: &AgentId, tier: Option<&str>, global: &Global) -> Result<E
         output::line(&format!("{agent} begins anew"))?;
     }
     Ok(Exit::Ok)
+}
+
+fn nothing_to_set() -> CliError {
+    CliError::usage("say a tier with --per-hour and --per-minute, or --trust with --multiplier")
+}
+
+/// Numbers that cannot hold together were given on the command line: no setting is at fault.
+pub(super) fn as_usage(error: LimitError) -> CliError {
+    match error {
+        LimitError::Limits(wrong) => CliError::usage(wrong.to_string()),
+        other => other.into(),
+    }
+}
+
+async fn set(change: Change, global: &Global) -> Result<Exit, CliError> {
+    let by = command::actor(global)?;
+    let parts = command::parts(global, Intent::Use)?;
+    let limits = ready(&parts).await?;
+    let set = change.clone();
+    let work = async |tx: &Tx| match set {
+        Change::Quota(tier, quota) => limits.set_quota(tx, &by, &tier, quota).await,
+        Change::Trust(level, factor) => limits.set_trust(tx, &by, level, factor).await,
+    };
+    commit(&parts, work).await?;
+    let (json, text) = match change {
+        Change::Quota(tier, Quota { per_hour, per_minute, .. }) => (
+            json!({"tier": tier.as_str(), "perHour": per_hour, "perMinute": per_minute}),
+            format!("{tier}: {per_hour} an hour, {per_minute} a minute, times trust and penalties"),
+        ),
+        Change::Trust(level, factor) => {
+            (json!({"trust": level, "multiplier": factor}), format!("{level}: what is usual times {factor}"))
+        }
+    };
+    if global.is_json() {
+        output::json(&json)?;
+    } else {
+        output::line(&text)?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn set_override(args: &OverrideArgs, global: &Global) -> Result<Exit, CliError> {
+    let (agent, tier) = (&args.agent, &args.tier);
+    let by = command::actor(global)?;
+    let parts = command::parts(global, Intent::Use)?;
+    let limits = ready(&parts).await?;
+    let now = SystemClock::new().now();
+    let set = match (args.per_hour, args.per_minute, args.ttl, &args.reason) {
+        (Some(hour), Some(minute), Some(ttl), Some(reason)) => {
+            Some((Quota::new(hour, minute), now.plus(ttl), reason))
+        }
+        _ => None,
+    };
+    let work = async |tx: &Tx| match set {
+        Some((quota, until, reason)) => limits.set_override(tx, &by, agent, tier, quota, until, reason).await,
+        None => limits.lift_override(tx, &by, agent, tier).await,
+    };
+    let set = commit(&parts, work).await?.override_of(agent, tier);
+    let json = json!({
+        "agentId": agent, "tier": tier.as_str(), "perHour": args.per_hour, "perMinute": args.per_minute,
+        "until": set.map(|set| set.until),
+    });
+    let text = match set {
+        Some(Override { quota: Quota { per_hour, per_minute, .. }, until, .. }) => {
+            format!("{agent} in {tier}: {per_hour} an hour, {per_minute} a minute, until {until}")
+        }
+        None => format!("{agent} in {tier}: what is usual"),
+    };
+    if global.is_json() {
+        output::json(&json)?;
+    } else {
+        output::line(&text)?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn overrides(global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let items = parts.stored_limits().await?.overrides().await?;
+    if global.is_json() {
+        output::json(&json!({ "items": items }))?;
+        return Ok(Exit::Ok);
+    }
+    let head = ["agent", "tier", "per hour", "per minute", "until", "set by", "reason"];
+    let mut rows = output::Rows::new(&head).right(2).right(3);
+    for o in &items {
+        rows.row(&[
+            o.agent_id.as_str(),
+            o.tier.as_str(),
+            &o.per_hour.to_string(),
+            &o.per_minute.to_string(),
+            &o.until.to_string(),
+            &o.set_by,
+            &o.reason,
+        ]);
+    }
+    rows.print()?;
+    Ok(Exit::Ok)
+}
+
+/// The limits, each with its event; what is kept must be usable before anything is added to it.
+async fn ready(parts: &Arc<Parts>) -> Result<StoredLimits, CliError> {
+    // The log is there before anything changes that it has to tell of.
+    parts.log().await?;
+    let limits = parts.stored_limits().await?;
+    limits.ensure_events().await?;
+    limits.load().await?;
+    Ok(limits)
+}
+
+/// Commits a change of the limits, sweeps what is over, and has the log take the events. Gives the limits as changed.
+async fn commit(
+    parts: &Arc<Parts>,
+    work: impl AsyncFnOnce(&Tx) -> Result<Limits, LimitError>,
+) -> Result<Limits, CliError> {
+    let tx = parts.database().await?.begin().await?;
+    let limits = work(&tx).await.map_err(as_usage)?;
+    tx.commit().await?;
+    parts.stored_limits().await?.sweep(SystemClock::new().now()).await?;
+    command::finish(parts).await?;
+    Ok(limits)
 }

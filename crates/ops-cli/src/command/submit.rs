@@ -26,14 +26,15 @@ pub(crate) async fn run(args: &SubmitArgs, global: &Global) -> Result<Exit, CliE
     let submitted = pipeline.submit(submission, trust).await;
     command::finish(&parts).await?;
     match submitted? {
-        Submitted::Limited(limited) => Err(limited.into()),
-        Submitted::Decided(outcome) => {
+        Submitted::Limited(limited) => Err(limited.error.into()),
+        Submitted::Decided(decided) => {
+            let assessment = &decided.outcome.assessment;
             if global.is_json() {
-                output::json(outcome.assessment.inspection())?;
+                output::json(assessment.inspection())?;
             } else {
-                inspect::print(&outcome.assessment, &Reasons::of(parts.detectors().await?))?;
+                inspect::print(assessment, &Reasons::of(parts.detectors().await?))?;
             }
-            Ok(Exit::of_verdict(outcome.assessment.verdict()))
+            Ok(Exit::of_verdict(assessment.verdict()))
         }
     }
 }
@@ -139,8 +140,8 @@ fn start(
     running.start(async move {
         turn.wait().await;
         let result = match pipeline.submit(submission, trust).await {
-            Ok(Submitted::Decided(outcome)) => LineResult::Assessed(Box::new(outcome.assessment)),
-            Ok(Submitted::Limited(limited)) => LineResult::Limited(limited),
+            Ok(Submitted::Decided(decided)) => LineResult::Assessed(Box::new(decided.outcome.assessment)),
+            Ok(Submitted::Limited(limited)) => LineResult::Limited(limited.error),
             Err(error) => LineResult::from(error),
         };
         Judged { number, id, label, agent: Some(agent), result }

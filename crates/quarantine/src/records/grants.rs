@@ -1,7 +1,7 @@
 //! Permissions to look once, as rows.
 
 use clawexchange_database::{Statements, Tx, Value};
-use clawexchange_ssg_core::{Actor, QuarantineId, Timestamp};
+use clawexchange_ssg_core::{Actor, ActorType, AgentId, QuarantineId, Timestamp};
 
 use crate::error::QuarantineError;
 use crate::record::GrantToken;
@@ -52,6 +52,19 @@ pub(crate) async fn find(
     let sql = format!("SELECT record_id, purpose FROM quarantine_grants WHERE {OPENS}");
     let Some(row) = on.row(&sql, asked(token, by, now)).await? else { return Ok(None) };
     Ok(Some((row.get_parsed("record_id")?, row.get("purpose")?)))
+}
+
+/// To whom an unspent grant was given.
+pub(crate) async fn holder(
+    on: &impl Statements,
+    token: &GrantToken,
+    now: Timestamp,
+) -> Result<Option<Actor>, QuarantineError> {
+    let sql = "SELECT actor_type, actor_id FROM quarantine_grants \
+               WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2";
+    let Some(row) = on.row(sql, [hash(token).into(), now.as_micros().into()]).await? else { return Ok(None) };
+    let (kind, id) = (row.get_parsed::<ActorType>("actor_type")?, row.get_parsed::<AgentId>("actor_id")?);
+    Ok(Some(Actor::named(kind, id)))
 }
 
 /// Spends the grant, and says whether it was there to be spent: of many who ask, one does.

@@ -69,11 +69,27 @@ impl Vault {
         fail_point!("reveal.before-commit");
         tx.commit().await?;
         fail_point!("reveal.after-commit");
-        self.0.drain.drain().await.map_err(port("record who looks"))?;
+        self.show_logged(&row, "record who looks").await
+    }
+
+    /// Shows the content of a row, once all that was committed before is in the log.
+    pub(super) async fn show_logged(
+        &self,
+        row: &StoredRow,
+        act: &'static str,
+    ) -> Result<Opened, QuarantineError> {
+        self.0.drain.drain().await.map_err(port(act))?;
         fail_point!("reveal.after-drain");
-        let content = self.open_sealed(&row).await?;
+        let content = self.open_sealed(row).await?;
         let chunks = u64::try_from(content.len() / CHUNK_BYTES + 1).unwrap_or(u64::MAX);
         Ok(Opened { record: row.record()?, content, chunks })
+    }
+
+    /// Shows the content that a grant opens to whoever shows it: the grant itself says to whom it was given, and the
+    /// log names them. For links, which browsers follow without saying who they are.
+    pub async fn redeem(&self, token: &GrantToken) -> Result<Opened, QuarantineError> {
+        let holder = grants::holder(&self.0.db.read(), token, self.now()).await?;
+        self.open(&holder.ok_or(QuarantineError::GrantRefused)?, token).await
     }
 
     /// Opens the sealed bytes of a row, wherever they lie.

@@ -221,7 +221,7 @@ impl Vault {
         row.pending_event = None;
         let event = self.sign(&mut row, event).await?;
         let tx = self.0.db.begin().await?;
-        if !records::change(&tx, pending, &row, Guard::None).await? {
+        if !records::change(&tx, pending, &row, &Guard::NONE).await? {
             return Ok(false);
         }
         outbox::put(&tx, &event).await?;

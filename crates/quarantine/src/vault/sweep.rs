@@ -154,7 +154,7 @@ impl Vault {
         let event = AuditEvent::new(EventKind::RecordExpired, by.clone(), now)
             .with("status", Status::Expired.as_str())?
             .with("version", to.version)?;
-        self.commit(&from, to, event, Guard::Idle(now)).await?;
+        self.commit(&from, to, event, &Guard::idle(now)).await?;
         fail_point!("sweep.after-expire");
         Ok(())
     }
@@ -196,8 +196,8 @@ impl Vault {
             .with("version", to.version)?;
         let event = self.sign(&mut to, event).await?;
         let tx = self.0.db.begin().await?;
-        if !records::change(&tx, &from, &to, Guard::NoLegalHold).await? {
-            return Err(self.why_not(&tx, &from).await?);
+        if !records::change(&tx, &from, &to, &Guard::NO_LEGAL_HOLD).await? {
+            return Err(self.why_not(&tx, &from, &Guard::NO_LEGAL_HOLD).await?);
         }
         keys::destroy(&tx, &from.id).await?;
         if let Some(key) = &from.s3_key {

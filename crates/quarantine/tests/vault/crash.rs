@@ -9,7 +9,7 @@ use clawexchange_quarantine::{FAIL_POINTS, Filter, Reason, Status, VaultConfig};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{PageLimit, QuarantineId};
 
-use crate::rig::{Rig, ann, note};
+use crate::rig::{Rig, ann, note, platform};
 
 const FOLDER: &str = "QUARANTINE_CRASH_FOLDER";
 
@@ -37,6 +37,9 @@ async fn the_work_that_is_killed() {
     for ids in [&short, &long] {
         rig.vault.release(ids[0], &ann(), Reason::default(), None).await.unwrap();
         ack("RELEASED", ids[0]);
+        rig.vault.fetch_released(ids[0], &platform()).await.unwrap();
+        rig.vault.confirm_release(ids[0], &platform()).await.unwrap();
+        ack("published", ids[0]);
         rig.vault.delete(ids[1], &ann(), Reason::PolicyViolation, None, true).await.unwrap();
         ack("DELETED", ids[1]);
         let grant = rig.vault.grant(ids[2], &ann(), &note("check")).await.unwrap();
@@ -86,6 +89,10 @@ async fn check_successor(point: &str, folder: &Path) {
         match what {
             "RELEASED" => assert_eq!(record.status, Status::Released, "{point}: {line}"),
             "DELETED" => assert_eq!(record.status, Status::Deleted, "{point}: {line}"),
+            "published" => {
+                let published = rig.vault.published_at(record.id).await.unwrap();
+                assert!(published.is_some(), "{point}: {line}");
+            }
             _ => {}
         }
     }

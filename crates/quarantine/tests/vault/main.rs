@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bounds;
+mod claims;
 mod crash;
 mod defects;
 mod hostile;
 mod legal_holds;
 mod lifecycle;
+mod publish;
 mod races;
 mod reveal;
 mod rig;

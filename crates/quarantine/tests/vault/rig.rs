@@ -172,6 +172,14 @@ pub(crate) fn ann() -> Actor {
     Actor::human("ann").unwrap()
 }
 
+pub(crate) fn platform() -> Actor {
+    Actor::system("platform").unwrap()
+}
+
+pub(crate) fn triage() -> Actor {
+    Actor::new(clawexchange_ssg_core::ActorType::Bot, "triage").unwrap()
+}
+
 pub(crate) fn note(text: &str) -> Note {
     Note::new(text).unwrap()
 }

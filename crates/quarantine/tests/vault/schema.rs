@@ -93,10 +93,10 @@ async fn the_tables_go_only_when_told_so_by_name() {
     let plan = Plan::of([MIGRATIONS]);
     assert!(plan.drift(&rig.db).await.unwrap().is_none());
     rig.hold("one").await;
-    assert!(plan.down(&rig.db, &DownTo::Steps(1), None).await.is_err(), "held content is evidence");
+    assert!(plan.down(&rig.db, &DownTo::Steps(2), None).await.is_err(), "held content is evidence");
     let destroy = Destroy::named(Destroy::PHRASE);
-    let gone = plan.down(&rig.db, &DownTo::Steps(1), destroy).await.unwrap();
-    assert_eq!(gone, ["quarantine_0001_records"]);
+    let gone = plan.down(&rig.db, &DownTo::Steps(2), destroy).await.unwrap();
+    assert_eq!(gone, ["quarantine_0002_review", "quarantine_0001_records"]);
     let left = "SELECT name FROM sqlite_schema WHERE name LIKE 'quarantine%' OR name LIKE 'encryption%'";
     assert!(rig.db.read().rows(left, []).await.unwrap().is_empty());
     plan.up(&rig.db, None, clawexchange_ssg_core::Timestamp::UNIX_EPOCH).await.unwrap();
@@ -126,6 +126,13 @@ async fn lists_and_sweeps_are_answered_by_indexes() {
             "SELECT id FROM quarantine_records WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') \
              AND blob_state = 'PRESENT' AND expires_at <= 1 ORDER BY expires_at",
             "quarantine_records_open_due",
+        ),
+        (
+            "SELECT id FROM quarantine_records WHERE status NOT IN ('RELEASED', 'DELETED', 'EXPIRED') \
+             AND blob_state <> 'PENDING' AND (claimed_by IS NULL OR lease_until <= 1) \
+             ORDER BY CASE tier WHEN 'CRITICAL' THEN 0 WHEN 'HIGH' THEN 1 WHEN 'MODERATE' THEN 2 \
+             WHEN 'LOW' THEN 3 ELSE 4 END, created_at, id LIMIT 1",
+            "quarantine_records_review",
         ),
     ] {
         let rows = rig.db.read().rows(&format!("EXPLAIN QUERY PLAN {sql}"), []).await.unwrap();

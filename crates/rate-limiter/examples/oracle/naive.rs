@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use clawexchange_rate_limiter::{EndpointTier, HOUR_MS, Limits, MINUTE_MS, OWNER_SHARE, Ruling};
+use clawexchange_rate_limiter::{
+    EndpointTier, HOUR_MS, Limits, MINUTE_MS, OWNER_SHARE, Override, Ruling, Tick,
+};
 use clawexchange_ssg_core::{RiskTier, TrustLevel};
 
 /// Agents and owners have numbers here; `Agent(1)` and `Owner(1)` are different accounts.
@@ -33,6 +35,26 @@ pub(crate) struct Question<'a> {
     pub(crate) cost: u32,
     pub(crate) now: u64,
     pub(crate) limits: &'a Limits,
+    /// The agent's override in the tier.
+    pub(crate) instead: Option<Override>,
+}
+
+impl Question<'_> {
+    /// When its override ends, if it has one.
+    fn end(&self) -> Option<u64> {
+        self.instead.map(|instead| Tick::from(instead.until).as_ms())
+    }
+
+    /// Hundredths of units before penalties, in the hour and in the minute; `None` for a tier without a quota.
+    fn hundredths(&self, at: u64) -> Option<[(u128, u64); 2]> {
+        let usual = self.limits.quota(self.tier)?;
+        let (quota, factor) = match self.instead {
+            Some(instead) if Some(at) < self.end() => (instead.quota, 100),
+            _ => (usual, self.limits.trust().of(self.trust).as_hundredths()),
+        };
+        let of = |base: u32| u128::from(base) * u128::from(factor);
+        Some([(of(quota.per_hour), HOUR_MS), (of(quota.per_minute), MINUTE_MS)])
+    }
 }
 
 /// Limit, used, and when the oldest goes, of one window.
@@ -68,8 +90,7 @@ impl Naive {
         [young(false, 1) >= 1, young(true, 24) >= 1, young(true, 7 * 24) >= 2]
     }
 
-    fn agent_limit(&self, q: &Question<'_>, base: u32, at: u64) -> u32 {
-        let numerator = u128::from(base) * u128::from(q.limits.trust().of(q.trust).as_hundredths());
+    fn agent_limit(&self, q: &Question<'_>, numerator: u128, at: u64) -> u32 {
         let factors = q.limits.penalties();
         let factors = [factors.moderate, factors.high, factors.repeated];
         let (mut product, mut divisor) = (numerator, 100);
@@ -83,19 +104,18 @@ impl Naive {
         if numerator > 0 { limit.max(1) } else { limit }
     }
 
-    fn owner_limit(q: &Question<'_>, base: u32) -> u32 {
-        let numerator = base * q.limits.trust().of(q.trust).as_hundredths();
-        let one = numerator / 100;
+    fn owner_limit(numerator: u128) -> u32 {
+        let one = u32::try_from(numerator / 100).unwrap_or(u32::MAX);
         OWNER_SHARE * if numerator > 0 { one.max(1) } else { 0 }
     }
 
     fn fits(&self, q: &Question<'_>, at: u64) -> bool {
-        let Some(quota) = q.limits.quota(q.tier) else { return false };
+        let Some(windows) = q.hundredths(at) else { return false };
         let used = |account, span| count(self.units(account, q.tier), at, span);
-        [(quota.per_hour, HOUR_MS), (quota.per_minute, MINUTE_MS)].into_iter().all(|(base, span)| {
+        windows.into_iter().all(|(base, span)| {
             let agent = used(Account::Agent(q.agent), span) + q.cost <= self.agent_limit(q, base, at);
             let owner =
-                q.owner.is_none_or(|o| used(Account::Owner(o), span) + q.cost <= Self::owner_limit(q, base));
+                q.owner.is_none_or(|o| used(Account::Owner(o), span) + q.cost <= Self::owner_limit(base));
             agent && owner
         })
     }
@@ -111,7 +131,7 @@ impl Naive {
         let leave = agent.chain(owner).flat_map(|u| [u + HOUR_MS, u + MINUTE_MS]);
         let offences = self.offences.get(&q.agent).into_iter().flatten();
         let ends = offences.flat_map(|(_, _, when)| [1, 24, 7 * 24].map(|h| when + h * HOUR_MS));
-        let mut moments: Vec<u64> = leave.chain(ends).filter(|moment| *moment > at).collect();
+        let mut moments: Vec<u64> = leave.chain(ends).chain(q.end()).filter(|moment| *moment > at).collect();
         moments.sort_unstable();
         moments.dedup();
         match moments.into_iter().find(|moment| self.fits(q, *moment)) {
@@ -122,15 +142,15 @@ impl Naive {
 
     /// The windows as they are now: the agent's hour and minute, then the owner's.
     pub(crate) fn seen(&self, q: &Question<'_>) -> Vec<Seen> {
-        let Some(quota) = q.limits.quota(q.tier) else { return Vec::new() };
         let at = self.at(q);
+        let Some(windows) = q.hundredths(at) else { return Vec::new() };
         let mut seen = Vec::new();
         let accounts = std::iter::once(Account::Agent(q.agent)).chain(q.owner.map(Account::Owner));
         for account in accounts {
-            for (base, span) in [(quota.per_hour, HOUR_MS), (quota.per_minute, MINUTE_MS)] {
+            for (base, span) in windows {
                 let limit = match account {
                     Account::Agent(_) => self.agent_limit(q, base, at),
-                    Account::Owner(_) => Self::owner_limit(q, base),
+                    Account::Owner(_) => Self::owner_limit(base),
                 };
                 let units = self.units(account, q.tier);
                 let oldest = units.iter().copied().find(|u| u + span > at);

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use clawexchange_rate_limiter::{
     Ask, Case, Decision, EndpointTier, HOUR_MS, Limits, MINUTE_MS, MemoryConfig, MemoryStore, Multiplier,
-    Offence, OffenceId, Penalties, Permit, Quota, Ruling, SlidingLog, Store, Tick, TierStatus, WindowStatus,
+    Offence, OffenceId, Override, Penalties, Permit, Quota, Ruling, SlidingLog, Store, Tick, TierStatus,
+    WindowStatus,
 };
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{AgentId, OwnerId, RiskTier, Timestamp, TrustLevel};
@@ -21,6 +22,7 @@ pub(crate) struct Counts {
     pub(crate) never: u64,
     pub(crate) refunded: u64,
     pub(crate) waits_that_end_with_a_penalty: u64,
+    pub(crate) waits_that_end_with_an_override: u64,
     pub(crate) reopened: u64,
 }
 
@@ -216,6 +218,7 @@ impl<'a> World<'a> {
             cost: ask.cost,
             now: self.shown(),
             limits: &self.limits,
+            instead: self.limits.override_of(&ask.agent, &ask.tier),
         };
         let at = self.naive.at(&question);
         let held = self.naive.penalised(*agent, at);
@@ -246,6 +249,8 @@ impl<'a> World<'a> {
                 self.told = end;
                 let after = self.naive.penalised(*agent, end);
                 let before = self.naive.penalised(*agent, end - 1);
+                let over = question.instead.map(|instead| Tick::from(instead.until).as_ms());
+                counts.waits_that_end_with_an_override += u64::from(over == Some(end));
                 counts.waits_that_end_with_a_penalty += u64::from(held != after && before != after);
             }
             Decision::Never { .. } => counts.never += 1,
@@ -309,6 +314,7 @@ impl<'a> World<'a> {
                 cost: ask.cost,
                 now: self.shown(),
                 limits: &self.limits,
+                instead: self.limits.override_of(&ask.agent, &seen.tier),
             };
             same("status", windows(seen, owner.is_some()), self.naive.seen(&question))?;
             if seen.tier == ask.tier {
@@ -395,6 +401,17 @@ impl<'a> World<'a> {
             let factor = *self.random.pick(&[1, 33, 50, 100, 200, 820]);
             limits = limits.with_trust(level, Multiplier::hundredths(factor)).map_err(|e| e.to_string())?;
         }
+        let mut overrides = Vec::new();
+        for _ in 0..self.random.below(4) {
+            let agent = agent_id(u8::try_from(self.random.below(AGENTS)).unwrap_or(0));
+            let tier = self.random.pick(&self.tiers).clone();
+            let per_hour = *self.random.pick(&[0, 4, 10, 20, 60]);
+            let quota = Quota::new(per_hour, per_hour.min(*self.random.pick(&[3, 5, 20])));
+            let lasts = *self.random.pick(&[MINUTE_MS, HOUR_MS / 2, HOUR_MS, 24 * HOUR_MS]);
+            let until = Tick::from_ms(self.now + self.random.below(lasts));
+            overrides.push((agent, tier, Override::new(quota, until.into())));
+        }
+        limits = limits.with_overrides(overrides).map_err(|e| e.to_string())?;
         self.limits = limits;
         Ok(())
     }
@@ -408,7 +425,7 @@ fn pure_take(
     let empty = SlidingLog::new();
     let keys = [Some(Account::Agent(q.agent)), q.owner.map(Account::Owner)];
     let log = |account| logs.get(&(account, q.tier.clone())).unwrap_or(&empty);
-    let Some(rates) = q.limits.rates(q.tier, q.trust) else { return Ruling::Never };
+    let Some(rates) = q.limits.rates_of(&agent_id(q.agent), q.tier, q.trust) else { return Ruling::Never };
     let case = Case {
         now: Tick::from_ms(q.now),
         floor: Tick::ZERO,

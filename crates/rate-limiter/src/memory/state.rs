@@ -14,7 +14,8 @@ use crate::decision::{AgentStatus, Ask, Decision, Outlook, Permit, TierStatus};
 use crate::error::LimitError;
 use crate::journal::Journal;
 use crate::journal::record::Record;
-use crate::limits::{Limits, Rates};
+use crate::limits::Limits;
+use crate::overrides::AgentRates;
 use crate::penalties::{Offence, OffenceId, PenalisedUntil, Penalties};
 use crate::tier::EndpointTier;
 use crate::window::{Case, Ruling, SlidingLog, Tick};
@@ -76,13 +77,13 @@ impl State {
         match decision {
             Err(LimitError::Full { .. }) if self.config.when_full == Fail::Open => {
                 let permit = Permit { cost: 0, ..Permit::new(ask, now) };
-                Ok(Decision::Allow { permit, status: TierStatus::uncounted(ask.tier.clone(), rates) })
+                Ok(Decision::Allow { permit, status: TierStatus::uncounted(ask.tier.clone(), rates, now) })
             }
             decision => decision,
         }
     }
 
-    fn try_take(&self, ask: &Ask, rates: Rates, now: Tick) -> Result<Decision, LimitError> {
+    fn try_take(&self, ask: &Ask, rates: AgentRates, now: Tick) -> Result<Decision, LimitError> {
         let mut pair = self.pair(&ask.agent, ask.owner.as_ref());
         let floor = pair.floor();
         let (agents, owners) = pair.maps();
@@ -157,7 +158,7 @@ impl State {
         let now = self.now();
         let pair = self.pair(agent, owner);
         let tiers = limits.quotas().filter_map(|(tier, _)| {
-            let rates = limits.rates(tier, trust)?;
+            let rates = limits.rates_of(agent, tier, trust)?;
             Some(TierStatus::of(tier.clone(), &case(&pair, now, (agent, owner), tier, rates, 0)))
         });
         let tiers = tiers.collect();
@@ -360,8 +361,8 @@ pub(super) fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn rates(ask: &Ask, limits: &Limits) -> Result<Rates, LimitError> {
-    let rates = limits.rates(&ask.tier, ask.trust);
+fn rates(ask: &Ask, limits: &Limits) -> Result<AgentRates, LimitError> {
+    let rates = limits.rates_of(&ask.agent, &ask.tier, ask.trust);
     rates.ok_or_else(|| LimitError::UnknownTier { tier: ask.tier.clone() })
 }
 
@@ -376,7 +377,7 @@ fn case<'a>(
     now: Tick,
     (agent, owner): (&AgentId, Option<&OwnerId>),
     tier: &EndpointTier,
-    rates: Rates,
+    rates: AgentRates,
     cost: u32,
 ) -> Case<'a> {
     let (agents, owners) = pair.look();

@@ -57,7 +57,7 @@ impl Received {
         let content = ContentEnvelope(Arc::new(Inner {
             raw: raw.get().into(),
             read_as,
-            depth_max: bounds.depth_max,
+            bounds: bounds.clone(),
             content_type: head.content_type,
             category: head.category,
             fields: reader.fields,
@@ -212,7 +212,7 @@ impl Reader<'_> {
         raw: &RawValue,
         depth: usize,
     ) -> Result<(), ContentError> {
-        let pointer = self.pointer(parent, &name.replace('~', "~0").replace('/', "~1"))?;
+        let pointer = self.pointer(parent, &json::escaped(&name))?;
         // `metadata` is our own word, not the sender's.
         if pointer != "/metadata" {
             self.text(&pointer, name, true)?;

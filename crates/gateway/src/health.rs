@@ -1,0 +1,175 @@
+//! How the parts are: looked at, never written to.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clawexchange_database::outbox;
+use clawexchange_rate_limiter::{Ask, EndpointTier};
+use clawexchange_ssg_core::{AgentId, ContentEnvelope, Fault as _, RiskTier};
+use serde::Serialize;
+
+use crate::service::{Phase, Service};
+
+/// How one part is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PartState {
+    /// It does what it should.
+    Ok,
+    /// It is switched off.
+    Off,
+    /// It does its work in another way than usual.
+    Degraded,
+    /// It does not do its work.
+    Failing,
+}
+
+/// Whether the service answers, and how its parts are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Readiness {
+    /// `ok`, `degraded`, `starting`, `draining` or `failing`.
+    pub status: &'static str,
+    /// The parts by name.
+    pub parts: BTreeMap<&'static str, PartState>,
+    /// The switches by name.
+    pub flags: BTreeMap<&'static str, bool>,
+}
+
+impl Readiness {
+    /// Whether some submission can be answered.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status, "ok" | "degraded")
+    }
+}
+
+/// How long what was found is told again: probes, however many, cost one look a second.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a part may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found last.
+#[derive(Debug, Default)]
+pub(crate) struct LastLook(Mutex<Option<(Instant, Readiness)>>);
+
+impl Service {
+    /// How the parts are, at most a second ago.
+    pub async fn readiness(&self) -> Readiness {
+        let status = match self.phase() {
+            Phase::Starting => Some("starting"),
+            Phase::Draining => Some("draining"),
+            Phase::Serving => None,
+        };
+        let mut found = self.look().await;
+        if let Some(status) = status {
+            found.status = status;
+        }
+        found
+    }
+
+    async fn look(&self) -> Readiness {
+        let last = self.last_look().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        if let Some((at, found)) = last
+            && at.elapsed() < FRESH
+        {
+            return found;
+        }
+        let settings = self.parts().settings();
+        let database = self.check_database().await;
+        let limiter = match self.check_limiter().await {
+            Ok(false) => PartState::Ok,
+            Ok(true) => PartState::Degraded,
+            Err(_) => PartState::Failing,
+        };
+        let on = |is_on: bool| if is_on { database } else { PartState::Off };
+        let parts = BTreeMap::from([
+            ("database", database),
+            ("limiter", limiter),
+            ("quarantine", on(settings.quarantine_enabled)),
+            ("audit", on(settings.audit_enabled)),
+        ]);
+        let states = || parts.values().copied();
+        let status = if states().any(|state| state == PartState::Failing) {
+            "failing"
+        } else if states().any(|state| state != PartState::Ok)
+            || settings.gate_mode.shadowed().next().is_some()
+        {
+            "degraded"
+        } else {
+            "ok"
+        };
+        let flags = settings.flags().into_iter().collect();
+        let found = Readiness { status, parts, flags };
+        *self.last_look().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some((Instant::now(), found.clone()));
+        found
+    }
+
+    /// Whether rows can be read and the turn to write comes; nothing is written.
+    async fn check_database(&self) -> PartState {
+        let look = async {
+            self.db().deployment().await?;
+            // A turn that is given back is rolled back: it shows that writers are not stuck.
+            drop(self.db().begin().await?);
+            Ok::<(), clawexchange_database::DatabaseError>(())
+        };
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(Ok(())) => PartState::Ok,
+            Ok(Err(error)) => {
+                tracing::warn!(code = error.code(), "the database does not do its work");
+                PartState::Failing
+            }
+            Err(_) => PartState::Failing,
+        }
+    }
+
+    /// Whether the limiter answers, and whether it does without the usual counters.
+    async fn check_limiter(&self) -> Result<bool, String> {
+        let probe = AgentId::new("health-check").map_err(|e| e.to_string())?;
+        let looked = self.limiter().peek(&Ask::new(probe, EndpointTier::POSTS).costing(0)).await;
+        looked.map(|outlook| outlook.status.is_degraded).map_err(|e| e.to_string())
+    }
+}
+
+/// One check and what it came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Checked {
+    /// What was looked at.
+    pub check: &'static str,
+    /// Why it failed; nothing if it did not.
+    pub failure: Option<String>,
+}
+
+/// The names of the checks.
+pub const CHECKS: [&str; 4] = ["gate", "quarantine", "audit", "limiter"];
+
+impl Service {
+    /// Does what the original's four health checks did, without storing, logging or charging anything.
+    pub async fn check(&self) -> Vec<Checked> {
+        let gate = match ContentEnvelope::post("test") {
+            Ok(content) => {
+                let judged = self.pipeline().inspector().inspect(&content).await;
+                let tier = judged.inspection().tier;
+                (tier != RiskTier::Clear).then(|| format!("an ordinary word is judged {tier}"))
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        let quarantine = self.vault().stats().await.err().map(|error| error.to_string());
+        let audit = match outbox::depth(self.db()).await {
+            Ok(depth) if depth.aside > 0 => Some(format!("{} rows of the outbox are no events", depth.aside)),
+            Ok(_) => self.log().size(clawexchange_audit::Log::Verdicts).await.err().map(|e| e.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        let limiter = self.check_limiter().await.err();
+        CHECKS
+            .into_iter()
+            .zip([gate, quarantine, audit, limiter])
+            .map(|(check, failure)| Checked { check, failure })
+            .collect()
+    }
+}

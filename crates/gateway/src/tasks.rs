@@ -1,0 +1,209 @@
+//! What a serving process does by the clock: limits read anew, refusals summed up, the log pinned, what is due swept,
+//! health looked after.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clawexchange_audit::Log;
+use clawexchange_database::{LEASE_TIME, Lease, idempotency, outbox};
+use clawexchange_rate_limiter::stored::{Looked, Watch};
+use clawexchange_ssg_core::{Clock as _, Fault as _, SystemClock};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::health::CHECKS;
+use crate::service::Service;
+
+/// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What one sweep does at most of each sort, so that it does not hold up the others for long.
+const SWEEP_MAX: NonZeroU32 = NonZeroU32::new(500).expect("500 is not zero");
+
+/// From so many failures in a row on a check is warned of, and from so many on it is an error.
+const FAILURES_WARN: u64 = 2;
+const FAILURES_CRITICAL: u64 = 5;
+
+/// Begins all of them; they end when `stopped` says so.
+pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+    let settings = service.parts().settings();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(each_second(service.clone(), stopped.clone()));
+    tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
+    if let Some(every) = settings.healthchecks {
+        tasks.spawn(look_after_health(service.clone(), every, stopped.clone()));
+    }
+    tasks
+}
+
+/// Ticks until it is said to stop.
+struct Ticks {
+    interval: tokio::time::Interval,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Ticks {
+    fn new(every: Duration, stopped: watch::Receiver<bool>) -> Self {
+        let mut interval = interval(every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, stopped }
+    }
+
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.stopped.wait_for(|stopped| *stopped) => false,
+            _ = self.interval.tick() => true,
+        }
+    }
+}
+
+async fn each_second(service: Service, stopped: watch::Receiver<bool>) {
+    let mut watch = match service.parts().limits_watch().await {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::error!(code = error.code(), "limits in the database are not watched");
+            None
+        }
+    };
+    let mut ticks = Ticks::new(EVERY, stopped);
+    while ticks.next().await {
+        if let Some(watch) = &mut watch {
+            heed_limits(&service, watch).await;
+        }
+        service.tell_refusals(false).await;
+        if let Err(error) = service.log().pin().await {
+            tracing::error!(code = error.code(), "the log could not be pinned");
+        }
+        service.metrics().tidy();
+    }
+}
+
+async fn heed_limits(service: &Service, watch: &mut Watch) {
+    match watch.look().await {
+        Ok(Looked::Same) => {}
+        Ok(Looked::Changed) => {
+            service.metrics().set("claw_limiter_config_refused", &[], 0);
+            tracing::info!("limits were read anew");
+        }
+        Ok(Looked::Refused(error)) => {
+            service.metrics().set("claw_limiter_config_refused", &[], 1);
+            tracing::error!(code = error.code(), %error, "limits in the database are refused; the last good ones hold");
+        }
+        Err(error) => tracing::warn!(code = error.code(), "limits in the database could not be read"),
+    }
+}
+
+async fn sweep(service: Service, every: Duration, stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(every, stopped);
+    while ticks.next().await {
+        match Lease::take(service.db(), "sweep", service.instance(), LEASE_TIME.max(every)).await {
+            Ok(Some(_)) => service.sweep_once().await,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(code = error.code(), "who sweeps could not be found out"),
+        }
+    }
+}
+
+impl Service {
+    /// Does what is due once.
+    pub(crate) async fn sweep_once(&self) {
+        let now = SystemClock::new().now();
+        match self.vault().sweep(SWEEP_MAX, None).await {
+            Ok(report) => {
+                self.metrics().count("claw_quarantine_expired_total", &[], report.expired);
+                self.metrics().count("claw_quarantine_sweep_failures_total", &[], report.failed);
+                if report.failed > 0 {
+                    tracing::warn!(failed = report.failed, "a sweep could not do everything and tries again");
+                }
+            }
+            Err(error) => {
+                self.metrics().count("claw_quarantine_sweep_failures_total", &[], 1);
+                tracing::error!(code = error.code(), "held content could not be swept");
+            }
+        }
+        if let Err(error) = self.log().drain_outbox().await {
+            tracing::error!(code = error.code(), "the outbox could not be drained");
+        }
+        if let Err(error) = idempotency::sweep(self.db(), now, SWEEP_MAX.get()).await {
+            tracing::error!(code = error.code(), "old answers could not be swept");
+        }
+        match self.parts().stored_limits().await {
+            Ok(limits) => {
+                if let Err(error) = limits.sweep(now).await {
+                    tracing::error!(code = error.code(), "old overrides could not be swept");
+                }
+            }
+            Err(error) => tracing::error!(code = error.code(), "old overrides could not be swept"),
+        }
+    }
+
+    /// Writes the sums of refusals of a minute that is over, or of whatever there is.
+    pub(crate) async fn tell_refusals(&self, all: bool) {
+        for event in self.refusals().take(SystemClock::new().now(), all) {
+            if let Err(error) = self.log().append(event).await {
+                tracing::error!(code = error.code(), "a sum of refusals could not be logged");
+            }
+        }
+    }
+
+    /// Sets the gauges that a scrape looks up.
+    pub(crate) async fn gauge(&self) {
+        let (metrics, now) = (self.metrics(), SystemClock::new().now());
+        match self.vault().stats().await {
+            Ok(stats) => {
+                metrics.set("claw_quarantine_open_records", &[], stats.open);
+                metrics.set("claw_quarantine_open_bytes", &[], stats.open_bytes);
+                metrics.set("claw_quarantine_kept_bytes", &[], stats.kept_bytes);
+                let waits = stats.oldest_open.map_or(0, |since| now.since(since).as_secs());
+                metrics.set("claw_quarantine_oldest_open_seconds", &[], waits);
+            }
+            Err(error) => tracing::warn!(code = error.code(), "held content could not be summed up"),
+        }
+        metrics.set("claw_quarantine_quota_bytes", &[], self.vault().config().bytes_max);
+        match self.vault().due().await {
+            Ok(due) => metrics.set("claw_quarantine_due_records", &[], due.to_expire),
+            Err(error) => tracing::warn!(code = error.code(), "what is due could not be counted"),
+        }
+        for (log, name) in [(Log::Decisions, "decisions"), (Log::Verdicts, "verdicts")] {
+            match self.log().size(log).await {
+                Ok(size) => metrics.set("claw_audit_events", &[("log", name)], size),
+                Err(error) => tracing::warn!(code = error.code(), "a log could not be measured"),
+            }
+        }
+        match outbox::depth(self.db()).await {
+            Ok(depth) => {
+                metrics.set("claw_audit_outbox_events", &[], depth.waiting);
+                metrics.set("claw_audit_outbox_aside", &[], depth.aside);
+            }
+            Err(error) => tracing::warn!(code = error.code(), "the outbox could not be counted"),
+        }
+        metrics.set("claw_ready", &[], u64::from(self.readiness().await.is_ready()));
+        for (flag, is_on) in self.parts().settings().flags() {
+            metrics.set("claw_flag", &[("flag", flag)], u64::from(is_on));
+        }
+    }
+}
+
+async fn look_after_health(service: Service, every: Duration, stopped: watch::Receiver<bool>) {
+    let mut failures: HashMap<&'static str, u64> = CHECKS.into_iter().map(|check| (check, 0)).collect();
+    let mut ticks = Ticks::new(every, stopped);
+    while ticks.next().await {
+        for checked in service.check().await {
+            let count = failures.entry(checked.check).or_default();
+            *count = if checked.failure.is_some() { *count + 1 } else { 0 };
+            service.metrics().set("claw_health_consecutive_failures", &[("check", checked.check)], *count);
+            let Some(failure) = checked.failure else { continue };
+            let (check, in_a_row) = (checked.check, *count);
+            if in_a_row >= FAILURES_CRITICAL {
+                tracing::error!(check, in_a_row, failure, "a health check keeps failing: investigate now");
+            } else if in_a_row >= FAILURES_WARN {
+                tracing::warn!(check, in_a_row, failure, "a health check failed again");
+            } else {
+                tracing::info!(check, in_a_row, failure, "a health check failed");
+            }
+        }
+    }
+}

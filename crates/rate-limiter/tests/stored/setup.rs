@@ -1,0 +1,119 @@
+//! A database with the limits in it, keys that anybody has, and a clock to turn by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clawexchange_database::{Database, DatabaseConfig, Place, STATE, STATE_CONTEXT, outbox};
+use clawexchange_rate_limiter::stored::{MIGRATIONS, StoredLimits};
+use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Multiplier, Quota};
+use clawexchange_ssg_core::testing::ManualClock;
+use clawexchange_ssg_core::{Actor, AuditEvent, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel};
+use tempfile::TempDir;
+
+/// Codes that anybody can make: enough to see what they are made over.
+#[derive(Debug)]
+struct OpenKeys;
+
+#[async_trait]
+impl KeyProvider for OpenKeys {
+    fn active(&self) -> KeyId {
+        KeyId::new("test").unwrap()
+    }
+
+    async fn wrap(&self, _: &KeyId, _: &[u8], _: &DataKey) -> Result<Vec<u8>, PortError> {
+        panic!("limits have nothing to wrap")
+    }
+
+    async fn unwrap(&self, _: &KeyId, _: &[u8], _: &[u8]) -> Result<DataKey, PortError> {
+        panic!("limits have nothing to unwrap")
+    }
+
+    async fn mac(&self, key: &KeyId, context: &[u8], message: &[u8]) -> Result<Mac, PortError> {
+        let mut tag = [0_u8; 32];
+        for (i, byte) in context.iter().chain(message).enumerate() {
+            tag[i % 32] = byte.wrapping_add(tag[i % 32].wrapping_mul(31));
+        }
+        Ok(Mac::new(key.clone(), tag))
+    }
+}
+
+pub(crate) struct Setup {
+    pub(crate) _folder: TempDir,
+    pub(crate) db: Database,
+    pub(crate) clock: ManualClock,
+    pub(crate) limits: StoredLimits,
+}
+
+pub(crate) async fn setup() -> Setup {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DatabaseConfig::new(Place::Sqlite(folder.path().join("rows.db"))).creating();
+    let db = Database::open(config).await.unwrap();
+    let clock = ManualClock::default();
+    let tx = db.begin().await.unwrap();
+    for step in clawexchange_database::MIGRATIONS.steps.iter().chain(MIGRATIONS.steps) {
+        tx.execute(step.sqlite.up, []).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let limits = StoredLimits::with_clock(db.clone(), Arc::new(OpenKeys), clock.clone());
+    Setup { _folder: folder, db, clock, limits }
+}
+
+impl Setup {
+    pub(crate) async fn run(&self, sql: &str) -> Result<(), LimitError> {
+        let tx = self.db.begin().await?;
+        tx.execute(sql, []).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Tables may be edited by who has the file, without their rules.
+    pub(crate) async fn edit(&self, sql: &str) {
+        let tx = self.db.begin().await.unwrap();
+        tx.execute("PRAGMA ignore_check_constraints = ON", []).await.unwrap();
+        tx.execute(sql, []).await.unwrap();
+        tx.execute("PRAGMA ignore_check_constraints = OFF", []).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    pub(crate) async fn set_quota(&self, tier: &EndpointTier, quota: Quota) -> Result<Limits, LimitError> {
+        let tx = self.db.begin().await?;
+        let limits = self.limits.set_quota(&tx, &Actor::human("os:ann").unwrap(), tier, quota).await?;
+        tx.commit().await?;
+        Ok(limits)
+    }
+
+    pub(crate) async fn set_trust(
+        &self,
+        level: TrustLevel,
+        factor: Multiplier,
+    ) -> Result<Limits, LimitError> {
+        let tx = self.db.begin().await?;
+        let limits = self.limits.set_trust(&tx, &Actor::human("os:ann").unwrap(), level, factor).await?;
+        tx.commit().await?;
+        Ok(limits)
+    }
+
+    pub(crate) async fn events(&self) -> Vec<AuditEvent> {
+        outbox::waiting(&self.db).await.unwrap()
+    }
+
+    /// What a check of rows against log finds: rows that are not as their last event left them, and rows that are gone.
+    pub(crate) async fn discrepancies(&self) -> Vec<String> {
+        let mut said: BTreeMap<(String, String), Mac> = BTreeMap::new();
+        for event in self.events().await {
+            let target = event.target().unwrap();
+            let code = event.meta().get(STATE).unwrap().as_str().unwrap().parse().unwrap();
+            said.insert((target.kind.clone(), target.id.clone()), code);
+        }
+        let mut wrong = Vec::new();
+        for row in self.limits.state_rows().await.unwrap() {
+            let code = said.remove(&(row.target.kind.clone(), row.target.id.clone()));
+            let wanted = OpenKeys.mac(&OpenKeys.active(), STATE_CONTEXT, &row.state).await.unwrap();
+            if code != Some(wanted) {
+                wrong.push(row.target.id);
+            }
+        }
+        wrong.extend(said.into_keys().map(|(_, id)| format!("{id} is gone")));
+        wrong
+    }
+}
