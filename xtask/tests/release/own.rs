@@ -55,17 +55,12 @@ impl Consumers<'_> {
         let tokio =
             "tokio = { version = \"1\", default-features = false, features = [\"macros\", \"rt\"] }\n";
         self.runs("ssg-core", include_str!("consumers/ssg_core.rs"), &[("ssg-core", "")], tokio);
-        if root().join("crates/rate-limiter/src/http.rs").is_file() {
-            let axum = format!(
-                "{tokio}axum = {{ version = \"0.8\", default-features = false }}\n\
-                 tower = {{ version = \"0.5\", default-features = false, features = [\"util\"] }}\n"
-            );
-            let needs = [("rate-limiter", "\"http\""), ("ssg-core", "")];
-            self.runs("rate-limiter", include_str!("consumers/rate_limiter.rs"), &needs, &axum);
-        } else {
-            let needs = [("rate-limiter", ""), ("ssg-core", "")];
-            self.runs("rate-limiter", include_str!("consumers/rate_limiter_alone.rs"), &needs, tokio);
-        }
+        let axum = format!(
+            "{tokio}axum = {{ version = \"0.8\", default-features = false }}\n\
+             tower = {{ version = \"0.5\", default-features = false, features = [\"util\"] }}\n"
+        );
+        let needs = [("rate-limiter", "\"http\""), ("ssg-core", "")];
+        self.runs("rate-limiter", include_str!("consumers/rate_limiter.rs"), &needs, &axum);
         let source = include_str!("consumers/quarantine_audit.rs");
         let needs =
             [("audit", ""), ("database", "\"migrate\""), ("quarantine", ""), ("ssg-core", "\"testing\"")];
