@@ -49,7 +49,8 @@ async fn measure(rounds: usize) {
         .map(|(name, path)| (OsString::from(name), folder.path().join(path).into_os_string()));
     let listen = [("CLAW_LISTEN", "127.0.0.1:0"), ("CLAW_ADMIN_LISTEN", "127.0.0.1:0")]
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let parts = Parts::new(Settings::read(&Sources::of_env(env.into_iter().chain(listen))).unwrap(), Intent::Create);
+    let parts =
+        Parts::new(Settings::read(&Sources::of_env(env.into_iter().chain(listen))).unwrap(), Intent::Create);
     let server = Server::bind(&parts).await.unwrap();
     let served = server.addresses().unwrap().public;
     let by = Actor::system("bench").unwrap();
@@ -81,7 +82,8 @@ async fn measure(rounds: usize) {
         let n = if in_flight == 1 { rounds / 4 } else { rounds };
         let ceiling = run("bare route", bare, "/posts", "", in_flight, n, None).await;
         run("with the limiter's layer", limited, "/posts", "", in_flight, n, Some(ceiling)).await;
-        run("with the gate's layer, verdicts not logged", gated, "/posts", "", in_flight, n, Some(ceiling)).await;
+        run("with the gate's layer, verdicts not logged", gated, "/posts", "", in_flight, n, Some(ceiling))
+            .await;
         run("/livez", served, "/livez", &token, in_flight, n, Some(ceiling)).await;
         run("/v1/inspect", served, "/v1/inspect", &token, in_flight, n, Some(ceiling)).await;
         run("/v1/submit", served, "/v1/submit", &token, in_flight, n, Some(ceiling)).await;
@@ -107,10 +109,10 @@ async fn alone(router: Router) -> SocketAddr {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
             let service = hyper_util::service::TowerToHyperService::new(router.clone());
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(
-                hyper_util::rt::TokioIo::new(stream),
-                service,
-            ));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(hyper_util::rt::TokioIo::new(stream), service),
+            );
         }
     });
     address
@@ -126,7 +128,9 @@ fn request(path: &str, token: &str, n: usize) -> Vec<u8> {
     } else {
         format!("\"agentId\":\"agent-{agent}\",\"trustLevel\":\"PLATFORM_BOT\",\"contentType\":\"MESSAGE\",")
     };
-    let body = format!("{{{who}\"text\":\"Proofreading of technical manuals, 1.2 cents a word, two revisions included. Lot {n}.\"}}");
+    let body = format!(
+        "{{{who}\"text\":\"Proofreading of technical manuals, 1.2 cents a word, two revisions included. Lot {n}.\"}}"
+    );
     format!(
         "POST {path} HTTP/1.1\r\nHost: claw\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",

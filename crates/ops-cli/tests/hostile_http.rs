@@ -83,12 +83,11 @@ fn malformed(token: &str) -> Vec<(&'static str, Vec<u8>, &'static [u16])> {
     };
     let json = "Content-Type: application/json\r\n";
     let inspect = |more: &str, body: &str| with("POST /v1/inspect HTTP/1.1", more, body);
-    let sized = |more: &str, body: &str| {
-        inspect(&format!("{more}Content-Length: {}\r\n", body.len()), body)
-    };
+    let sized = |more: &str, body: &str| inspect(&format!("{more}Content-Length: {}\r\n", body.len()), body);
     let many: String = (0..200).map(|n| format!("X-Many-{n}: 1\r\n")).collect();
     let huge = format!("X-Huge: {}\r\n", "a".repeat(64 << 10));
-    let deep = format!("{{\"text\":\"a\",\"metadata\":{}{}}}", "{\"a\":".repeat(5000) + "1", "}".repeat(5000));
+    let deep =
+        format!("{{\"text\":\"a\",\"metadata\":{}{}}}", "{\"a\":".repeat(5000) + "1", "}".repeat(5000));
     let wide = format!("{{\"text\":\"a\",\"tags\":[{}]}}", vec!["\"x\""; 300].join(","));
     vec![
         ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n".to_vec(), &[400, 0]),
@@ -102,20 +101,32 @@ fn malformed(token: &str) -> Vec<(&'static str, Vec<u8>, &'static [u16])> {
         ("too many headers", with("GET /livez HTTP/1.1", &many, ""), &[431]),
         ("a huge header", with("GET /livez HTTP/1.1", &huge, ""), &[431]),
         ("a header folded over lines", with("GET /livez HTTP/1.1", "X-A: 1\r\n 2\r\n", ""), &[400, 0]),
-        ("two lengths", inspect(&format!("{json}Content-Length: 5\r\nContent-Length: 6\r\n"), "{}abcd"), &[400, 0]),
+        (
+            "two lengths",
+            inspect(&format!("{json}Content-Length: 5\r\nContent-Length: 6\r\n"), "{}abcd"),
+            &[400, 0],
+        ),
         (
             "a length and chunks",
             inspect(&format!("{json}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"), "0\r\n\r\n"),
             &[400, 0],
         ),
-        ("a chunk without a size", inspect(&format!("{json}Transfer-Encoding: chunked\r\n"), "xyz\r\n{}\r\n0\r\n\r\n"), &[400, 0]),
+        (
+            "a chunk without a size",
+            inspect(&format!("{json}Transfer-Encoding: chunked\r\n"), "xyz\r\n{}\r\n0\r\n\r\n"),
+            &[400, 0],
+        ),
         ("no type", sized("", HARMLESS), &[415]),
         ("text", sized("Content-Type: text/plain\r\n", HARMLESS), &[415]),
         ("a form", sized("Content-Type: application/x-www-form-urlencoded\r\n", "text=a"), &[415]),
         ("another charset", sized("Content-Type: application/json; charset=utf-16\r\n", HARMLESS), &[415]),
         ("two types", sized(&format!("{json}{json}"), HARMLESS), &[400, 415]),
         ("gzip", sized(&format!("{json}Content-Encoding: gzip\r\n"), HARMLESS), &[415]),
-        ("a body that is said to be huge", inspect(&format!("{json}Content-Length: 99999999999\r\n"), ""), &[413]),
+        (
+            "a body that is said to be huge",
+            inspect(&format!("{json}Content-Length: 99999999999\r\n"), ""),
+            &[413],
+        ),
         ("no JSON", sized(json, "{\"text\":"), &[400]),
         ("two members of one name", sized(json, "{\"text\":\"a\",\"text\":\"b\"}"), &[400]),
         ("a lone surrogate", sized(json, "{\"text\":\"\\ud800\"}"), &[400]),

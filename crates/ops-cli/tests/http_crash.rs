@@ -41,7 +41,8 @@ fn submission(n: usize) -> Value {
 
 /// Asks until there is an answer: whoever is cut off asks again under the same key.
 fn ask(to: SocketAddr, token: &str, n: usize) -> Said {
-    let request = post("/v1/submit", token, &format!("Idempotency-Key: key-{n}\r\n"), &submission(n).to_string());
+    let request =
+        post("/v1/submit", token, &format!("Idempotency-Key: key-{n}\r\n"), &submission(n).to_string());
     for _ in 0..2000 {
         match raw(to, &request) {
             Ok(said) if !matches!(said.status, 409 | 503) => return said,
@@ -117,7 +118,14 @@ fn compare(claw: &Claw, answers: &BTreeMap<usize, Said>) {
     let mut logged = Vec::new();
     let mut cursor = None::<String>;
     loop {
-        let mut args = vec!["audit", "query", "--event-type", "SSG_PASS,SSG_WARN,SSG_QUARANTINE,SSG_BLOCK", "--limit", "1000"];
+        let mut args = vec![
+            "audit",
+            "query",
+            "--event-type",
+            "SSG_PASS,SSG_WARN,SSG_QUARANTINE,SSG_BLOCK",
+            "--limit",
+            "1000",
+        ];
         if let Some(cursor) = &cursor {
             args.extend(["--cursor", cursor]);
         }
@@ -129,7 +137,11 @@ fn compare(claw: &Claw, answers: &BTreeMap<usize, Said>) {
         }
     }
     assert_eq!(logged.len(), answers.len(), "each verdict is logged once: {statuses:?}");
-    assert_eq!(logged.into_iter().collect::<BTreeSet<_>>(), inspections, "and it is the one that was answered");
+    assert_eq!(
+        logged.into_iter().collect::<BTreeSet<_>>(),
+        inspections,
+        "and it is the one that was answered"
+    );
     assert_eq!(claw.json(&["quarantine", "stats"])["open"], holds.len());
     claw.assert_verified();
 }

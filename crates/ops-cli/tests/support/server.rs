@@ -49,7 +49,11 @@ impl Served {
     /// Tells it to stop, and gives its exit code.
     pub fn stop(mut self) -> Option<i32> {
         let pid = i32::try_from(self.child.id()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid).unwrap(),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
         self.child.wait().unwrap().code()
     }
 }
