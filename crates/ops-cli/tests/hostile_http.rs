@@ -5,15 +5,15 @@
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod claw;
-#[path = "support/server.rs"]
+#[path = "support/served.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
-mod server;
+mod served;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use claw::Claw;
-use server::{PATIENCE, Said, Served, answer, connect, get, post, raw, token};
+use served::{PATIENCE, Said, Served, answer, connect, get, post, raw, token};
 
 /// A server whose patience is short, so that a test need not be long.
 fn impatient() -> (Claw, Served, String) {

@@ -6,9 +6,9 @@
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod claw;
-#[path = "support/server.rs"]
+#[path = "support/served.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
-mod server;
+mod served;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use claw::Claw;
 use serde_json::{Value, json};
-use server::{Said, Served, post, raw, token};
+use served::{Said, Served, post, raw, token};
 
 /// Every so many submissions one is of a sort that is held, refused or warned of.
 const ROUND: usize = 10;
