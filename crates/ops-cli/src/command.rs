@@ -24,7 +24,7 @@ use std::sync::Arc;
 use clap::CommandFactory as _;
 use clawexchange_gateway::{Intent, Parts, Settings, Sources};
 use clawexchange_ssg_core::{
-    Actor, ContentEnvelope, ContentType, EnvelopeBounds, EnvelopeParts, PostCategory, ReadAs, Received,
+    Actor, ContentType, EnvelopeBounds, EnvelopeParts, PostCategory, ReadAs, Received,
 };
 
 use crate::args::{CategoryArg, Cli, Command, ContentArgs, ContentTypeArg, Global};
@@ -94,6 +94,8 @@ fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
 
 /// Ends a command that wrote: everything is in the log, and the log is pinned.
 async fn finish(parts: &Parts) -> Result<(), CliError> {
+    // What was written may wait for a log that this command has not opened yet.
+    parts.log().await?;
     parts.finish().await?;
     say_notices(parts);
     Ok(())
@@ -162,8 +164,9 @@ fn read_content(args: &ContentArgs, read_as: ReadAs, bounds: &EnvelopeBounds) ->
     envelope.title = args.title.as_deref().map(Into::into);
     envelope.content_type = args.content_type.map_or(ContentType::Post, content_type);
     envelope.category = args.category.map(category);
-    let content: ContentEnvelope = envelope.build()?;
-    Ok(Received::read(content.received().as_bytes(), read_as, bounds)?)
+    // Not built by itself: that would hold it against the usual bounds.
+    let json = serde_json::to_vec(&envelope).map_err(|e| CliError::io("write JSON", e.into()))?;
+    Ok(Received::read(&json, read_as, bounds)?)
 }
 
 const fn content_type(arg: ContentTypeArg) -> ContentType {
