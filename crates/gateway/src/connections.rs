@@ -27,12 +27,32 @@ struct Inner {
 struct Open {
     next: u64,
     known: BTreeMap<u64, Arc<State>>,
+    /// The first that came after the rest was told to close.
+    late_from: Option<u64>,
+    /// How many are open that came before that.
+    early: usize,
+}
+
+impl Open {
+    fn remove(&mut self, number: u64) -> Option<Arc<State>> {
+        let state = self.known.remove(&number)?;
+        if self.late_from.is_some_and(|from| number < from) {
+            self.early = self.early.saturating_sub(1);
+        }
+        Some(state)
+    }
+
+    /// How many the end waits for.
+    fn awaited(&self) -> usize {
+        if self.late_from.is_some() { self.early } else { self.known.len() }
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     answered: AtomicU64,
     at_work: AtomicU32,
+    begun: Notify,
     evicted: Notify,
 }
 
@@ -51,6 +71,7 @@ impl State {
 pub(crate) struct Connection {
     all: Connections,
     number: u64,
+    is_late: bool,
     state: Arc<State>,
 }
 
@@ -82,20 +103,33 @@ impl Connections {
                 return None;
             };
             let number = *number;
-            if let Some(state) = open.known.remove(&number) {
+            if let Some(state) = open.remove(number) {
                 state.evicted.notify_one();
             }
         }
         let (number, state) = (open.next, Arc::new(State::default()));
         open.next += 1;
         open.known.insert(number, Arc::clone(&state));
-        self.tell(open.known.len());
-        Some(Connection { all: self.clone(), number, state })
+        let is_late = open.late_from.is_some();
+        self.tell(&open);
+        Some(Connection { all: self.clone(), number, is_late, state })
     }
 
-    /// Has every connection finish what it is at and close.
+    /// Has every connection finish what it is at and close. Those that come later are answered once.
     pub(crate) fn close(&self) {
+        let mut open = self.open();
+        if open.late_from.is_none() {
+            (open.late_from, open.early) = (Some(open.next), open.known.len());
+        }
+        self.tell(&open);
         self.0.closing.send_replace(true);
+    }
+
+    /// Cuts off whoever is still there.
+    pub(crate) fn cut_off(&self) {
+        for state in self.open().known.values() {
+            state.evicted.notify_one();
+        }
     }
 
     /// Whether they are to close.
@@ -103,7 +137,7 @@ impl Connections {
         self.0.closing.subscribe()
     }
 
-    /// Waits until none is open.
+    /// Waits until none is open that was there when they were told to close.
     pub(crate) async fn gone(&self) {
         // The sender is here, so it cannot be gone.
         drop(self.0.count.subscribe().wait_for(|count| *count == 0).await);
@@ -113,9 +147,9 @@ impl Connections {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, count: usize) {
-        self.0.count.send_replace(count);
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
+    fn tell(&self, open: &Open) {
+        self.0.count.send_replace(open.awaited());
+        let count = u64::try_from(open.known.len()).unwrap_or(u64::MAX);
         self.0.metrics.set("claw_http_connections", &[("listener", self.0.listener)], count);
     }
 }
@@ -124,7 +158,20 @@ impl Connection {
     /// Notes that a request is being answered, until what is returned is dropped.
     pub(crate) fn begin(&self) -> Begun {
         self.state.at_work.fetch_add(1, Ordering::AcqRel);
+        self.state.begun.notify_one();
         Begun(Arc::clone(&self.state))
+    }
+
+    /// Waits until it has asked for something, now or before.
+    pub(crate) async fn has_asked(&self) {
+        if self.state.is_idle() && !self.state.was_ever_answered() {
+            self.state.begun.notified().await;
+        }
+    }
+
+    /// Whether it came after the others were told to close.
+    pub(crate) const fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// Waits until it has to make room.
@@ -136,8 +183,10 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let mut open = self.all.open();
-        open.known.remove(&self.number);
-        self.all.tell(open.known.len());
+        // One that had to make room is out already.
+        if open.remove(self.number).is_some() {
+            self.all.tell(&open);
+        }
     }
 }
 
@@ -184,6 +233,16 @@ mod tests {
         assert!(all.enter().is_none());
         drop(works);
         assert!(all.enter().is_some());
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_those_that_were_there_and_for_no_other() {
+        let (all, open) = three();
+        all.close();
+        let late = all.enter();
+        drop(open);
+        all.gone().await;
+        assert!(late.is_none_or(|late| late.is_late()));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use clawexchange_moderation::{Act, Principal};
 use clawexchange_ssg_core::http::{Problem, read_body};
 use clawexchange_ssg_core::{Clock as _, Fault as _, RequestId, SystemClock};
 
-use crate::identity::{self, ClientIp, Named, Peer, Unknown};
+use crate::identity::{self, ClientIp, IsHttps, Named, Peer, Place, Unknown};
 use crate::refusals::Refused;
 use crate::routes::{Access, Route};
 use crate::service::{Phase, Service};
@@ -38,10 +39,13 @@ pub(crate) async fn outer(State(service): State<Service>, mut request: Request, 
     let at_work = service.metrics().at_work();
     let id = request_id(request.headers());
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    let ip = identity::client_ip(peer, request.headers(), &service.parts().settings().trusted_proxies);
+    let settings = service.parts().settings();
+    let ip = identity::client_ip(peer, request.headers(), &settings.trusted_proxies);
+    let is_https = identity::is_https(peer, request.headers(), settings);
     let method = request.method().clone();
     request.extensions_mut().insert(Named(id.clone()));
     request.extensions_mut().insert(ClientIp(ip));
+    request.extensions_mut().insert(IsHttps(is_https));
     let mut response = match unwound(next.run(request)).await {
         Some(response) => response,
         None => {
@@ -54,11 +58,11 @@ pub(crate) async fn outer(State(service): State<Service>, mut request: Request, 
             .into_response()
         }
     };
+    let route = response.extensions().get::<AnsweredBy>().map_or(NO_ROUTE, |by| by.0);
     if is_problem(&response) {
-        response = with_request_id(response, &id).await;
+        response = completed(response, &id, route.starts_with(ORIGINAL)).await;
     }
     let status = response.status();
-    let route = response.extensions().get::<AnsweredBy>().map_or(NO_ROUTE, |by| by.0);
     every_answer(response.headers_mut(), &id);
     let took = started.elapsed();
     service.metrics().answered(route, known_method(method.as_str()), status.as_u16(), took);
@@ -94,8 +98,11 @@ pub(crate) async fn of_route(
     next: Next,
 ) -> Response {
     let answered = match route.access {
-        // Probes and documents are answered whatever else is going on.
         Access::Open => Ok(next.run(request).await),
+        Access::Granted => match is_serving(&service) {
+            Ok(()) => at_a_place(&service, route, request, next).await,
+            Err(problem) => Err(problem),
+        },
         Access::Only(act) => match admit(&service, route, act, &mut request).await {
             Ok(()) => at_a_place(&service, route, request, next).await,
             Err(problem) => Err(problem),
@@ -113,13 +120,18 @@ async fn at_a_place(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let request = with_whole_body(service, route, request).await?;
-    let Ok(_place) = service.places().try_acquire() else {
+    let mut request = with_whole_body(service, route, request).await?;
+    let Ok(place) = Arc::clone(service.places()).try_acquire_owned() else {
         service.metrics().shed();
         let title = "too many requests are at work";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway/overloaded", title));
     };
-    Ok(within(service, route, request, next).await)
+    // Work that goes on though its caller goes away keeps the place: who hangs up early gets no more done.
+    let place = Place(Arc::new(place));
+    request.extensions_mut().insert(place.clone());
+    let response = within(service, route, request, next).await;
+    drop(place);
+    Ok(response)
 }
 
 async fn with_whole_body(
@@ -161,6 +173,16 @@ async fn within(service: &Service, route: &'static Route, request: Request, next
     }
 }
 
+/// Refuses what comes before the service is ready, and while it stops.
+fn is_serving(service: &Service) -> Result<(), Problem> {
+    if service.phase() == Phase::Serving {
+        return Ok(());
+    }
+    let title = "the service is starting or stopping";
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway/draining", title)
+        .with_header(CONNECTION, HeaderValue::from_static("close")))
+}
+
 /// Finds out who asks, and whether they may.
 async fn admit(
     service: &Service,
@@ -168,19 +190,13 @@ async fn admit(
     act: Act,
     request: &mut Request,
 ) -> Result<(), Problem> {
-    if service.phase() != Phase::Serving {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "gateway/draining",
-            "the service is starting or stopping",
-        )
-        .with_header(CONNECTION, HeaderValue::from_static("close")));
-    }
+    is_serving(service)?;
     let ip = request.extensions().get::<ClientIp>().and_then(|ip| ip.0);
     let refuse = |why: Unknown| {
         let reason = if why == Unknown::NoToken { "no-token" } else { "bad-token" };
         service.metrics().count("claw_auth_refusals_total", &[("reason", reason)], 1);
-        service.refusals().add(Refused::NoToken { network: identity::network(ip) }, SystemClock::new().now());
+        let refused = Refused::Unknown { network: identity::network(ip), reason };
+        service.refusals().add(refused, SystemClock::new().now());
         identity::unknown(why)
     };
     let token = identity::bearer(request.headers()).map_err(refuse)?;
@@ -221,7 +237,12 @@ fn is_problem(response: &Response) -> bool {
 /// Bytes of a problem at most: ours are short.
 const PROBLEM_BYTES_MAX: usize = 1 << 20;
 
-async fn with_request_id(response: Response, id: &RequestId) -> Response {
+/// How the paths of the original's routes begin.
+const ORIGINAL: &str = "/api/v1/";
+
+/// Gives a problem the name of its request, and on the original's routes the sentence in `error` too, where callers
+/// that were written for it look.
+async fn completed(response: Response, id: &RequestId, is_original: bool) -> Response {
     let (mut head, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, PROBLEM_BYTES_MAX).await else {
         return Response::from_parts(head, Body::empty());
@@ -229,6 +250,10 @@ async fn with_request_id(response: Response, id: &RequestId) -> Response {
     let named = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).ok().map(
         |mut members| {
             members.insert("requestId".to_owned(), id.as_str().into());
+            let sentence = members.get("detail").or_else(|| members.get("title")).cloned();
+            if let Some(sentence) = sentence.filter(|_| is_original && !members.contains_key("error")) {
+                members.insert("error".to_owned(), sentence);
+            }
             serde_json::Value::Object(members).to_string().into_bytes()
         },
     );
@@ -237,7 +262,7 @@ async fn with_request_id(response: Response, id: &RequestId) -> Response {
 }
 
 /// What every answer carries: nothing of it is a document that loads or is kept by anybody.
-fn every_answer(headers: &mut HeaderMap, id: &RequestId) {
+pub(crate) fn every_answer(headers: &mut HeaderMap, id: &RequestId) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

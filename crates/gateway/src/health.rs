@@ -1,13 +1,13 @@
 //! How the parts are: looked at, never written to.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clawexchange_database::outbox;
 use clawexchange_rate_limiter::{Ask, EndpointTier};
 use clawexchange_ssg_core::{AgentId, ContentEnvelope, Fault as _, RiskTier};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::service::{Phase, Service};
 
@@ -72,11 +72,12 @@ impl Service {
     }
 
     async fn look(&self) -> Readiness {
-        let last = self.last_look().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        if let Some((at, found)) = last
+        // Held while one looks: those who come meanwhile are told what it finds.
+        let mut last = self.last_look().0.lock().await;
+        if let Some((at, found)) = &*last
             && at.elapsed() < FRESH
         {
-            return found;
+            return found.clone();
         }
         let settings = self.parts().settings();
         let database = self.check_database().await;
@@ -85,6 +86,7 @@ impl Service {
             Ok(true) => PartState::Degraded,
             Err(_) => PartState::Failing,
         };
+        self.metrics().set("claw_limiter_degraded", &[], u64::from(limiter == PartState::Degraded));
         let on = |is_on: bool| if is_on { database } else { PartState::Off };
         let parts = BTreeMap::from([
             ("database", database),
@@ -104,21 +106,24 @@ impl Service {
         };
         let flags = settings.flags().into_iter().collect();
         let found = Readiness { status, parts, flags };
-        *self.last_look().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some((Instant::now(), found.clone()));
+        *last = Some((Instant::now(), found.clone()));
         found
     }
 
     /// Whether rows can be read and the turn to write comes; nothing is written.
     async fn check_database(&self) -> PartState {
         let look = async {
-            self.db().deployment().await?;
+            let deployment = self.db().deployment().await?;
             // A turn that is given back is rolled back: it shows that writers are not stuck.
             drop(self.db().begin().await?);
-            Ok::<(), clawexchange_database::DatabaseError>(())
+            Ok::<bool, clawexchange_database::DatabaseError>(deployment.is_some())
         };
         match tokio::time::timeout(PATIENCE, look).await {
-            Ok(Ok(())) => PartState::Ok,
+            Ok(Ok(true)) => PartState::Ok,
+            Ok(Ok(false)) => {
+                tracing::warn!("the tables of the database are gone");
+                PartState::Failing
+            }
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), "the database does not do its work");
                 PartState::Failing

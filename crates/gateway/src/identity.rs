@@ -1,6 +1,7 @@
 //! Who asks, and from where.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -10,6 +11,9 @@ use clawexchange_moderation::{Act, Principal};
 use clawexchange_ssg_core::http::Problem;
 use clawexchange_ssg_core::{RequestId, mask_ip, parse_ip};
 use ipnet::IpNet;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::settings::Settings;
 
 /// The other end of a connection, as the listener saw it.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +22,15 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// The address that a request came from: the socket's, or what proxies that are named say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientIp(pub(crate) Option<IpAddr>);
+
+/// Whether the caller spoke TLS: with this process, or with a proxy that is named and says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsHttps(pub(crate) bool);
+
+/// A place among the requests at work, until the last clone is dropped.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "it is held, not looked at")]
+pub(crate) struct Place(pub(crate) Arc<OwnedSemaphorePermit>);
 
 /// The name of a request: the caller's own if it is one, else ours.
 #[derive(Clone, Debug)]
@@ -32,6 +45,8 @@ pub(crate) struct Asker {
     pub(crate) ip: Option<IpAddr>,
     /// In which request.
     pub(crate) request: Option<RequestId>,
+    /// The place that it takes up.
+    pub(crate) place: Option<Place>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asker {
@@ -44,6 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
             who,
             ip: head.extensions.get::<ClientIp>().and_then(|ip| ip.0),
             request: head.extensions.get::<Named>().map(|named| named.0.clone()),
+            place: head.extensions.get::<Place>().cloned(),
         })
     }
 }
@@ -120,6 +136,18 @@ pub(crate) fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[Ip
         last = ip;
     }
     Some(last)
+}
+
+/// Whether the caller spoke TLS. What a header says of it counts from a named proxy only.
+pub(crate) fn is_https(peer: Option<IpAddr>, headers: &HeaderMap, settings: &Settings) -> bool {
+    let is_proxy = peer
+        .map(canonical)
+        .is_some_and(|peer| settings.trusted_proxies.iter().any(|net| net.contains(&peer)));
+    let said = headers.get("x-forwarded-proto").filter(|_| is_proxy);
+    match said {
+        Some(said) => said.as_bytes().eq_ignore_ascii_case(b"https"),
+        None => settings.tls.is_some(),
+    }
 }
 
 /// IPv4 inside IPv6 is IPv4.

@@ -135,12 +135,7 @@ pub const METRICS: [Metric; 32] = [
         &["check"],
         "How often in a row a health check has failed: 2 warn, 5 are critical.",
     ),
-    gauge(
-        "claw_flag",
-        "bool",
-        &["flag"],
-        "1 where a feature is on: quarantine, audit, shadow, healthchecks.",
-    ),
+    gauge("claw_flag", "bool", &["flag"], "1 where a switch is on; /readyz has the same names."),
     gauge("claw_ready", "bool", &[], "1 while /readyz says so."),
     gauge("claw_build_info", "bool", &["version"], "Always 1; its label says which version runs."),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),

@@ -125,6 +125,7 @@ pub(crate) fn page() -> &'static str {
         for route in ROUTES {
             let who = match route.access {
                 Access::Open => "everybody".to_owned(),
+                Access::Granted => "whoever has the grant".to_owned(),
                 Access::Only(act) => act.roles().map(Role::as_str).collect::<Vec<_>>().join(", "),
             };
             // Paths and sentences are ours: nothing in them has to be escaped.

@@ -140,7 +140,9 @@ impl Pipeline {
         if let Some(id) = submission.inspection
             && let Some(outcome) = self.done_before(&submission, id).await?
         {
-            return Ok(Submitted::Decided(Box::new(Decided { outcome, limits: None, tokens_revoked: 0 })));
+            // Whoever did it may have been cut short between verdict and revocation.
+            let tokens_revoked = self.revoke_exposed(&submission.content, &outcome).await;
+            return Ok(Submitted::Decided(Box::new(Decided { outcome, limits: None, tokens_revoked })));
         }
         self.submit_charging(submission, trust, charge).await
     }
@@ -253,6 +255,15 @@ impl Pipeline {
             None => Offence::new(inspection.inspection_id, inspection.tier, inspection.timestamp),
         };
         Ok(self.0.limiter.learn(agent, &offence).await?)
+    }
+
+    /// Has the next submission heed what this process has just decided, whenever one looked last. The decision stands
+    /// whatever comes of it here.
+    pub(crate) async fn heed_decision(&self) {
+        if let Err(error) = self.0.log.drain_outbox().await {
+            tracing::error!(code = error.code(), "a decision is not in the log yet");
+        }
+        *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes offences back that other processes found to be none: at most a second later.

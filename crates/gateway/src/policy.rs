@@ -75,14 +75,15 @@ impl Settings {
     pub(crate) fn desk_config(&self) -> DeskConfig {
         let mut config = DeskConfig::default();
         let set = |floors: &mut Floors, said: &BTreeMap<RiskTier, u16>| {
-            for (tier, permille) in said {
-                let floor = Confidence::from_permille(*permille).map_or(Floor::Never, Floor::At);
-                match tier {
-                    RiskTier::High => floors.high = floor,
-                    RiskTier::Critical => floors.critical = floor,
-                    RiskTier::Clear | RiskTier::Low | RiskTier::Moderate => floors.below_high = floor,
-                }
-            }
+            // What is not in it, a program may never do: it was set to that.
+            let floor = |tier| {
+                said.get(&tier)
+                    .and_then(|n| Confidence::from_permille(*n).ok())
+                    .map_or(Floor::Never, Floor::At)
+            };
+            floors.below_high = floor(RiskTier::Moderate);
+            floors.high = floor(RiskTier::High);
+            floors.critical = floor(RiskTier::Critical);
         };
         set(&mut config.release, &self.moderation.bot_release_permille);
         set(&mut config.delete, &self.moderation.bot_delete_permille);

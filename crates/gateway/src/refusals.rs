@@ -28,10 +28,12 @@ pub(crate) enum Refused {
         /// What.
         route: &'static str,
     },
-    /// Somebody from a network showed no token that is one.
-    NoToken {
+    /// Somebody from a network showed no token that opens anything.
+    Unknown {
         /// The network; none if the peer has no address.
         network: Option<String>,
+        /// Whether there was a token at all: who has none has forgotten it, who has a bad one may be guessing.
+        reason: &'static str,
     },
     /// Whatever there was no room for.
     Others(EventKind),
@@ -51,7 +53,7 @@ impl Refused {
     const fn kind(&self) -> EventKind {
         match self {
             Self::Limited { .. } => EventKind::RateLimited,
-            Self::NoRight { .. } | Self::NoToken { .. } => EventKind::AuthDenied,
+            Self::NoRight { .. } | Self::Unknown { .. } => EventKind::AuthDenied,
             Self::Others(kind) => *kind,
         }
     }
@@ -69,9 +71,9 @@ impl Refused {
                 AuditEvent::new(kind, Actor::agent(agent), now).with("tier", tier)?
             }
             Self::NoRight { who, route } => AuditEvent::new(kind, who, now).with("route", route)?,
-            Self::NoToken { network } => AuditEvent::new(kind, nobody, now)
+            Self::Unknown { network, reason } => AuditEvent::new(kind, nobody, now)
                 .from_ip(network.as_deref().and_then(clawexchange_ssg_core::parse_ip))
-                .with("reason", "no-token")?,
+                .with("reason", reason)?,
             Self::Others(_) => AuditEvent::new(kind, nobody, now).with("reason", "others")?,
         };
         event.with("count", count)?.with("minute", since.to_string())
@@ -125,7 +127,8 @@ mod tests {
         let (refusals, start) = (Refusals::default(), Timestamp::UNIX_EPOCH);
         for _ in 0..1000 {
             refusals.add(limited("a"), start);
-            refusals.add(Refused::NoToken { network: Some("203.0.113.0".to_owned()) }, start);
+            let network = Some("203.0.113.0".to_owned());
+            refusals.add(Refused::Unknown { network, reason: "bad-token" }, start);
         }
         assert!(refusals.take(start.plus(MINUTE / 2), false).is_empty(), "the minute is not over");
         let events = refusals.take(start.plus(MINUTE), false);

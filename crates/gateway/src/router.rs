@@ -1,9 +1,9 @@
 //! The routers of both listeners, made of the table of routes.
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware;
-use axum::response::{IntoResponse as _, Response};
 use clawexchange_ssg_core::http::Problem;
 
 use crate::guard;
@@ -18,17 +18,19 @@ pub fn router(service: &Service, on: On) -> Router {
         router = router.route(route.path, (route.handler)().layer(guarded));
     }
     router
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
+        .fallback(async || no_route())
+        .method_not_allowed_fallback(async || no_method())
+        // Each route has its own bound, which the guard keeps before a handler is run.
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(service.clone(), guard::outer))
         .with_state(service.clone())
 }
 
-async fn no_route(_: Uri) -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "gateway/no-route", "there is no such route here").into_response()
+fn no_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "gateway/no-route", "there is no such route here")
 }
 
-async fn no_method(_: Method) -> Response {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "gateway/no-method", "the route does not know this method")
-        .into_response()
+pub(crate) fn no_method() -> Problem {
+    let title = "the route does not know this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "gateway/no-method", title)
 }

@@ -34,8 +34,10 @@ pub enum On {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Access {
-    /// Everybody, without a token.
+    /// Everybody, without a token: probes and documents, answered whatever else is going on.
     Open,
+    /// Whoever has the grant that stands in the path.
+    Granted,
     /// Whoever may do this.
     Only(Act),
 }
@@ -151,7 +153,7 @@ pub const ROUTES: &[Route] = &[
         method: "GET",
         path: "/v1/content/{token}",
         on: On::Public,
-        access: Access::Open,
+        access: Access::Granted,
         body_bytes_max: None,
         handler: || get(content::granted),
         about: "Shows held content to whom a grant was given, once; the grant in the path is the permission.",

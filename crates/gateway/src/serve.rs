@@ -10,7 +10,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use clawexchange_ssg_core::RequestId;
+use clawexchange_ssg_core::http::Problem;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,7 +33,7 @@ use crate::parts::Parts;
 use crate::router::router;
 use crate::routes::On;
 use crate::service::{Phase, Service};
-use crate::{tasks, tls};
+use crate::{guard, tasks, tls, view};
 
 /// Headers of one request at most, and their bytes together: browsers send a tenth of it.
 const HEADERS_MAX: usize = 64;
@@ -94,21 +97,21 @@ impl Server {
             header_time: settings.header_timeout,
         };
         let listeners =
-            [listener("public", On::Public, public, tls), listener("admin", On::Admin, admin, None)];
+            [listener("public", On::Public, public, tls.clone()), listener("admin", On::Admin, admin, tls)];
         let (stop, stopped) = watch::channel(false);
         let mut tasks = tasks::begin(&service, &stopped);
         let mut accepting = JoinSet::new();
+        service.enter(Phase::Serving);
         for listener in &listeners {
             accepting.spawn(listener.clone().accept());
         }
-        service.enter(Phase::Serving);
         until.await;
         service.enter(Phase::Draining);
-        accepting.shutdown().await;
+        for listener in &listeners {
+            listener.connections.close();
+        }
+        // Meanwhile who comes is answered that the service stops: a probe sees it, and a caller goes elsewhere.
         let finished = async {
-            for listener in &listeners {
-                listener.connections.close();
-            }
             for listener in &listeners {
                 listener.connections.gone().await;
             }
@@ -116,6 +119,10 @@ impl Server {
         };
         if tokio::time::timeout(settings.drain, finished).await.is_err() {
             tracing::warn!("what was at work was not done in time; verdicts that were begun are in the log");
+        }
+        accepting.shutdown().await;
+        for listener in &listeners {
+            listener.connections.cut_off();
         }
         stop.send_replace(true);
         while tasks.join_next().await.is_some() {}
@@ -136,6 +143,9 @@ struct Listener {
 
 /// How long to wait where the system has no descriptor left: it would be asked again at once.
 const BREATH: Duration = Duration::from_millis(20);
+
+/// How long a connection that has asked for nothing yet may still do so once the server stops.
+const FIRST_WORD: Duration = Duration::from_millis(500);
 
 /// Connections that are turned away at once; further ones are dropped without a word.
 const TURNED_AWAY_MAX: usize = 256;
@@ -207,11 +217,16 @@ impl Listener {
             .header_read_timeout(self.header_time)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEADER_BYTES_MAX)
-            .keep_alive(true);
+            .keep_alive(!connection.is_late());
         let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut closing = self.connections.closing();
-        let mut told = pin!(async move { drop(closing.wait_for(|closing| *closing).await) });
-        let mut is_told = false;
+        let asking = &connection;
+        let mut told = pin!(async move {
+            drop(closing.wait_for(|closing| *closing).await);
+            // What has just come in may be on its way: closed at once, it would be lost without an answer.
+            drop(tokio::time::timeout(FIRST_WORD, asking.has_asked()).await);
+        });
+        let mut is_told = connection.is_late();
         let ended = loop {
             tokio::select! {
                 ended = served.as_mut() => break ended,
@@ -239,9 +254,24 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-const TURNED_AWAY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-                           content-length: 113\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
-                           {\"type\":\"about:blank\",\"title\":\"too many connections are open\",\"status\":503,\"code\":\"gateway/too-many-connections\"}";
+/// The answer to a client that there is no room for: what every answer carries, without what answers else.
+fn turned_away() -> String {
+    let id = RequestId::fresh();
+    let title = "too many connections are open";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway/too-many-connections", title);
+    let body = view::json(&problem.asked_as(Some(id.clone()))).to_string();
+    let mut headers = HeaderMap::new();
+    guard::every_answer(&mut headers, &id);
+    let said: String = headers
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)))
+        .collect();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\
+         retry-after: 1\r\nconnection: close\r\n{said}\r\n{body}"
+    )
+}
 
 /// How long, and for how many bytes, a client that is turned away is listened to, so that it reads the answer before
 /// the connection is reset.
@@ -250,7 +280,7 @@ const LAST_WORDS_BYTES: u64 = 64 << 10;
 
 async fn turn_away(mut stream: TcpStream) {
     let talk = async {
-        stream.write_all(TURNED_AWAY.as_bytes()).await?;
+        stream.write_all(turned_away().as_bytes()).await?;
         stream.shutdown().await?;
         let mut rest = (&mut stream).take(LAST_WORDS_BYTES);
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
@@ -267,8 +297,10 @@ mod tests {
 
     #[test]
     fn the_answer_to_who_is_turned_away_says_its_own_length() {
-        let (head, body) = TURNED_AWAY.split_once("\r\n\r\n").unwrap();
+        let answer = turned_away();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
-        serde_json::from_str::<serde_json::Value>(body).unwrap();
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(head.contains(&format!("x-request-id: {}", problem["requestId"].as_str().unwrap())));
     }
 }

@@ -10,12 +10,13 @@ use clawexchange_database::Database;
 use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::Vault;
 use clawexchange_rate_limiter::Limiter;
-use clawexchange_ssg_core::EventId;
+use clawexchange_ssg_core::{Clock as _, EventId, SystemClock};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::PartsError;
 use crate::health::LastLook;
 use crate::idempotent::InFlight;
+use crate::identity::Place;
 use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::pipeline::Pipeline;
@@ -50,7 +51,7 @@ struct Inner {
     metrics: Metrics,
     refusals: Refusals,
     in_flight: InFlight,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     works: watch::Sender<usize>,
     phase: AtomicU8,
     instance: String,
@@ -73,13 +74,15 @@ impl Service {
             metrics: parts.metrics().clone(),
             refusals: Refusals::default(),
             in_flight: InFlight::default(),
-            places: Semaphore::new(settings.requests_max),
+            places: Arc::new(Semaphore::new(settings.requests_max)),
             works: watch::Sender::new(0),
             phase: AtomicU8::new(Phase::Starting as u8),
             instance: EventId::fresh().to_string(),
             last_look: LastLook::default(),
             parts: Arc::clone(parts),
         };
+        let began = SystemClock::new().now().as_micros() / 1_000_000;
+        inner.metrics.set("claw_start_time_seconds", &[], began.unsigned_abs());
         Ok(Self(Arc::new(inner)))
     }
 
@@ -149,14 +152,15 @@ impl Service {
     }
 
     /// Places for requests at work.
-    pub(crate) fn places(&self) -> &Semaphore {
+    pub(crate) fn places(&self) -> &Arc<Semaphore> {
         &self.0.places
     }
 
-    /// Notes work that goes on though its caller goes away, until what is returned is dropped.
-    pub(crate) fn begin_work(&self) -> Work {
+    /// Notes work that goes on though its caller goes away, at the place of its request, until what is returned is
+    /// dropped.
+    pub(crate) fn begin_work(&self, place: Option<Place>) -> Work {
         self.0.works.send_modify(|n| *n += 1);
-        Work(self.clone())
+        Work { service: self.clone(), _place: place }
     }
 
     /// Waits until no such work is left.
@@ -177,11 +181,14 @@ impl Service {
 
 /// Work that goes on though its caller goes away.
 #[derive(Debug)]
-pub(crate) struct Work(Service);
+pub(crate) struct Work {
+    service: Service,
+    _place: Option<Place>,
+}
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.0.0.works.send_modify(|n| *n = n.saturating_sub(1));
+        self.service.0.works.send_modify(|n| *n = n.saturating_sub(1));
     }
 }
 

@@ -12,6 +12,15 @@ pub(crate) fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
 
+/// The categories that something was found of.
+pub(crate) fn categories_of(assessment: &Assessment) -> Vec<Category> {
+    let mut categories: Vec<Category> =
+        assessment.rules().iter().filter(|rule| rule.delta > 0).map(|rule| rule.category).collect();
+    categories.sort_unstable();
+    categories.dedup();
+    categories
+}
+
 /// What an agent is told of its own content: the verdict, and where it can mend what it leaked by mistake. Which rule
 /// found it is not said, lest it be worked around.
 #[derive(Clone, Debug, Serialize)]
@@ -47,14 +56,10 @@ struct AgentMatch {
 impl AgentView {
     pub(crate) fn of(assessment: &Assessment) -> Self {
         let inspection = assessment.inspection();
-        let mut categories: Vec<Category> =
-            assessment.rules().iter().filter(|rule| rule.delta > 0).map(|rule| rule.category).collect();
-        categories.sort_unstable();
-        categories.dedup();
         Self {
             inspection_id: inspection.inspection_id,
             verdict: inspection.verdict,
-            categories,
+            categories: categories_of(assessment),
             matches: inspection.matches.iter().filter_map(AgentMatch::of).collect(),
             timestamp: inspection.timestamp,
             quarantine_id: inspection.quarantine_id,

@@ -217,6 +217,7 @@ pub(super) fn operation(route: &Route) -> Operation {
             None,
             &[
                 text(200, "text/plain; charset=utf-8", "The text, once."),
+                problem(400, "The path cannot be read."),
                 problem(403, "The grant does not open anything, or no longer."),
                 UNKNOWN,
                 CONFLICT,
@@ -268,7 +269,6 @@ pub(super) fn operation(route: &Route) -> Operation {
                 json_of(201, "PostAnswer", "PASS or WARN."),
                 json_of(202, "PostAnswer", "QUARANTINE."),
                 Answer {
-                    kind: Some("application/json"),
                     schema: Some("PostRefused"),
                     ..problem(403, "BLOCK, or the token has no right to do this.")
                 },

@@ -74,6 +74,15 @@ fn object(members: &[(&str, Value)]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
+/// The same, and whatever else there is to say.
+fn open(members: &[(&str, Value)]) -> Value {
+    let mut schema = object(members);
+    if let Value::Object(schema) = &mut schema {
+        schema.insert("additionalProperties".to_owned(), true.into());
+    }
+    schema
+}
+
 /// The same, and nothing else in it.
 fn closed(members: &[(&str, Value)]) -> Value {
     let mut schema = object(members);
@@ -98,7 +107,7 @@ pub(super) fn all() -> Value {
 }
 
 fn requests() -> Value {
-    let mut envelope = object(&[
+    let mut envelope = open(&[
         ("text", json!({"type": "string", "minLength": 1})),
         ("title?", or_null(&text())),
         ("contentType?", or_null(&word(TYPES))),
@@ -200,7 +209,7 @@ fn results() -> Value {
     tier.extend(windows);
     let until = || or_null(&time());
     json!({
-        "Problem": object(&problem),
+        "Problem": open(&problem),
         "Inspection": object(&inspection),
         "AgentResult": object(&agents),
         "Result": {"anyOf": [at("Inspection"), at("AgentResult")],
@@ -218,10 +227,14 @@ fn results() -> Value {
             ("reason", or_null(&word(REASONS))), ("decidedAt", until()), ("expiresAt", until()),
         ]),
         "PostAnswer": object(&[
-            ("message", text()), ("tier", word(TIERS)), ("inspectionId", uuid()), ("labels?", list(text())),
-            ("data?", object(&[("title", or_null(&text()))])), ("quarantineId?", uuid()),
+            ("message", text()), ("inspectionId", uuid()), ("tier?", word(TIERS)), ("labels?", list(text())),
+            ("categories?", list(word(&categories))), ("data?", object(&[("title", or_null(&text()))])),
+            ("quarantineId?", uuid()), ("wouldBe?", word(VERDICTS)), ("sanitized?", json!({"type": "object"})),
         ]),
-        "PostRefused": object(&[("error", text()), ("tier?", word(TIERS)), ("inspectionId?", uuid()), ("labels?", list(text()))]),
+        "PostRefused": {"allOf": [at("Problem"), object(&[
+            ("error", text()), ("inspectionId?", uuid()), ("tier?", word(TIERS)), ("labels?", list(text())),
+            ("categories?", list(word(&categories))),
+        ])]},
     })
 }
 
@@ -294,7 +307,7 @@ fn operation() -> Value {
     ]);
     let token = [
         ("id", uuid()),
-        ("principalId", id()),
+        ("principal", id()),
         ("role", word(ROLES)),
         ("trust", word(TRUSTS)),
         ("owner", or_null(&id())),

@@ -1,14 +1,15 @@
 //! Content itself: shown once to whom a grant was given, handed back to the platform once it is released.
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use clawexchange_quarantine::{GrantToken, Opened};
 use clawexchange_ssg_core::http::Problem;
 use clawexchange_ssg_core::{ContentEnvelope, InspectionId};
 
 use crate::identity::Asker;
-use crate::routes::query::word;
+use crate::router::no_method;
+use crate::routes::query::{Segment, word};
 use crate::routes::submit;
 use crate::service::Service;
 
@@ -16,12 +17,19 @@ use crate::service::Service;
 /// minutes, by whom it was made for. The look is in the log before the first byte.
 pub(crate) async fn granted(
     State(service): State<Service>,
-    Path(token): Path<String>,
+    method: Method,
+    Segment(token): Segment,
 ) -> Result<Response, Problem> {
+    only_get(&method)?;
     let token: GrantToken =
         token.parse().map_err(|_: clawexchange_quarantine::QuarantineError| no_grant())?;
     let opened = service.vault().redeem(&token).await.map_err(|error| Problem::of(&error))?;
     Ok(as_text(&opened))
+}
+
+/// A look is an act with an event, and a grant is for one: HEAD would spend it and show nothing.
+fn only_get(method: &Method) -> Result<(), Problem> {
+    if method == Method::GET { Ok(()) } else { Err(no_method()) }
 }
 
 fn no_grant() -> Problem {
@@ -46,9 +54,11 @@ fn as_text(opened: &Opened) -> Response {
 
 pub(crate) async fn released(
     State(service): State<Service>,
+    method: Method,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
+    only_get(&method)?;
     let id: InspectionId = word("inspectionId", &id)?;
     let record = submit::find(&service, &asker, id).await?;
     let opened = service.desk().fetch(&asker.who, record).await.map_err(|error| Problem::of(&error))?;

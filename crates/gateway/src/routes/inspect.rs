@@ -1,5 +1,7 @@
 //! `/v1/inspect`: judged, and nothing else.
 
+use std::fmt;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -10,7 +12,8 @@ use clawexchange_ssg_core::http::Problem;
 use clawexchange_ssg_core::{
     Assessment, Clock as _, ContentEnvelope, ContentError, Fault, ReadAs, Received, SystemClock, TrustLevel,
 };
-use serde::Deserialize;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -83,8 +86,35 @@ fn read(settings: &Settings, json: &[u8]) -> Result<ContentEnvelope, ContentErro
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Batch<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "at_most_items")]
     items: Vec<&'a RawValue>,
+}
+
+/// Reads one more than there may be and no further: the smallest items are so small that a list of all of them would
+/// take several times the memory of the body.
+fn at_most_items<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'de RawValue>, D::Error> {
+    struct Items;
+
+    impl<'de> Visitor<'de> for Items {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of contents")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = list.next_element::<&RawValue>()? {
+                if items.len() == ITEMS_MAX {
+                    return Err(A::Error::custom("too many items"));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    from.deserialize_seq(Items)
 }
 
 fn items(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
@@ -94,12 +124,15 @@ fn items(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     let text =
         std::str::from_utf8(body).map_err(|e| Problem::of(&ContentError::NotUtf8 { at: e.valid_up_to() }))?;
     let batch: Batch<'_> = serde_json::from_str(text).map_err(|e| {
-        bad(format!("line {}, column {}: it must be {{\"items\":[…]}}", e.line(), e.column()))
+        let (line, column) = (e.line(), e.column());
+        bad(format!(
+            "line {line}, column {column}: it must be {{\"items\":[…]}}, with 1 to {ITEMS_MAX} of them"
+        ))
     })?;
-    if (1..=ITEMS_MAX).contains(&batch.items.len()) {
-        Ok(batch.items)
+    if batch.items.is_empty() {
+        Err(bad("a batch has at least one item".to_owned()))
     } else {
-        Err(bad(format!("a batch has 1 to {ITEMS_MAX} items")))
+        Ok(batch.items)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/limits/{agent}`: how an agent stands.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use clawexchange_moderation::Role;
@@ -10,7 +10,7 @@ use clawexchange_ssg_core::{AgentId, OwnerId, TrustLevel};
 use serde::Deserialize;
 
 use crate::identity::Asker;
-use crate::routes::query::{query, word, word_if};
+use crate::routes::query::{Segment, query, word, word_if};
 use crate::service::Service;
 use crate::view;
 
@@ -24,7 +24,7 @@ struct Asked {
 pub(crate) async fn status(
     State(service): State<Service>,
     asker: Asker,
-    Path(agent): Path<String>,
+    Segment(agent): Segment,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let agent: AgentId = word("agent", &agent)?;

@@ -6,28 +6,20 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use clawexchange_moderation::Act;
+use clawexchange_moderation::Role;
 use clawexchange_rate_limiter::http as limits;
 use clawexchange_ssg_core::http::Problem;
-use clawexchange_ssg_core::{
-    Assessment, Clock as _, ContentEnvelope, Match, ReadAs, Received, Submission, SystemClock, TrustLevel,
-    Verdict,
-};
+use clawexchange_ssg_core::{Assessment, Clock as _, ContentEnvelope, Match, SystemClock, Verdict};
 use serde_json::{Map, Value, json};
 
 use crate::identity::Asker;
 use crate::pipeline::{Decided, Submitted};
 use crate::routes::{inspect as judged, submit};
 use crate::service::Service;
+use crate::view::{self, categories_of};
 
 pub(crate) async fn health() -> Response {
     Json(json!({"status": "healthy"})).into_response()
-}
-
-/// The sentence of a problem stands in `error` too, where the original's callers look for it.
-fn with_error(problem: Problem) -> Problem {
-    let sentence = problem.sentence().to_owned();
-    problem.with("error", sentence)
 }
 
 pub(crate) async fn posts(
@@ -35,46 +27,23 @@ pub(crate) async fn posts(
     asker: Asker,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let (submission, trust) = read(&service, &asker, &body).map_err(with_error)?;
+    // A platform that does not say for whom it posts, posts for itself: the original knew no agents here.
+    let (submission, trust) = submit::read(&service, &asker, &body, Some(&asker.who.id))?;
     let title = title_of(&submission.content);
-    let work = service.begin_work();
+    let (work, is_agent) = (service.begin_work(asker.place.clone()), asker.who.role == Role::Agent);
     // A task of its own, as everywhere: what was charged is judged though the caller goes away.
     let task = tokio::spawn(async move {
         let done = submit::pass_through(&service, submission, trust, None).await;
         drop(work);
         done
     });
-    let Ok(done) = task.await else {
-        let stopped = Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "gateway/stopped",
-            "the service stopped before it was done",
-        );
-        return Err(with_error(stopped));
-    };
-    match done {
-        Ok(Submitted::Decided(decided)) => Ok(answer(&decided, title)),
+    match task.await.ok().ok_or_else(submit::stopped)? {
+        Ok(Submitted::Decided(decided)) => Ok(answer(&decided, title, is_agent)),
         Ok(Submitted::Limited(limited)) => {
             Ok(limits::refusal(&limited.error, limited.limits.as_ref(), SystemClock::new().now()))
         }
-        Err(error) => Err(with_error(Problem::of(&error))),
+        Err(error) => Err(submit::not_passed_on(&error)),
     }
-}
-
-/// A platform that does not say for whom it posts, posts for itself: the original knew no agents here.
-fn read(service: &Service, asker: &Asker, body: &[u8]) -> Result<(Submission, TrustLevel), Problem> {
-    let settings = service.parts().settings();
-    if asker.who.may(Act::SpeakForOthers) {
-        let received = Received::read(body, ReadAs::Submission, &settings.bounds)
-            .map_err(|error| Problem::of(&error))?;
-        if received.attribution.agent.is_none() {
-            let mut submission =
-                Submission::attributed(received.content, asker.who.id.clone(), &received.attribution);
-            submission.request.clone_from(&asker.request);
-            return Ok((submission, received.attribution.trust.unwrap_or_default()));
-        }
-    }
-    submit::read(service, asker, body)
 }
 
 fn title_of(content: &ContentEnvelope) -> Option<String> {
@@ -84,29 +53,49 @@ fn title_of(content: &ContentEnvelope) -> Option<String> {
         .map(|field| field.text.to_owned())
 }
 
-fn answer(decided: &Decided, title: Option<String>) -> Response {
-    let inspection = decided.outcome.assessment.inspection();
+/// The original's answers. An agent is told no more than it is elsewhere: neither tier nor labels.
+fn answer(decided: &Decided, title: Option<String>, is_agent: bool) -> Response {
+    let assessment = &decided.outcome.assessment;
+    let inspection = assessment.inspection();
     let mut said = Map::new();
     let mut say = |name: &str, value: Value| said.insert(name.to_owned(), value);
-    say("tier", json!(inspection.tier));
     say("inspectionId", json!(inspection.inspection_id));
-    let (status, message) = match inspection.verdict {
-        Verdict::Pass => (StatusCode::CREATED, "Post created"),
-        Verdict::Warn => (StatusCode::CREATED, "Post created with warnings"),
-        Verdict::Quarantine if decided.outcome.is_held => (StatusCode::ACCEPTED, "Content held for review"),
-        Verdict::Quarantine | Verdict::Block => (StatusCode::FORBIDDEN, "Content blocked by security policy"),
-    };
-    say(if status == StatusCode::FORBIDDEN { "error" } else { "message" }, message.into());
-    if inspection.verdict != Verdict::Pass {
-        say("labels", json!(inspection.labels));
+    if is_agent {
+        say("categories", json!(categories_of(assessment)));
+    } else {
+        say("tier", json!(inspection.tier));
+        if inspection.verdict != Verdict::Pass {
+            say("labels", json!(inspection.labels));
+        }
     }
-    if status == StatusCode::CREATED {
-        say("data", json!({ "title": title }));
+    if let Some(would_be) = inspection.would_be {
+        say("wouldBe", json!(would_be));
     }
     if let Some(id) = inspection.quarantine_id {
         say("quarantineId", json!(id));
     }
-    let mut response = (status, Json(said)).into_response();
+    let mut response = match inspection.verdict {
+        Verdict::Pass | Verdict::Warn => {
+            let is_warned = inspection.verdict == Verdict::Warn;
+            say("message", if is_warned { "Post created with warnings" } else { "Post created" }.into());
+            say("data", json!({ "title": title }));
+            // What is to be published is what was left, and not what was sent.
+            if let Some(sanitized) = &inspection.sanitized {
+                say("data", json!({ "title": title_of(sanitized.content()) }));
+                say("sanitized", json!(sanitized));
+            }
+            (StatusCode::CREATED, Json(said)).into_response()
+        }
+        Verdict::Quarantine if decided.outcome.is_held => {
+            say("message", "Content held for review".into());
+            (StatusCode::ACCEPTED, Json(said)).into_response()
+        }
+        verdict => {
+            let code = if verdict == Verdict::Block { submit::BLOCKED } else { submit::NOT_HELD };
+            let problem = Problem::new(StatusCode::FORBIDDEN, code, "Content blocked by security policy");
+            submit::with_members(problem, said.into()).into_response()
+        }
+    };
     if let Some(limits) = &decided.limits {
         response.headers_mut().extend(limits::headers(limits, SystemClock::new().now()));
     }
@@ -136,7 +125,7 @@ fn as_the_original(assessment: &Assessment) -> Value {
         .into_iter()
         .map(|(id, matches)| json!({"pluginId": id, "result": {"labels": [], "matches": matches, "summary": {}}}))
         .collect();
-    let mut value = crate::view::json(inspection);
+    let mut value = view::json(inspection);
     if let Value::Object(members) = &mut value {
         members.insert("pluginResults".to_owned(), results.into());
     }

@@ -2,12 +2,28 @@
 
 use std::str::FromStr;
 
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts as Head;
 use axum::http::{StatusCode, Uri};
 use clawexchange_ssg_core::http::Problem;
 use clawexchange_ssg_core::{Cursor, Escaped, PageLimit};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+/// The one parameter of a path, decoded.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Head, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(head, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(_) => Err(bad("gateway/bad-value", "a value cannot be read", "the path is not UTF-8")),
+        }
+    }
+}
 
 /// Reads a query string, whose members must all be known.
 pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {

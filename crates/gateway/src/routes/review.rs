@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use clawexchange_audit::Query;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::identity::Asker;
-use crate::routes::query::{Paging, body, query, word, word_if};
+use crate::routes::query::{Paging, Segment, body, query, word, word_if};
 use crate::service::Service;
 use crate::view;
 
@@ -76,7 +76,7 @@ fn claimed(claim: &Claim) -> Value {
 pub(crate) async fn show(
     State(service): State<Service>,
     _: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
     let record = service.vault().show(id).await.map_err(|error| Problem::of(&error))?;
@@ -98,7 +98,7 @@ struct Pages {
 pub(crate) async fn timeline(
     State(service): State<Service>,
     _: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
@@ -115,7 +115,7 @@ pub(crate) async fn timeline(
 pub(crate) async fn claim(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
     let claim =
@@ -132,7 +132,7 @@ struct Fenced {
 pub(crate) async fn unclaim(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
@@ -156,7 +156,7 @@ struct Decided {
 pub(crate) async fn decide(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
@@ -171,7 +171,9 @@ pub(crate) async fn decide(
         decision.notes = notes;
         service.desk().decide(&asker.who, id, asked.fence, &decision).await
     };
-    Ok(Json(record.map_err(|error| Problem::of(&error))?).into_response())
+    let record = record.map_err(|error| Problem::of(&error))?;
+    service.pipeline().heed_decision().await;
+    Ok(Json(record).into_response())
 }
 
 fn missing(member: &str) -> Problem {
@@ -192,7 +194,7 @@ struct Purpose {
 pub(crate) async fn reveal(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
@@ -218,7 +220,7 @@ struct Holding {
 pub(crate) async fn hold(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let id: QuarantineId = word("id", &id)?;
@@ -230,5 +232,5 @@ pub(crate) async fn hold(
         service.desk().hold_legally(&asker.who, id, &why).await
     };
     done.map_err(|error| Problem::of(&error))?;
-    show(State(service), asker, Path(id.to_string())).await
+    show(State(service), asker, Segment(id.to_string())).await
 }

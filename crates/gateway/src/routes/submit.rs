@@ -1,16 +1,18 @@
 //! `/v1/submit`, and what became of it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use clawexchange_moderation::{Act, Principal, Role};
 use clawexchange_rate_limiter::{TierStatus, http as limits};
 use clawexchange_ssg_core::http::Problem;
 use clawexchange_ssg_core::{
-    Attribution, Clock as _, Fault as _, InspectionId, ReadAs, Received, Submission, SystemClock, TrustLevel,
-    Verdict,
+    AgentId, Attribution, Clock as _, Fault as _, FaultKind, InspectionId, ReadAs, Received, Submission,
+    SystemClock, TrustLevel, Verdict,
 };
 
 use crate::error::PartsError;
@@ -18,7 +20,7 @@ use crate::idempotent::{self, Before, Keyed, Start};
 use crate::identity::Asker;
 use crate::pipeline::{Charge, Decided, Submitted};
 use crate::refusals::Refused;
-use crate::routes::query::word;
+use crate::routes::query::{Segment, word};
 use crate::service::Service;
 use crate::view::{self, AgentView};
 
@@ -30,26 +32,26 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let (submission, trust) = read(&service, &asker, &body)?;
+    let (submission, trust) = read(&service, &asker, &body, None)?;
     let keyed = match idempotent::start(&service, &headers, &asker.who, PATH, &body).await? {
         Start::Plain => None,
         Start::Keyed(keyed) => Some(keyed),
         Start::Answered(status, answer) => return said_before(status, answer),
     };
     // A task of its own: what was charged is judged, and the answer is kept, though the caller goes away.
-    let work = service.begin_work();
+    let work = service.begin_work(asker.place.clone());
     let task = tokio::spawn(async move {
         let answer = carry_out(&service, &asker.who, submission, trust, keyed).await;
         drop(work);
         answer
     });
-    task.await.unwrap_or_else(|_| {
-        Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "gateway/stopped",
-            "the service stopped before it was done",
-        ))
-    })
+    task.await.unwrap_or_else(|_| Err(stopped()))
+}
+
+/// Its task ended without an answer.
+pub(crate) fn stopped() -> Problem {
+    let title = "the service stopped before it was done";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway/stopped", title)
 }
 
 async fn carry_out(
@@ -75,9 +77,18 @@ async fn carry_out(
         }
         Err(error) => {
             // What may have been half done is found by its names when it is tried again.
-            Err(Problem::of(&error))
+            Err(not_passed_on(&error))
         }
     }
+}
+
+/// When to come back where undecided content has to be decided first: nobody knows, and people are slow.
+const UNTIL_DECIDED: Duration = Duration::from_mins(1);
+
+/// What is said of a submission that failed.
+pub(crate) fn not_passed_on(error: &PartsError) -> Problem {
+    let problem = Problem::of(error);
+    if error.kind() == FaultKind::Limited { problem.retry_after(UNTIL_DECIDED) } else { problem }
 }
 
 /// Runs a submission, and notes what is counted.
@@ -122,11 +133,12 @@ pub(crate) async fn pass_through(
     done
 }
 
-/// Reads a submission as whoever asks may say it.
+/// Reads a submission as whoever asks may say it; a platform that does not say for which agent, posts for `unsaid`.
 pub(crate) fn read(
     service: &Service,
     asker: &Asker,
     body: &[u8],
+    unsaid: Option<&AgentId>,
 ) -> Result<(Submission, TrustLevel), Problem> {
     let settings = service.parts().settings();
     let received =
@@ -135,7 +147,8 @@ pub(crate) fn read(
     let Received { content, attribution: said, .. } = received;
     let who = &asker.who;
     if who.may(Act::SpeakForOthers) {
-        let agent = said.agent.clone().ok_or_else(|| Problem::of(&PartsError::NoAgent))?;
+        let agent = said.agent.as_ref().or(unsaid).cloned();
+        let agent = agent.ok_or_else(|| Problem::of(&PartsError::NoAgent))?;
         let mut submission = Submission::attributed(content, agent, &said);
         submission.request.clone_from(&asker.request);
         return Ok((submission, said.trust.unwrap_or_default()));
@@ -164,6 +177,10 @@ const fn says_who(said: &Attribution) -> bool {
         || said.ip.is_some()
 }
 
+/// The codes of verdicts that refuse.
+pub(crate) const BLOCKED: &str = "ssg-core/blocked";
+pub(crate) const NOT_HELD: &str = "ssg-core/not-held";
+
 /// Status and body of a verdict.
 fn answer_of(who: &Principal, decided: &Decided) -> (StatusCode, serde_json::Value) {
     let assessment = &decided.outcome.assessment;
@@ -176,19 +193,19 @@ fn answer_of(who: &Principal, decided: &Decided) -> (StatusCode, serde_json::Val
         Verdict::Quarantine => {
             let problem = Problem::new(
                 StatusCode::FORBIDDEN,
-                "ssg-core/not-held",
+                NOT_HELD,
                 "the content is not passed on, and nothing is held here",
             );
             (StatusCode::FORBIDDEN, view::json(&with_members(problem, seen)))
         }
         Verdict::Block => {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "ssg-core/blocked", "the content is refused");
+            let problem = Problem::new(StatusCode::FORBIDDEN, BLOCKED, "the content is refused");
             (StatusCode::FORBIDDEN, view::json(&with_members(problem, seen)))
         }
     }
 }
 
-fn with_members(problem: Problem, members: serde_json::Value) -> Problem {
+pub(crate) fn with_members(problem: Problem, members: serde_json::Value) -> Problem {
     let serde_json::Value::Object(members) = members else { return problem };
     members.into_iter().fold(problem, |problem, (name, value)| problem.with(&name, value))
 }
@@ -229,7 +246,7 @@ fn said_before(status: u16, answer: Vec<u8>) -> Result<Response, Problem> {
 pub(crate) async fn status(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id: InspectionId = word("inspectionId", &id)?;
     let found = service.desk().submission(&asker.who, id).await.map_err(|error| Problem::of(&error))?;
@@ -242,12 +259,12 @@ pub(crate) async fn status(
 pub(crate) async fn published(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id: InspectionId = word("inspectionId", &id)?;
     let record = find(&service, &asker, id).await?;
     service.desk().confirm(&asker.who, record).await.map_err(|error| Problem::of(&error))?;
-    status(State(service), asker, Path(id.to_string())).await
+    status(State(service), asker, Segment(id.to_string())).await
 }
 
 /// The record of a submission that whoever asks may know of.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use clawexchange_moderation::{NewToken, Role, TokenFilter, TokenId};
@@ -14,7 +14,7 @@ use clawexchange_ssg_core::{AgentId, OwnerId, TrustLevel};
 use serde::Deserialize;
 
 use crate::identity::Asker;
-use crate::routes::query::{Paging, body, query, word, word_if};
+use crate::routes::query::{Paging, Segment, body, query, word, word_if};
 use crate::service::Service;
 use crate::view;
 
@@ -80,7 +80,7 @@ struct Why {
 pub(crate) async fn revoke(
     State(service): State<Service>,
     asker: Asker,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let id: TokenId = word("id", &id)?;
