@@ -37,8 +37,7 @@ pub struct Registry {
     room: Arc<Room>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
-    /// Kept for its drop.
-    _folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Registry {
@@ -51,7 +50,7 @@ impl Registry {
     pub fn start(token: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut registry = Self::open(folder.path(), token, false);
-        registry._folder = Some(folder);
+        registry.folder = Some(folder);
         registry
     }
 
@@ -79,7 +78,7 @@ impl Registry {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.expect("a runtime can be built");
         let server = std::thread::spawn(move || runtime.block_on(serve(listener, router, stopped)));
-        Self { address, room, stop: Some(stop), server: Some(server), _folder: None }
+        Self { address, room, stop: Some(stop), server: Some(server), folder: None }
     }
 
     /// The address of the index, as `registries.NAME.index` has it.
@@ -117,6 +116,7 @@ impl Drop for Registry {
         drop(self.stop.take());
         // A server that panicked has told the test's output about it.
         self.server.take().map(JoinHandle::join).into_iter().for_each(drop);
+        drop(self.folder.take());
     }
 }
 
@@ -196,10 +196,8 @@ async fn config(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
     if room.is_private && !room.knows(&headers) {
         return unknown_caller(StatusCode::UNAUTHORIZED);
     }
-    let mut config = json!({ "dl": format!("{}/dl", room.base), "api": room.base });
-    if room.is_private {
-        config["auth-required"] = json!(true);
-    }
+    let config =
+        json!({ "dl": format!("{}/dl", room.base), "api": room.base, "auth-required": room.is_private });
     axum::Json(config).into_response()
 }
 

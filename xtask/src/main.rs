@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod deny;
 mod fail_points;
+mod features;
 mod launch;
 mod release;
 mod run;
@@ -76,6 +77,19 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Checks each crate alone: with no feature, each by itself, and all; takes minutes
+    #[command(after_help = "Examples:
+  cargo xtask features
+  cargo xtask features rate-limiter
+  cargo xtask features --full")]
+    Features {
+        /// Crates, with or without `clawexchange-`; all by default
+        #[arg(value_name = "CRATE")]
+        crates: Vec<String>,
+        /// Also runs the tests of each crate by itself
+        #[arg(long)]
+        full: bool,
+    },
     /// Plans, prepares and publishes releases of single crates
     #[command(subcommand)]
     Release(release::Release),
@@ -108,6 +122,34 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Eval { corpora, args } => launch::eval(&workspace, &corpora, &args),
         Command::FailPoints => fail_points::run(&workspace),
         Command::Bench { name, args } => bench::run(&workspace, name.as_deref(), &args),
+        Command::Features { crates, full } => features::run(&workspace, &crates, full),
         Command::Release(release) => release::run(&workspace, release),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What tells people, or machines, to run commands of ours.
+    const PAPERS: [&str; 3] =
+        ["RELEASING.md", ".github/workflows/release.yml", ".github/workflows/weekly.yml"];
+
+    #[test]
+    fn every_command_that_is_told_to_run_is_one() {
+        let root = Workspace::find().unwrap().root;
+        for paper in PAPERS {
+            let text = std::fs::read_to_string(root.join(paper)).unwrap();
+            let lines = text
+                .lines()
+                .map(|line| line.trim().trim_start_matches("- run: ").trim_start_matches("run: "));
+            let commands: Vec<_> = lines.filter_map(|line| line.strip_prefix("cargo xtask ")).collect();
+            assert!(!commands.is_empty(), "{paper} tells of no command");
+            for command in commands {
+                let words = std::iter::once("xtask").chain(command.split_whitespace());
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{paper}: cargo xtask {command}: {}", parsed.err().unwrap());
+            }
+        }
     }
 }

@@ -61,6 +61,7 @@ they show its types; programs with a patch.")]
     #[command(after_help = "Examples:
   cargo xtask release publish
   cargo xtask release publish ssg-core detectors --execute
+  cargo xtask release publish --execute --push origin
   cargo xtask release publish --registry local --no-verify --execute
 
 The token is read by cargo from CARGO_REGISTRY_TOKEN, or from CARGO_REGISTRIES_<NAME>_TOKEN of another registry.
@@ -98,6 +99,9 @@ pub(crate) struct PublishArgs {
     /// Does not compare public items with the last tag; the reason goes into the tag
     #[arg(long, value_name = "REASON")]
     no_semver_check: Option<String>,
+    /// Pushes the tags of what is there to this remote, also after a failure
+    #[arg(long, value_name = "REMOTE")]
+    push: Option<String>,
     /// How long an upload may take to appear in the index
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     patience: u64,
@@ -164,6 +168,7 @@ fn publish(workspace: &Workspace, crates: &Crates, args: PublishArgs) -> Result<
         is_executed: args.execute,
         is_unverified: args.no_verify,
         unchecked: args.no_semver_check,
+        remote: args.push,
         patience: Duration::from_secs(args.patience),
         pause: Duration::from_secs(args.pause),
     };
@@ -175,9 +180,10 @@ fn publish(workspace: &Workspace, crates: &Crates, args: PublishArgs) -> Result<
     outcome?;
     eprintln!(
         "{}",
-        match args.execute {
-            true => "push the tags: git push --tags",
-            false => "nothing was uploaded; `--execute` does it",
+        if args.execute {
+            "done; tags that were not pushed: git push --tags"
+        } else {
+            "nothing was uploaded; `--execute` does it"
         }
     );
     Ok(ExitCode::SUCCESS)

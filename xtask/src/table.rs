@@ -8,7 +8,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let padded =
         |(column, cell): (usize, &String)| format!("{cell:<width$}", width = width(column).unwrap_or(0));
     let row = |line: &Vec<String>| line.iter().enumerate().map(padded).collect::<Vec<_>>().join("  ");
-    lines.iter().map(|line| format!("{}\n", row(line).trim_end())).collect()
+    let rows: Vec<_> = lines.iter().map(|line| row(line).trim_end().to_owned()).collect();
+    rows.join("\n") + "\n"
 }
 
 #[cfg(test)]

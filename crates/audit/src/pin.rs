@@ -60,6 +60,17 @@ impl AuditLog {
         write(&path, &canonical(&file)?).map_err(|source| AuditError::Pin { path, source })
     }
 
+    /// Whether both logs extend what is pinned; `None` if nothing is. It looks at the ends alone and changes nothing.
+    pub async fn extends_pin(&self) -> Result<Option<bool>, AuditError> {
+        let Some(pinned) = self.pinned().await? else { return Ok(None) };
+        for pin in &pinned {
+            if !self.extends(pin).await? {
+                return Ok(Some(false));
+            }
+        }
+        Ok(Some(true))
+    }
+
     /// What is pinned; `None` if nothing is.
     pub(crate) async fn pinned(&self) -> Result<Option<Vec<Pinned>>, AuditError> {
         let Some(path) = self.0.config.pin.clone() else { return Ok(None) };

@@ -24,6 +24,7 @@
 //! There are no features.
 
 mod connections;
+mod doctor;
 mod error;
 mod file;
 mod folder;
@@ -47,12 +48,14 @@ mod tasks;
 mod tls;
 mod view;
 
+pub use doctor::Serving;
 pub use error::PartsError;
 pub use folder::{DataFolder, FolderError, FolderLock};
 pub use health::{CHECKS, Checked, PartState, Readiness};
 pub use metrics::{BUCKETS, METRICS, Metric, MetricKind, Metrics};
 pub use parts::{Intent, Parts};
 pub use pipeline::{Charge, Decided, Limited, Pipeline, Submitted};
+pub use policy::NotAccepted;
 pub use router::router;
 pub use routes::{Access, On, ROUTES, RequestBody, Route};
 pub use serve::{Addresses, Server};

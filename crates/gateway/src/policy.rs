@@ -23,7 +23,7 @@ const INSPECT_UNITS_MAX: u32 = 100_000;
 /// Content of a sort that is not accepted here.
 #[derive(Debug, thiserror::Error)]
 #[error("content of type {content_type} is not accepted here")]
-pub(crate) struct NotAccepted {
+pub struct NotAccepted {
     content_type: ContentType,
 }
 
@@ -39,7 +39,7 @@ impl Fault for NotAccepted {
 
 impl Settings {
     /// Refuses content of a sort that `[policy] content_types` does not name.
-    pub(crate) fn accepts(&self, content_type: ContentType) -> Result<(), NotAccepted> {
+    pub fn accepts(&self, content_type: ContentType) -> Result<(), NotAccepted> {
         if self.content_types.contains(&content_type) { Ok(()) } else { Err(NotAccepted { content_type }) }
     }
 

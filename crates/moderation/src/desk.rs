@@ -124,3 +124,31 @@ fn allow(by: &Principal, act: Act) -> Result<(), ModerationError> {
 fn items(limit: Option<u64>) -> u64 {
     limit.unwrap_or(ITEMS_DEFAULT).clamp(1, OFFSET_ITEMS_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tier_has_its_floor_and_nobody_but_a_person_decides_about_critical() {
+        let DeskConfig { release, delete } = DeskConfig::default();
+        for tier in RiskTier::ALL {
+            let [to_release, to_delete] = [release, delete].map(|floors| floors.of(tier));
+            if tier == RiskTier::Critical {
+                assert_eq!([to_release, to_delete], [Floor::Never; 2]);
+            } else {
+                let at = |permille| Floor::At(Confidence::fixed(permille));
+                assert_eq!([to_release, to_delete], [at(900), at(800)], "{tier}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_has_twenty_items_unless_said_and_never_none_nor_more_than_a_hundred() {
+        for (asked, given) in
+            [(None, 20), (Some(0), 1), (Some(1), 1), (Some(100), 100), (Some(u64::MAX), 100)]
+        {
+            assert_eq!(items(asked), given, "{asked:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod limits;
 mod serve;
 mod token;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use clawexchange_ssg_core::{
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::token::TokenCommand;
+pub(crate) use self::watch::{DoctorArgs, HealthcheckArgs, TapArgs};
 use crate::exit::HELP;
 
 /// Inspects what agents post, holds what is suspicious, and keeps a log that nobody can quietly change.
@@ -82,6 +84,15 @@ pub(crate) enum Command {
     /// Shows and sets how often agents may act.
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Looks the deployment over and says what to mend; changes nothing.
+    #[command(after_help = watch::DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
+    /// Asks a running server whether it is ready, for containers.
+    #[command(after_help = watch::HEALTHCHECK_EXAMPLES)]
+    Healthcheck(HealthcheckArgs),
+    /// Follows verdicts and decisions as they are made, a line each.
+    #[command(after_help = watch::TAP_EXAMPLES)]
+    Tap(TapArgs),
     /// Changes the schema of the database.
     #[command(subcommand)]
     Migrate(MigrateCommand),
@@ -91,7 +102,15 @@ pub(crate) enum Command {
     /// Makes master keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Prints the manual page, or writes those of all commands.
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Writes a page for each command into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Prints a script that completes this command line in a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -133,6 +152,16 @@ Examples:
   claw config example > claw.toml
   claw config check --config claw.toml
   claw config schema > claw.schema.json";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  claw man | man -l -
+  claw man --out /usr/local/share/man/man1";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  claw completions bash > /etc/bash_completion.d/claw
+  claw completions zsh > \"${fpath[1]}/_claw\"";
 
 /// How content is read.
 #[derive(Args, Debug)]

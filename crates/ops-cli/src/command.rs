@@ -2,14 +2,19 @@
 
 mod audit;
 mod config;
+mod doctor;
+mod follow;
+mod healthcheck;
 mod inspect;
 mod keys;
 mod limits;
+mod man;
 mod migrate;
 mod quarantine;
 pub(crate) mod serve;
 mod simulate;
 mod submit;
+mod tap;
 mod token;
 mod violations;
 
@@ -19,7 +24,7 @@ use std::sync::Arc;
 use clap::CommandFactory as _;
 use clawexchange_gateway::{Intent, Parts, Settings, Sources};
 use clawexchange_ssg_core::{
-    Actor, ContentEnvelope, ContentType, EnvelopeBounds, EnvelopeParts, PostCategory, ReadAs, Received,
+    Actor, ContentType, EnvelopeBounds, EnvelopeParts, PostCategory, ReadAs, Received,
 };
 
 use crate::args::{CategoryArg, Cli, Command, ContentArgs, ContentTypeArg, Global};
@@ -44,9 +49,13 @@ pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, Cl
         Command::Quarantine(command) => quarantine::run(command, global).await,
         Command::Audit(command) => audit::run(command, global).await,
         Command::Limits(command) => limits::run(command, global).await,
+        Command::Doctor(args) => doctor::run(args, global).await,
+        Command::Healthcheck(args) => healthcheck::run(args, global).await,
+        Command::Tap(args) => tap::run(args, global).await,
         Command::Migrate(command) => migrate::run(command, global).await,
         Command::Config(command) => config::run(command, global),
         Command::Keys(command) => keys::run(command, global),
+        Command::Man { out } => man::run(out.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "claw", &mut script);
@@ -85,6 +94,8 @@ fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
 
 /// Ends a command that wrote: everything is in the log, and the log is pinned.
 async fn finish(parts: &Parts) -> Result<(), CliError> {
+    // What was written may wait for a log that this command has not opened yet.
+    parts.log().await?;
     parts.finish().await?;
     say_notices(parts);
     Ok(())
@@ -138,12 +149,11 @@ fn read_bounded(file: &Path, most: usize) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
-/// Reads one content: a text, or an envelope with `--json`.
-fn read_content(args: &ContentArgs, read_as: ReadAs) -> Result<Received, CliError> {
-    let bounds = EnvelopeBounds::default();
+/// Reads one content within the bounds that are set: a text, or an envelope with `--json`.
+fn read_content(args: &ContentArgs, read_as: ReadAs, bounds: &EnvelopeBounds) -> Result<Received, CliError> {
     let bytes = read_bounded(&args.file, bounds.body_bytes_max)?;
     if args.json {
-        return Ok(Received::read(&bytes, read_as, &bounds)?);
+        return Ok(Received::read(&bytes, read_as, bounds)?);
     }
     if bytes.len() > bounds.text_bytes_max {
         return Err(clawexchange_ssg_core::ContentError::TextTooLarge { max: bounds.text_bytes_max }.into());
@@ -154,8 +164,9 @@ fn read_content(args: &ContentArgs, read_as: ReadAs) -> Result<Received, CliErro
     envelope.title = args.title.as_deref().map(Into::into);
     envelope.content_type = args.content_type.map_or(ContentType::Post, content_type);
     envelope.category = args.category.map(category);
-    let content: ContentEnvelope = envelope.build()?;
-    Ok(Received::read(content.received().as_bytes(), read_as, &bounds)?)
+    // Not built by itself: that would hold it against the usual bounds.
+    let json = serde_json::to_vec(&envelope).map_err(|e| CliError::io("write JSON", e.into()))?;
+    Ok(Received::read(&json, read_as, bounds)?)
 }
 
 const fn content_type(arg: ContentTypeArg) -> ContentType {

@@ -35,8 +35,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) async fn open(file: &Path) -> Result<Self, CliError> {
-        let bounds = EnvelopeBounds::default();
+    /// Lines of a file within the bounds that are set; `-` is standard input.
+    pub(crate) async fn open(file: &Path, bounds: EnvelopeBounds) -> Result<Self, CliError> {
         if file == Path::new("-") {
             let from = Box::new(BufReader::with_capacity(1 << 16, tokio::io::stdin()));
             return Ok(Self { from, number: 0, bounds, progress: Progress::of(0, "bytes") });

@@ -1,7 +1,9 @@
 //! `claw`: the operator's binary of the pipeline.
 
 mod args;
+mod ask;
 mod command;
+mod doctor;
 mod exit;
 mod lines;
 mod output;

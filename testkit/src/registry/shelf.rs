@@ -71,8 +71,7 @@ impl Shelf {
         {
             return Err(Refusal::Repeated(format!("{name}@{version}")));
         }
-        let checksum: String = Sha256::digest(archive).iter().map(|byte| format!("{byte:02x}")).collect();
-        lines.push(upload.entry(&checksum));
+        lines.push(upload.entry(&format!("{:x}", Sha256::digest(archive))));
         replace(&self.archive_path(name, version), archive).map_err(Refusal::Broken)?;
         self.commit(name, &lines)?;
         self.uploaded.push(format!("{name}@{version}"));
@@ -92,7 +91,7 @@ impl Shelf {
     }
 
     fn commit(&self, name: &str, lines: &[Value]) -> Result<(), Refusal> {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
         let file = self.folder.join("index").join(index_path(name));
         replace(&file, text.as_bytes()).map_err(Refusal::Broken)
     }

@@ -53,6 +53,12 @@ impl Git<'_> {
         self.ask(&["tag", "--annotate", "--message", message, tag, commit]).map(drop)
     }
 
+    pub(crate) fn push(self, remote: &str, tags: &[String]) -> Result<(), Failed> {
+        let refs: Vec<_> = tags.iter().map(|tag| format!("refs/tags/{tag}")).collect();
+        let args = ["push", "--quiet", "--", remote].into_iter().chain(refs.iter().map(String::as_str));
+        self.ask(&args.collect::<Vec<_>>()).map(drop)
+    }
+
     fn ask(self, args: &[&str]) -> Result<String, Failed> {
         let mut git = Command::new("git");
         git.args(args).current_dir(self.0);

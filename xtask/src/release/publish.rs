@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) is_unverified: bool,
     /// Why public items are not compared with the last release, if they are not.
     pub(crate) unchecked: Option<String>,
+    /// Where the tags are pushed to, if anywhere.
+    pub(crate) remote: Option<String>,
     /// How long an upload may take to appear.
     pub(crate) patience: Duration,
     /// Before the second attempt; twice as long before the third.
@@ -115,9 +117,17 @@ pub(crate) fn run<'c>(
     let waiting: Vec<&Crate> =
         report.0.iter().filter(|(_, o)| *o == Outcome::Waiting).map(|(c, _)| *c).collect();
     release.refuse_flaws(crates, &waiting)?;
-    let outcome =
-        if options.is_executed { release.upload_all(&mut report) } else { release.rehearse(&mut report) };
-    Ok((report, outcome))
+    if !options.is_executed {
+        let outcome = release.rehearse(&mut report);
+        return Ok((report, outcome));
+    }
+    let uploaded = release.upload_all(&mut report);
+    // What is up keeps its tag whatever became of the others.
+    let pushed = release.push_tags(&report);
+    if let (Err(_), Err(why)) = (&uploaded, &pushed) {
+        eprintln!("error: {why}");
+    }
+    Ok((report, uploaded.and(pushed)))
 }
 
 struct Release<'w> {
@@ -150,10 +160,10 @@ impl Release<'_> {
             match changelog(&self.workspace.root, c)?.heading {
                 Heading::Released(version) if version == c.version => {}
                 Heading::Released(version) => {
-                    say(format!("its changelog ends with {version}, its manifest has {}", c.version))
+                    say(format!("its changelog ends with {version}, its manifest has {}", c.version));
                 }
                 Heading::Unreleased => {
-                    say("its changelog says unreleased: `cargo xtask release prepare`".to_owned())
+                    say("its changelog says unreleased: `cargo xtask release prepare`".to_owned());
                 }
             }
             for need in c.needs.iter().map(|need| crates.called(need)).collect::<Result<Vec<_>, _>>()? {
@@ -327,6 +337,17 @@ impl Release<'_> {
             eprintln!("tagged {tag}");
         }
         self.forget(c)
+    }
+
+    fn push_tags(&self, report: &Report<'_>) -> Result<(), Failed> {
+        let Some(remote) = &self.options.remote else { return Ok(()) };
+        let mut tags = Vec::new();
+        for tag in report.0.iter().map(|(c, _)| c.tag(&c.version)) {
+            if self.git.has_tag(&tag)? {
+                tags.push(tag);
+            }
+        }
+        if tags.is_empty() { Ok(()) } else { self.git.push(remote, &tags) }
     }
 
     /// Leaves word of the commit that an upload is made of, for a run that comes after one that was killed.

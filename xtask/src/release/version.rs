@@ -27,9 +27,8 @@ impl Bump {
     pub(crate) fn for_change(change: Change, from: &Version) -> Self {
         match (change, from.major, from.minor) {
             (Change::Break, 0, 0) => Self::Patch,
-            (Change::Break, 0, _) => Self::Minor,
+            (Change::Break, 0, _) | (Change::Addition, 1.., _) => Self::Minor,
             (Change::Break, ..) => Self::Major,
-            (Change::Addition, 1.., _) => Self::Minor,
             (Change::Addition | Change::Fix, ..) => Self::Patch,
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, cargo};
 
 /// How many uploads a run makes before it is killed.
 const BEFORE_THE_KILL: usize = 3;
@@ -55,17 +55,12 @@ impl Consumers<'_> {
         let tokio =
             "tokio = { version = \"1\", default-features = false, features = [\"macros\", \"rt\"] }\n";
         self.runs("ssg-core", include_str!("consumers/ssg_core.rs"), &[("ssg-core", "")], tokio);
-        if root().join("crates/rate-limiter/src/http.rs").is_file() {
-            let axum = format!(
-                "{tokio}axum = {{ version = \"0.8\", default-features = false }}\n\
-                 tower = {{ version = \"0.5\", default-features = false, features = [\"util\"] }}\n"
-            );
-            let needs = [("rate-limiter", "\"http\""), ("ssg-core", "")];
-            self.runs("rate-limiter", include_str!("consumers/rate_limiter.rs"), &needs, &axum);
-        } else {
-            let needs = [("rate-limiter", ""), ("ssg-core", "")];
-            self.runs("rate-limiter", include_str!("consumers/rate_limiter_alone.rs"), &needs, tokio);
-        }
+        let axum = format!(
+            "{tokio}axum = {{ version = \"0.8\", default-features = false }}\n\
+             tower = {{ version = \"0.5\", default-features = false, features = [\"util\"] }}\n"
+        );
+        let needs = [("rate-limiter", "\"http\""), ("ssg-core", "")];
+        self.runs("rate-limiter", include_str!("consumers/rate_limiter.rs"), &needs, &axum);
         let source = include_str!("consumers/quarantine_audit.rs");
         let needs =
             [("audit", ""), ("database", "\"migrate\""), ("quarantine", ""), ("ssg-core", "\"testing\"")];
@@ -103,11 +98,9 @@ impl Consumers<'_> {
             .unwrap();
         }
         std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-        let started = std::time::Instant::now();
-        let mut cargo = self.own.cargo(&[act, "--quiet", "--offline"], &folder);
+        let mut cargo = cargo(&[act, "--quiet", "--offline"], &folder);
         let answer = self.own.run(cargo.env("CARGO_TARGET_DIR", &self.target)).expect(name);
-        println!("cargo {act} of {name}: {:.1} s", started.elapsed().as_secs_f64());
-        self.is_locked_as_we_are(&folder);
+        is_locked_as_we_are(&folder);
         answer.stdout
     }
 
@@ -115,12 +108,6 @@ impl Consumers<'_> {
         let name = format!("clawexchange-{short}");
         let found = self.uploaded.iter().find_map(|u| u.strip_prefix(&format!("{name}@")));
         (name, found.unwrap().to_owned())
-    }
-
-    fn is_locked_as_we_are(&self, folder: &Path) {
-        let (ours, theirs) = (locked(&root().join("Cargo.lock")), locked(&folder.join("Cargo.lock")));
-        let strange: Vec<_> = theirs.difference(&ours).collect();
-        assert!(strange.is_empty(), "{} is built of what we do not test: {strange:?}", folder.display());
     }
 
     /// Each run has its uploads at an address of its own, so that what was built of earlier ones is of no use.
@@ -139,6 +126,13 @@ impl Consumers<'_> {
             }
         }
     }
+}
+
+/// Whoever builds on us with our lock file builds on what we have tested with.
+fn is_locked_as_we_are(folder: &Path) {
+    let (ours, theirs) = (locked(&root().join("Cargo.lock")), locked(&folder.join("Cargo.lock")));
+    let strange: Vec<_> = theirs.difference(&ours).collect();
+    assert!(strange.is_empty(), "{} is built of what we do not test: {strange:?}", folder.display());
 }
 
 /// Name and version of what a lock file takes from crates.io.
@@ -174,17 +168,14 @@ fn copy(from: &Path, to: &Path) {
 fn point_to_the_sandbox(own: &Sandbox) {
     let root = own.read("Cargo.toml");
     let ours = |line: &str| line.starts_with("clawexchange-") && line.contains("path = ");
-    let pointed: String = root
-        .lines()
-        .map(|line| {
-            let line = if ours(line) {
-                line.replace("version = ", "registry = \"local\", version = ")
-            } else {
-                line.to_owned()
-            };
-            format!("{line}\n")
-        })
-        .collect();
+    let point = |line: &str| {
+        if ours(line) {
+            line.replace("version = ", "registry = \"local\", version = ")
+        } else {
+            line.to_owned()
+        }
+    };
+    let pointed = root.lines().map(point).collect::<Vec<_>>().join("\n");
     assert_ne!(pointed, root);
     own.write("Cargo.toml", &pointed);
     for step in own.plan(&[]) {

@@ -135,12 +135,6 @@ impl Sandbox {
         command
     }
 
-    pub(crate) fn cargo(&self, args: &[&str], folder: &Path) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(args).current_dir(folder);
-        command
-    }
-
     pub(crate) fn run(&self, command: &mut Command) -> Answer {
         self.environment(command);
         let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
@@ -187,6 +181,13 @@ impl Answer {
         assert!(self.stderr.contains(because), "the refusal does not say `{because}`: {}", self.stderr);
         self
     }
+}
+
+/// A cargo command in a folder.
+pub(crate) fn cargo(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(folder);
+    command
 }
 
 /// Makes a cargo home that has what this machine has fetched of crates.io, and nothing else.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{REGISTRY, Sandbox};
+use crate::sandbox::{Answer, REGISTRY, Sandbox, cargo};
 
 #[test]
 fn without_a_tag_everything_is_a_first_release_in_an_order_that_can_be_published() {
@@ -79,9 +79,13 @@ fn crates_are_uploaded_after_what_they_need_tagged_and_never_twice() {
     assert_eq!(small.registry.uploaded(), FIRST);
     assert_eq!(small.tags(), ["kit-v0.1.0", "mid-v0.1.0", "top-v0.1.0"]);
     assert_eq!(small.git(&["cat-file", "-t", "kit-v0.1.0"]), "tag", "with a date and a name");
-    let again = small.publish(&[]).expect("a second run");
+    let remote = small.beside("remote").display().to_string();
+    small.git(&["init", "--quiet", "--bare", &remote]);
+    let again = small.publish(&["--push", &remote]).expect("a second run");
     assert_eq!(again.stdout.matches("there already").count(), 3, "{}", again.stdout);
     assert_eq!(small.registry.uploaded(), FIRST);
+    let pushed = small.git(&["ls-remote", "--tags", "--refs", &remote]);
+    assert_eq!(pushed.lines().count(), 3, "tags that an earlier run could not push: {pushed}");
 }
 
 #[test]
@@ -256,7 +260,7 @@ fn a_version_that_says_less_than_its_public_items_is_not_uploaded() {
 #[test]
 fn a_yanked_version_counts_as_published() {
     let small = released();
-    let mut yank = small.cargo(&["yank", "--registry", REGISTRY, "clawexchange-kit@0.1.0"], &small.root());
+    let mut yank = cargo(&["yank", "--registry", REGISTRY, "clawexchange-kit@0.1.0"], &small.root());
     yank.envs(small.registry.environment(REGISTRY));
     small.run(&mut yank).expect("a yank");
     for elsewhere in [false, true] {
@@ -307,7 +311,7 @@ fn small() -> Sandbox {
         small.write(&format!("{name}/LICENSE-MIT"), "MIT\n");
         small.write(&format!("{name}/LICENSE-APACHE"), "Apache\n");
     }
-    small.run(&mut small.cargo(&["generate-lockfile"], &small.root())).expect("a lock file");
+    small.run(&mut cargo(&["generate-lockfile"], &small.root())).expect("a lock file");
     small.commit("Begin");
     small
 }
@@ -364,7 +368,7 @@ fn rustc() -> PathBuf {
     PathBuf::from(String::from_utf8(sysroot).unwrap().trim()).join("bin/rustc")
 }
 
-fn with_path(small: &Sandbox, args: &[&str], path: &OsString) -> crate::sandbox::Answer {
+fn with_path(small: &Sandbox, args: &[&str], path: &OsString) -> Answer {
     let mut command = small.release_command(args);
     command.env("PATH", path);
     small.run(&mut command)

@@ -1,12 +1,11 @@
 //! `claw audit`: reads and checks the log.
 
-use std::time::Duration;
-
 use clawexchange_audit::{Entry, Log, Query, StateSource};
 use clawexchange_gateway::{HeldStates, Intent, LimitStates, TokenStates};
 use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
 
 use crate::args::{AuditCommand, Global, LogArg, QueryArgs};
+use crate::command::follow::Follow;
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::report::CliError;
@@ -83,29 +82,16 @@ async fn tail(lines: u64, follow: bool, global: &Global) -> Result<Exit, CliErro
     let parts = command::parts(global, Intent::Use)?;
     let log = parts.log().await?;
     // Where following begins is noted before the past is read, so that nothing falls between.
-    let mut next =
-        [(Log::Decisions, log.size(Log::Decisions).await?), (Log::Verdicts, log.size(Log::Verdicts).await?)];
+    let now = Follow::from_now(log).await?;
     let page = log.query(&Query::default(), None, PageLimit::new(lines).unwrap_or_default()).await?;
-    let known =
-        |entry: &Entry| next.iter().any(|(log, size)| log.as_str() == entry.log && entry.index < *size);
-    let mut entries: Vec<Entry> = page.items.into_iter().filter(|entry| !follow || known(entry)).collect();
+    let mut entries: Vec<Entry> =
+        page.items.into_iter().filter(|entry| !follow || now.is_past(entry)).collect();
     entries.reverse();
     print_each(&entries, global)?;
-    if !follow {
-        return Ok(Exit::Ok);
+    if follow {
+        now.run(log, |entry| print_each(std::slice::from_ref(entry), global)).await?;
     }
-    loop {
-        for (which, index) in &mut next {
-            let entries = log.read_from(*which, *index, PageLimit::MAX).await?;
-            *index = entries.last().map_or(*index, |last| last.index + 1);
-            print_each(&entries, global)?;
-        }
-        output::flush()?;
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Ok),
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-        }
-    }
+    Ok(Exit::Ok)
 }
 
 fn print_each(entries: &[Entry], global: &Global) -> Result<(), CliError> {

@@ -16,9 +16,10 @@ pub(crate) async fn run(args: &InspectArgs, global: &Global) -> Result<Exit, Cli
     let inspector = parts.inspector().await?;
     let reasons = Reasons::of(parts.detectors().await?);
     if args.content.jsonl {
-        return lines(args, &inspector, &reasons).await;
+        let lines = Lines::open(&args.content.file, parts.settings().bounds.clone()).await?;
+        return judge_lines(args, lines, &inspector, &reasons).await;
     }
-    let received = command::read_content(&args.content, ReadAs::Envelope)?;
+    let received = command::read_content(&args.content, ReadAs::Envelope, &parts.settings().bounds)?;
     let assessment = inspector.inspect(&received.content).await;
     if args.explain {
         print_explanation(&assessment, global)?;
@@ -33,9 +34,15 @@ pub(crate) async fn run(args: &InspectArgs, global: &Global) -> Result<Exit, Cli
 /// For people: the verdict, then what was found where.
 pub(crate) fn print(assessment: &Assessment, reasons: &Reasons) -> Result<(), CliError> {
     let inspection = assessment.inspection();
-    output::line(&format!("{} ({})", inspection.verdict, inspection.tier))?;
+    let would_be = inspection.would_be.map(|verdict| format!(", would be {verdict}")).unwrap_or_default();
+    output::line(&format!("{} ({}){would_be}", inspection.verdict, inspection.tier))?;
     if let Some(id) = inspection.quarantine_id {
         output::line(&format!("held as {id}"))?;
+    }
+    if inspection.sanitized.is_some() {
+        output::line(
+            "something is cut out of what is passed on; --output json has that text in `sanitized`",
+        )?;
     }
     if inspection.matches.is_empty() {
         return Ok(());
@@ -102,8 +109,12 @@ fn print_explanation(assessment: &Assessment, global: &Global) -> Result<(), Cli
     Ok(())
 }
 
-async fn lines(args: &InspectArgs, inspector: &Inspector, reasons: &Reasons) -> Result<Exit, CliError> {
-    let mut lines = Lines::open(&args.content.file).await?;
+async fn judge_lines(
+    args: &InspectArgs,
+    mut lines: Lines,
+    inspector: &Inspector,
+    reasons: &Reasons,
+) -> Result<Exit, CliError> {
     let (mut running, mut summary) = (InOrder::new(), Summary::new(args.content.report.is_some()));
     let explain = args.explain;
     loop {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clawexchange_gateway::{Intent, Parts, Pipeline, Submitted};
-use clawexchange_ssg_core::{AgentId, ReadAs, Received, Submission, TrustLevel, Verdict};
+use clawexchange_ssg_core::{AgentId, Assessment, ReadAs, Received, Submission, TrustLevel, Verdict};
 
 use crate::args::{Global, SubmitArgs};
 use crate::command::inspect;
@@ -19,9 +19,10 @@ pub(crate) async fn run(args: &SubmitArgs, global: &Global) -> Result<Exit, CliE
         return lines(args, global).await;
     }
     // What is wrong with the request is said before anything is made or charged.
-    let received = command::read_content(&args.content, ReadAs::Submission)?;
-    let (submission, trust) = submission(received, args)?;
     let parts = command::parts(global, Intent::Create)?;
+    let received = command::read_content(&args.content, ReadAs::Submission, &parts.settings().bounds)?;
+    parts.settings().accepts(received.content.content_type())?;
+    let (submission, trust) = submission(received, args)?;
     let pipeline = parts.pipeline().await?;
     let submitted = pipeline.submit(submission, trust).await;
     command::finish(&parts).await?;
@@ -34,9 +35,21 @@ pub(crate) async fn run(args: &SubmitArgs, global: &Global) -> Result<Exit, CliE
             } else {
                 inspect::print(assessment, &Reasons::of(parts.detectors().await?))?;
             }
+            if is_lost(assessment) {
+                output::say(NOT_HELD);
+                return Ok(Exit::Refused);
+            }
             Ok(Exit::of_verdict(assessment.verdict()))
         }
     }
+}
+
+/// Said of what should be held where nothing is.
+const NOT_HELD: &str = "refused: it should be held, and nothing is held here (QUARANTINE_ENABLED is false)";
+
+/// Whether content that should be held is not.
+fn is_lost(assessment: &Assessment) -> bool {
+    assessment.verdict() == Verdict::Quarantine && assessment.inspection().quarantine_id.is_none()
 }
 
 /// What the content says of itself, and what the flags say where it does not.
@@ -55,8 +68,8 @@ fn submission(
 }
 
 async fn lines(args: &SubmitArgs, global: &Global) -> Result<Exit, CliError> {
-    let mut lines = Lines::open(&args.content.file).await?;
     let parts = command::parts(global, Intent::Create)?;
+    let mut lines = Lines::open(&args.content.file, parts.settings().bounds.clone()).await?;
     let done = submit_lines(args, global, &parts, &mut lines).await;
     // Whatever stopped the lines, what was acknowledged is in the log and pinned.
     let finished = command::finish(&parts).await;
@@ -99,7 +112,7 @@ async fn submit_lines(
         };
         is_last = line.is_none();
         if let Some(line) = line {
-            start(line, args, pipeline, &mut running, &mut turns);
+            start(line, args, parts, pipeline, (&mut running, &mut turns));
         }
         while running.is_full() || is_last {
             let Some(judged) = running.oldest().await else { break };
@@ -119,13 +132,17 @@ async fn submit_lines(
 fn start(
     line: Line,
     args: &SubmitArgs,
+    parts: &Parts,
     pipeline: &Pipeline,
-    running: &mut InOrder<Judged>,
-    turns: &mut Turns,
+    (running, turns): (&mut InOrder<Judged>, &mut Turns),
 ) {
     let Line { number, id, received } = line;
     let label = received.as_ref().ok().and_then(|r| r.line.label);
-    let said = received.map_err(LineResult::from).and_then(|r| submission(r, args).map_err(LineResult::from));
+    let said = received.map_err(LineResult::from).and_then(|received| {
+        let accepted = parts.settings().accepts(received.content.content_type());
+        accepted.map_err(|error| LineResult::Refused(Box::new(error)))?;
+        submission(received, args).map_err(LineResult::from)
+    });
     let (submission, trust): (Submission, TrustLevel) = match said {
         Ok(said) => said,
         Err(result) => {
@@ -156,12 +173,7 @@ fn print_line(judged: &Judged, global: &Global, reasons: &Reasons) -> Result<(),
         };
     }
     let (verdict, why) = match &judged.result {
-        LineResult::Assessed(a) => {
-            let mut rules: Vec<&str> =
-                a.rules().iter().filter(|r| r.delta > 0).map(|r| reasons.why(&r.pattern_id)).collect();
-            rules.truncate(3);
-            (a.verdict().as_str(), rules.join("; "))
-        }
+        LineResult::Assessed(a) => (a.verdict().as_str(), why(a, reasons)),
         LineResult::Limited(limited) => ("(limited)", limited.to_string()),
         LineResult::Refused(error) => {
             let again = if report::is_worth_another_try(error.kind()) { "; try again" } else { "" };
@@ -176,6 +188,26 @@ fn print_line(judged: &Judged, global: &Global, reasons: &Reasons) -> Result<(),
     );
     output::line(text.trim_end())
 }
+
+/// What was found, and what became of the verdict where that is not said by it.
+fn why(assessment: &Assessment, reasons: &Reasons) -> String {
+    let inspection = assessment.inspection();
+    let fate = if let Some(verdict) = inspection.would_be {
+        Some(format!("would be {verdict}"))
+    } else if is_lost(assessment) {
+        Some("refused, since nothing is held here".to_owned())
+    } else if inspection.sanitized.is_some() {
+        Some("passed on with something cut out".to_owned())
+    } else {
+        None
+    };
+    let found = assessment.rules().iter().filter(|rule| rule.delta > 0).take(WHYS_MAX);
+    let found = found.map(|rule| reasons.why(&rule.pattern_id).to_owned());
+    fate.into_iter().chain(found).collect::<Vec<_>>().join("; ")
+}
+
+/// Rules that are named in a line of the table.
+const WHYS_MAX: usize = 3;
 
 /// What a newcomer can try with what is there now.
 #[derive(Default)]

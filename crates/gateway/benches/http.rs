@@ -1,0 +1,205 @@
+//! Requests per second over HTTP, and what each layer costs beside a bare route of the same run.
+//!
+//! `cargo bench --bench http`. Ratios are what counts; absolute numbers are this machine's, and the client shares its
+//! processors with the server.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    reason = "a bench prints and panics"
+)]
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::routing::post;
+use axum::{Extension, Router};
+use clawexchange_gateway::{Intent, Parts, Server, Settings, Sources};
+use clawexchange_moderation::{NewToken, Role};
+use clawexchange_rate_limiter::http::RateLimitLayer;
+use clawexchange_rate_limiter::{EndpointTier, Limiter, Limits, PenaltyFactors, Quota, Trust};
+use clawexchange_ssg_core::http::{GateLayer, Inspected};
+use clawexchange_ssg_core::{Actor, AgentId, Caller, Gate};
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Agents that take turns: few enough that their aliases are known, many enough that none is limited.
+const AGENTS: usize = 1000;
+
+#[derive(Deserialize)]
+struct Post {
+    text: String,
+}
+
+fn main() {
+    // `cargo test --all-targets` runs benches too; a moment is enough to see that this one works.
+    let rounds = if std::env::args().any(|arg| arg == "--bench") { 8000 } else { 40 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(measure(rounds));
+}
+
+async fn measure(rounds: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("CLAW_DATA_DIR", "data"), ("XDG_STATE_HOME", "state")]
+        .map(|(name, path)| (OsString::from(name), folder.path().join(path).into_os_string()));
+    let listen = [("CLAW_LISTEN", "127.0.0.1:0"), ("CLAW_ADMIN_LISTEN", "127.0.0.1:0")]
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let parts =
+        Parts::new(Settings::read(&Sources::of_env(env.into_iter().chain(listen))).unwrap(), Intent::Create);
+    let server = Server::bind(&parts).await.unwrap();
+    let served = server.addresses().unwrap().public;
+    let by = Actor::system("bench").unwrap();
+    let new = NewToken::new(AgentId::new("market").unwrap(), Role::Platform);
+    let token = parts.tokens().await.unwrap().create(&by, &new).await.unwrap().token.expose().to_owned();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(async move { drop(stopped.await) }));
+
+    let bare = alone(Router::new().route("/posts", post(async |post: axum::Json<Post>| post.0.text))).await;
+    let limited = alone(
+        Router::new()
+            .route("/posts", post(async |post: axum::Json<Post>| post.0.text))
+            .layer(RateLimitLayer::new(endless(), EndpointTier::POSTS))
+            .layer(Extension(Caller::new(AgentId::new("agent-1").unwrap()))),
+    )
+    .await;
+    let inspector = parts.inspector().await.unwrap();
+    let log = parts.log().await.unwrap().clone();
+    let gate = Gate::new(inspector, parts.vault().await.unwrap().clone(), log).without_verdict_log();
+    let gated = alone(
+        Router::new()
+            .route("/posts", post(async |post: Inspected<Post>| post.into_inner().text))
+            .layer(GateLayer::new(gate))
+            .layer(Extension(Caller::new(AgentId::new("agent-1").unwrap()))),
+    )
+    .await;
+    println!("{:<44} {:>9} {:>9} {:>9}  of the bare route", "", "per s", "p50", "p99");
+    for in_flight in [1, 64] {
+        let n = if in_flight == 1 { rounds / 4 } else { rounds };
+        let ceiling = run("bare route", bare, "/posts", "", in_flight, n, None).await;
+        run("with the limiter's layer", limited, "/posts", "", in_flight, n, Some(ceiling)).await;
+        run("with the gate's layer, verdicts not logged", gated, "/posts", "", in_flight, n, Some(ceiling))
+            .await;
+        run("/livez", served, "/livez", &token, in_flight, n, Some(ceiling)).await;
+        run("/v1/inspect", served, "/v1/inspect", &token, in_flight, n, Some(ceiling)).await;
+        run("/v1/submit", served, "/v1/submit", &token, in_flight, n, Some(ceiling)).await;
+    }
+    println!("memory of this process, client included: {} MB", resident_kib() / 1024);
+    drop(stop);
+    serving.await.unwrap().unwrap();
+}
+
+/// A limiter that counts and never refuses.
+fn endless() -> Limiter {
+    let quota = Quota::new(90_000, 90_000);
+    let tiers = [EndpointTier::POSTS, EndpointTier::COMMENTS, EndpointTier::MESSAGES];
+    let limits = Limits::new(tiers.map(|tier| (tier, quota)), Trust::default(), PenaltyFactors::default());
+    Limiter::in_process(limits.unwrap())
+}
+
+async fn alone(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let service = hyper_util::service::TowerToHyperService::new(router.clone());
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(hyper_util::rt::TokioIo::new(stream), service),
+            );
+        }
+    });
+    address
+}
+
+fn request(path: &str, token: &str, n: usize) -> Vec<u8> {
+    if path == "/livez" {
+        return b"GET /livez HTTP/1.1\r\nHost: claw\r\n\r\n".to_vec();
+    }
+    let agent = n % AGENTS;
+    let who = if token.is_empty() {
+        String::new()
+    } else {
+        format!("\"agentId\":\"agent-{agent}\",\"trustLevel\":\"PLATFORM_BOT\",\"contentType\":\"MESSAGE\",")
+    };
+    let body = format!(
+        "{{{who}\"text\":\"Proofreading of technical manuals, 1.2 cents a word, two revisions included. Lot {n}.\"}}"
+    );
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: claw\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+async fn run(
+    name: &str,
+    to: SocketAddr,
+    path: &'static str,
+    token: &str,
+    in_flight: usize,
+    n: usize,
+    ceiling: Option<f64>,
+) -> f64 {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let left = Arc::new(AtomicUsize::new(n));
+    let started = Instant::now();
+    let clients: Vec<_> = (0..in_flight)
+        .map(|_| {
+            let (left, token) = (Arc::clone(&left), token.to_owned());
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(to).await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let (mut buffer, mut times) = (vec![0; 16 << 10], Vec::new());
+                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+                    let request = request(path, &token, NEXT.fetch_add(1, Ordering::Relaxed));
+                    let sent = Instant::now();
+                    stream.write_all(&request).await.unwrap();
+                    assert!(answer(&mut stream, &mut buffer).await, "{path} refuses");
+                    times.push(sent.elapsed());
+                }
+                times
+            })
+        })
+        .collect();
+    let mut times: Vec<Duration> = Vec::with_capacity(n);
+    for client in clients {
+        times.extend(client.await.unwrap());
+    }
+    let rate = n as f64 / started.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_micros();
+    let name = format!("{name}, {in_flight} in flight");
+    let share = ceiling.map_or(1.0, |ceiling| rate / ceiling);
+    println!("{name:<44} {rate:>9.0} {:>6} us {:>6} us  {share:.2}", at(50), at(99));
+    rate
+}
+
+/// Reads one answer, and says whether it is one of 2xx.
+async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    let mut have = 0;
+    loop {
+        let read = stream.read(&mut buffer[have..]).await.unwrap();
+        assert!(read > 0, "the connection was closed");
+        have += read;
+        let text = std::str::from_utf8(&buffer[..have]).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.map_or(0, |n| n.parse().unwrap()) {
+            return head.starts_with("HTTP/1.1 2");
+        }
+    }
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().split(' ').next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,191 @@
+//! What is looked at in a deployment, and what is found. Nothing that is looked at is changed.
+
+mod deployment;
+mod elsewhere;
+mod files;
+mod flow;
+mod people;
+mod rows;
+
+use std::pin::Pin;
+
+use clawexchange_ssg_core::Fault;
+use serde::Serialize;
+
+pub(crate) use self::deployment::Deployment;
+
+/// How something is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should see to it.
+    Warn,
+    /// It does not work, or is not safe.
+    Fail,
+    /// There is no such thing here.
+    Skip,
+    /// It cannot be told from here.
+    Unknown,
+}
+
+impl State {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Skip => "skip",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What one look came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) state: State,
+    /// What is so.
+    pub(crate) text: String,
+    /// What mends it: a command, or a setting.
+    pub(crate) fix: Option<String>,
+}
+
+impl Found {
+    fn ok(text: impl Into<String>) -> Self {
+        Self { state: State::Ok, text: text.into(), fix: None }
+    }
+
+    fn warn(text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { state: State::Warn, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    fn fail(text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { state: State::Fail, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    fn skip(why: impl Into<String>) -> Self {
+        Self { state: State::Skip, text: why.into(), fix: None }
+    }
+
+    fn unknown(why: &str, fix: Option<&str>) -> Self {
+        Self { state: State::Unknown, text: format!("cannot tell: {why}"), fix: fix.map(ToOwned::to_owned) }
+    }
+
+    fn unknown_until(check: &str) -> Self {
+        Self::unknown(&format!("{check} comes first"), None)
+    }
+}
+
+/// A part that cannot be opened or read is a failure, with its own hint as what mends it.
+impl<F: Fault> From<F> for Found {
+    fn from(fault: F) -> Self {
+        let mut sentences = vec![fault.to_string()];
+        let mut source = fault.source();
+        while let Some(cause) = source {
+            sentences.push(cause.to_string());
+            source = cause.source();
+        }
+        sentences.dedup();
+        let fix = fault.hint().unwrap_or_else(|| "see docs/operations.md".to_owned());
+        Self::fail(sentences.join(": "), fix)
+    }
+}
+
+/// Either way something was found; what could not be looked at is found to be so.
+type Looked = Result<Found, Found>;
+
+/// One thing that is looked at.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    look: for<'a> fn(&'a Deployment) -> Pin<Box<dyn Future<Output = Looked> + 'a>>,
+}
+
+impl Check {
+    pub(crate) async fn look(&self, deployment: &Deployment) -> Found {
+        (self.look)(deployment).await.unwrap_or_else(|found| found)
+    }
+}
+
+macro_rules! check {
+    ($name:literal, $about:literal, $look:path) => {
+        Check { name: $name, about: $about, look: |deployment| Box::pin($look(deployment)) }
+    };
+}
+
+/// Every check, in the order in which they are told: what others need stands first.
+pub(crate) const CHECKS: [Check; 45] = [
+    check!("config", "every setting is one, and means what it should", files::config),
+    check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
+    check!("space", "the disk of the data folder has room", files::space),
+    check!("writable", "the data folder can be written", files::writable),
+    check!(
+        "state-folder",
+        "keys and pins lie outside the data folder, open to nobody else",
+        files::state_folder
+    ),
+    check!("master-key", "the master key opens this folder and nobody else reads it", files::master_key),
+    check!(
+        "key-source",
+        "the master key comes from a file or a secrets manager, not from the environment",
+        files::key_source
+    ),
+    check!("database", "the database opens, and the turn to write comes", rows::database),
+    check!("integrity", "the pages of the database are whole", rows::integrity),
+    check!("schema", "every step of the schema has run, and nothing else has", rows::schema),
+    check!("append-only", "triggers refuse to change or delete events", rows::append_only),
+    check!("outbox", "no event waits for the log, and none lies aside", rows::outbox),
+    check!("pin", "both logs extend what was pinned outside the data folder", rows::pin),
+    check!("clock", "clocks agree, and none went back behind the log", rows::clock),
+    check!("actions-logged", "the newest decisions have their events", rows::actions_logged),
+    check!("gate", "an ordinary word is judged CLEAR", flow::gate),
+    check!("quarantine", "what is sealed with the keys opens again", flow::quarantine),
+    check!("held-content", "held content has its objects and its keys", flow::held_content),
+    check!("room-for-holds", "there is room for further holds", flow::room_for_holds),
+    check!("sweep", "what is due is swept", flow::sweep),
+    check!("limits", "the limits in the database are valid", flow::limits),
+    check!("journal", "the journal of the limiter can be read", flow::journal),
+    check!("quarantine-enabled", "suspicious content is held", flow::quarantine_enabled),
+    check!("audit-enabled", "verdicts are logged", flow::audit_enabled),
+    check!("gate-mode", "verdicts hold", flow::gate_mode),
+    check!("admin", "an administrator has a token", people::admin),
+    check!("token-age", "no token that never ends is older than 180 days", people::token_age),
+    check!("bot-auth", "routes for programs ask for a token of a program", people::bot_auth),
+    check!("human-auth", "routes that decide ask for a moderator or an administrator", people::human_auth),
+    check!("grants", "leave to see held content is short", people::grants),
+    check!("listeners", "what listens beyond this machine has TLS or a proxy", people::listeners),
+    check!("server", "who serves the folder is ready", people::server),
+    check!("backups", "the log is backed up", elsewhere::backups),
+    check!("secrets-in-git", "no secret stands in the history of a repository", elsewhere::secrets_in_git),
+    check!("s3-credentials", "S3 credentials have the least rights", elsewhere::object_store),
+    check!("s3-private", "S3 cannot be reached from outside", elsewhere::object_store),
+    check!("bucket-policy", "the bucket of held content is not public", elsewhere::object_store),
+    check!("redis-auth", "Redis asks for a password", elsewhere::redis),
+    check!("redis-private", "Redis cannot be reached from outside", elsewhere::redis),
+    check!("postgres-private", "PostgreSQL cannot be reached from outside", elsewhere::postgres),
+    check!("database-credentials", "database credentials are changed from time to time", elsewhere::postgres),
+    check!("database-superuser", "the user of the database is no SUPERUSER", elsewhere::postgres),
+    check!("tls-to-services", "connections to services speak TLS", elsewhere::services),
+    check!("read-replica", "queries of the log have a replica", elsewhere::postgres),
+    check!("health-checks", "the server checks its own parts", flow::health_checks),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = CHECKS.iter().map(|check| check.name).collect();
+        assert_eq!(names.len(), CHECKS.len());
+        assert!(
+            names
+                .iter()
+                .all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+        );
+    }
+}

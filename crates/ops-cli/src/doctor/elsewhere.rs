@@ -1,0 +1,37 @@
+//! What the checklist asks that is not here, or cannot be seen from here.
+
+use super::{Deployment, Found, Looked};
+
+const NOT_USED: &str = "not used on the embedded default";
+
+pub(super) async fn object_store(_: &Deployment) -> Looked {
+    Ok(Found::skip(format!("no S3: {NOT_USED}")))
+}
+
+pub(super) async fn redis(_: &Deployment) -> Looked {
+    Ok(Found::skip(format!("no Redis: {NOT_USED}")))
+}
+
+pub(super) async fn postgres(_: &Deployment) -> Looked {
+    Ok(Found::skip(format!("no PostgreSQL: {NOT_USED}")))
+}
+
+pub(super) async fn services(_: &Deployment) -> Looked {
+    Ok(Found::skip(format!("no services that are connected to: {NOT_USED}")))
+}
+
+pub(super) async fn backups(_: &Deployment) -> Looked {
+    Ok(Found::unknown(
+        "no backup is configured here",
+        Some("copy the folders by the clock, as docs/operations.md says under Backup"),
+    ))
+}
+
+pub(super) async fn secrets_in_git(_: &Deployment) -> Looked {
+    Ok(Found::unknown(
+        "repositories are not looked at from here",
+        Some(
+            "keep settings with secrets out of repositories; secrets also read from files: ENCRYPTION_MASTER_KEY_FILE",
+        ),
+    ))
+}
