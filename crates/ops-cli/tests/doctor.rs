@@ -1,5 +1,5 @@
 //! `claw doctor`: what it finds, what mends it, and that looking changes nothing.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
@@ -264,6 +264,22 @@ fn what_is_off_open_or_forgotten_is_a_warning() {
     let given = filled_with(Claw::new().with("ENCRYPTION_MASTER_KEY", KEY));
     assert_found(&given, "key-source", "warn", "in the environment");
     assert!(!given.run(&["doctor"]).all().contains(KEY), "a key is never said");
+    let mut given = given;
+    given.unset("ENCRYPTION_MASTER_KEY");
+    for (folder, mode, state, text) in [
+        (given.home.path().to_owned(), 0o640, "ok", "mode 640"),
+        (given.home.path().to_owned(), 0o644, "fail", "is open to everybody"),
+        (given.data(), 0o600, "fail", "lies in the data folder"),
+    ] {
+        let path = folder.join("given.key");
+        std::fs::write(&path, KEY).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        given.set("ENCRYPTION_MASTER_KEY_FILE", path.to_str().unwrap());
+        let (_, found) = states(&given);
+        assert_eq!(found["master-key"]["state"], state, "{}", found["master-key"]);
+        assert!(found["master-key"]["found"].as_str().unwrap().contains(text), "{}", found["master-key"]);
+        assert_eq!(found["key-source"]["state"], "ok");
+    }
 }
 
 #[test]

@@ -1,10 +1,5 @@
 //! The commands of the README's first day, run as they stand there.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::TcpListener;
 use std::path::Path;

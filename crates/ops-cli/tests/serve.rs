@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
@@ -188,6 +189,8 @@ fn doctor_asks_the_server_that_holds_the_folder() {
         found.ends_with(&format!("holds the folder, and http://{}/readyz says 200 ok", server.admin)),
         "{found}"
     );
+    let answer = claw.run(&["doctor"]);
+    assert_eq!(answer.code, Some(0), "all of it works beside a server: {}", answer.all());
     claw.set("CLAW_ADMIN_LISTEN", "127.0.0.1:1");
     let value = claw.json(&["doctor", "--run", "server"]);
     assert_eq!(value["items"][0]["state"], "warn", "{value}");

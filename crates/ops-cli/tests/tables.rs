@@ -1,12 +1,13 @@
 //! What is counted and which routes there are, written down from the tables that the server itself uses.
 //!
 //! `UPDATE_DOCS=1 cargo test --test tables` writes the files anew.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use clawexchange_gateway::{Access, BUCKETS, METRICS, MetricKind, On, ROUTES, Route};
+use clawexchange_moderation::Role;
 
 fn assert_kept(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
@@ -54,7 +55,7 @@ fn the_page_of_metrics_is_made_of_the_table() {
 fn who(access: Access) -> String {
     match access {
         Access::Open => "everybody".to_owned(),
-        Access::Only(act) => act.roles().map(|role| role.as_str()).collect::<Vec<_>>().join(", "),
+        Access::Only(act) => act.roles().map(Role::as_str).collect::<Vec<_>>().join(", "),
         other => panic!("{other:?} has no word here"),
     }
 }

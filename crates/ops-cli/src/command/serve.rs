@@ -53,6 +53,7 @@ fn told_to_stop() -> Result<impl Future<Output = ()>, CliError> {
                 _ = terminate.recv() => {}
             }
             output::say("stopped at once; what was not acknowledged may be done or not");
+            #[expect(clippy::exit, reason = "whoever asks twice does not want to wait for anything")]
             std::process::exit(i32::from(Exit::Failed.code()));
         });
     })

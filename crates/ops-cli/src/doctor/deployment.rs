@@ -76,7 +76,7 @@ impl Deployment {
 
     /// The folder, for what can only be looked at in one.
     pub(super) fn inside(&self) -> Result<&DataFolder, Found> {
-        self.folder.as_ref().map_err(|_| Found::unknown_until("data-folder"))
+        self.folder.as_ref().ok().ok_or_else(|| Found::unknown_until("data-folder"))
     }
 
     /// The database, whatever its schema is.
@@ -86,7 +86,7 @@ impl Deployment {
 
     /// The same, for what can only be looked at in one.
     pub(super) fn opened(&self) -> Result<&Database, Found> {
-        self.bare.as_ref().map_err(|_| Found::unknown_until("database"))
+        self.bare.as_ref().ok().ok_or_else(|| Found::unknown_until("database"))
     }
 
     /// Why the schema is not that of this version, or the database.
@@ -96,7 +96,7 @@ impl Deployment {
 
     /// The database, for what needs the tables of this version.
     pub(super) fn rows(&self) -> Result<&Database, Found> {
-        self.current.as_ref().map_err(|_| Found::unknown_until("schema"))
+        self.current.as_ref().ok().ok_or_else(|| Found::unknown_until("schema"))
     }
 
     /// Why there are no keys, or the keys.
@@ -106,7 +106,7 @@ impl Deployment {
 
     /// The keys, for what needs them.
     pub(super) fn opening_keys(&self) -> Result<&KeyRing, Found> {
-        self.keys.as_deref().map_err(|_| Found::unknown_until("master-key"))
+        self.keys.as_deref().ok().ok_or_else(|| Found::unknown_until("master-key"))
     }
 
     pub(super) fn log(&self) -> Result<&AuditLog, Found> {

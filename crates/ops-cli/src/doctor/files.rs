@@ -77,7 +77,7 @@ pub(super) async fn state_folder(deployment: &Deployment) -> Looked {
         ));
     }
     let about = metadata(path)?;
-    if let Some(found) = open_to_others(path, &about, 0o077) {
+    if let Some(found) = open_to_others(path, &about) {
         return Ok(found);
     }
     if lies_within(path, deployment.inside()?.path()) {
@@ -96,7 +96,8 @@ pub(super) async fn master_key(deployment: &Deployment) -> Looked {
         return Ok(Found::ok(format!("{} opens this folder", names.join(", "))));
     };
     let about = metadata(&path)?;
-    if let Some(found) = open_to_others(&path, &about, 0o077) {
+    // That a generated one is ours alone was seen when it was read. Mounted secrets have an owner and a group of their own.
+    if let Some(found) = open_to_everybody(&path, &about) {
         return Ok(found);
     }
     if lies_within(&path, deployment.inside()?.path()) {
@@ -144,8 +145,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Found {
     )
 }
 
-/// Says it if others than the owner may do what `mask` has, or if the owner is another one.
-fn open_to_others(path: &Path, about: &Metadata, mask: u32) -> Option<Found> {
+/// Says it if others than the owner may look into a folder, or if the owner is another one.
+fn open_to_others(path: &Path, about: &Metadata) -> Option<Found> {
     let uid = rustix::process::geteuid().as_raw();
     if about.uid() != uid {
         return Some(Found::fail(
@@ -154,11 +155,21 @@ fn open_to_others(path: &Path, about: &Metadata, mask: u32) -> Option<Found> {
         ));
     }
     let mode = about.mode() & 0o777;
-    let wanted = if about.is_dir() { "700" } else { "600" };
-    (mode & mask != 0).then(|| {
+    (mode & 0o077 != 0).then(|| {
         Found::fail(
             format!("{} is open to others (mode {mode:o})", path.display()),
-            format!("chmod {wanted} {}", path.display()),
+            format!("chmod 700 {}", path.display()),
+        )
+    })
+}
+
+/// Says it if everybody may read or write a file.
+fn open_to_everybody(path: &Path, about: &Metadata) -> Option<Found> {
+    let mode = about.mode() & 0o777;
+    (mode & 0o007 != 0).then(|| {
+        Found::fail(
+            format!("{} is open to everybody (mode {mode:o})", path.display()),
+            format!("chmod 600 {}", path.display()),
         )
     })
 }

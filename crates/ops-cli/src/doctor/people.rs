@@ -92,7 +92,7 @@ pub(super) async fn human_auth(_: &Deployment) -> Looked {
 }
 
 /// As long as the checklist allows.
-const GRANT_MAX: Duration = Duration::from_secs(300);
+const GRANT_MAX: Duration = Duration::from_mins(5);
 
 pub(super) async fn grants(deployment: &Deployment) -> Looked {
     let grant = deployment.settings().moderation.grant;
