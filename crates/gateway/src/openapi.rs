@@ -13,17 +13,40 @@ mod schemas;
 
 use operations::{Answer, Operation, operation};
 
-/// The description as JSON, as it is served and committed.
+/// The whole description as JSON, as it is committed.
 pub fn text() -> &'static str {
-    static TEXT: LazyLock<String> =
-        LazyLock::new(|| serde_json::to_string_pretty(&document()).unwrap_or_default() + "\n");
+    static TEXT: LazyLock<String> = LazyLock::new(|| printed(&document()));
     &TEXT
 }
 
-/// The description.
+/// The description of what one listener answers, as it is served there.
+pub fn served(on: On) -> &'static str {
+    static PUBLIC: LazyLock<String> = LazyLock::new(|| printed(&describing(On::Public)));
+    static ADMIN: LazyLock<String> = LazyLock::new(|| printed(&describing(On::Admin)));
+    match on {
+        On::Public => &PUBLIC,
+        On::Admin => &ADMIN,
+        On::Both => text(),
+    }
+}
+
+fn printed(document: &Value) -> String {
+    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
+}
+
+/// The whole description.
 pub fn document() -> Value {
+    describing(On::Both)
+}
+
+/// The routes that a listener has; those of both listeners if it is asked for both.
+fn routes_of(on: On) -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(move |route| on == On::Both || route.on == On::Both || route.on == on)
+}
+
+fn describing(on: On) -> Value {
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in routes_of(on) {
         let item = paths.entry(route.path).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(item) = item {
             item.insert(route.method.to_ascii_lowercase(), described(route));
@@ -118,30 +141,27 @@ fn response(answer: &Answer) -> Value {
     said
 }
 
-/// The description for people, without a script.
-pub(crate) fn page() -> &'static str {
-    static PAGE: LazyLock<String> = LazyLock::new(|| {
-        let mut page = String::from(HEAD);
-        for route in ROUTES {
-            let who = match route.access {
-                Access::Open => "everybody".to_owned(),
-                Access::Granted => "whoever has the grant".to_owned(),
-                Access::Only(act) => act.roles().map(Role::as_str).collect::<Vec<_>>().join(", "),
-            };
-            // Paths and sentences are ours: nothing in them has to be escaped.
-            let written = writeln!(
-                page,
-                "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{who}</td><td>{}</td></tr>",
-                route.method,
-                route.path,
-                listener(route.on),
-                route.about
-            );
-            debug_assert!(written.is_ok(), "a string takes everything");
-        }
-        page + "</tbody></table></body></html>\n"
-    });
-    &PAGE
+/// What a listener answers, for people, without a script.
+pub(crate) fn page(on: On) -> String {
+    let mut page = String::from(HEAD);
+    for route in routes_of(on) {
+        let who = match route.access {
+            Access::Open => "everybody".to_owned(),
+            Access::Granted => "whoever has the grant".to_owned(),
+            Access::Only(act) => act.roles().map(Role::as_str).collect::<Vec<_>>().join(", "),
+        };
+        // Paths and sentences are ours: nothing in them has to be escaped.
+        let written = writeln!(
+            page,
+            "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{who}</td><td>{}</td></tr>",
+            route.method,
+            route.path,
+            listener(route.on),
+            route.about
+        );
+        debug_assert!(written.is_ok(), "a string takes everything");
+    }
+    page + "</tbody></table></body></html>\n"
 }
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Claw Exchange security pipeline</title>\

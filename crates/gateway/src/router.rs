@@ -1,9 +1,8 @@
 //! The routers of both listeners, made of the table of routes.
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware;
+use axum::{Extension, Router, middleware};
 use clawexchange_ssg_core::http::Problem;
 
 use crate::guard;
@@ -20,6 +19,8 @@ pub fn router(service: &Service, on: On) -> Router {
     router
         .fallback(async || no_route())
         .method_not_allowed_fallback(async || no_method())
+        // What describes the routes describes those that are here.
+        .layer(Extension(on))
         // Each route has its own bound, which the guard keeps before a handler is run.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(service.clone(), guard::outer))
