@@ -252,6 +252,10 @@ fn what_is_off_open_or_forgotten_is_a_warning() {
         &["UPDATE moderation_tokens SET created_at = created_at - 16000000000000, version = version + 1"],
     );
     assert_found(&claw, "token-age", "warn", "of ann");
+    edit(&claw, &["UPDATE quarantine_records SET expires_at = 1 WHERE status = 'QUARANTINED'"]);
+    assert_found(&claw, "sweep", "warn", "1 things are due and not done");
+    edit(&claw, &["INSERT INTO database_outbox (event, created_us) VALUES (x'7b7d', 0)"]);
+    assert_found(&claw, "outbox", "warn", "1 events wait for the log");
     let pin = std::fs::read_dir(claw.state())
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -366,6 +370,14 @@ fn guards_that_were_dropped_and_rows_that_were_lost_are_failures() {
             "outbox",
             "1 rows of the outbox are no events",
         ),
+        (
+            &[
+                "DROP TRIGGER audit_logs_no_update",
+                "UPDATE audit_logs SET created_us = created_us + 31536000000000",
+            ],
+            "clock",
+            "the clock went back",
+        ),
         (&["DELETE FROM rate_limit_configs WHERE endpoint_tier = 'POSTS'"], "limits", "POSTS"),
     ] {
         let claw = filled();
@@ -392,6 +404,10 @@ fn held_content_that_lost_its_file_and_a_broken_page_are_failures() {
         }
     }
     assert_found(&claw, "held-content", "fail", "1 held contents");
+    let claw = filled();
+    std::fs::write(claw.data().join("limits.journal"), "no journal at all, and long enough to be one")
+        .unwrap();
+    assert_found(&claw, "journal", "fail", "journal");
     let claw = filled();
     let path = claw.data().join("claw.db");
     let root = usize::try_from(root_page(&claw, "audit_logs_by_type")).unwrap();

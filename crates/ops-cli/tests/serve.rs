@@ -1,11 +1,5 @@
 //! Beside a server: who asks it, who taps it, who is turned away.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/server.rs"]
 #[expect(unreachable_pub, reason = "each test uses a part of it")]

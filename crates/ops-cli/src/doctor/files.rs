@@ -40,14 +40,17 @@ const ROOM_LOW: u64 = 1 << 30;
 pub(super) async fn space(deployment: &Deployment) -> Looked {
     let path = deployment.inside()?.path();
     let disk = statvfs(path).map_err(|e| unreadable(path, &e.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let mib = free >> 20;
+    Ok(room_left(disk.f_bavail.saturating_mul(disk.f_frsize)))
+}
+
+fn room_left(free: u64) -> Found {
+    let text = format!("{} MiB are free", free >> 20);
     let fix = "make room, as docs/operations.md says under A full disk";
-    Ok(match free {
-        0..ROOM_MIN => Found::fail(format!("{mib} MiB are free"), fix),
-        ROOM_MIN..ROOM_LOW => Found::warn(format!("{mib} MiB are free"), fix),
-        ROOM_LOW.. => Found::ok(format!("{mib} MiB are free")),
-    })
+    match free {
+        0..ROOM_MIN => Found::fail(text, fix),
+        ROOM_MIN..ROOM_LOW => Found::warn(text, fix),
+        ROOM_LOW.. => Found::ok(text),
+    }
 }
 
 pub(super) async fn writable(deployment: &Deployment) -> Looked {
@@ -178,5 +181,20 @@ fn lies_within(path: &Path, folder: &Path) -> bool {
     match (path.canonicalize(), folder.canonicalize()) {
         (Ok(path), Ok(folder)) => path.starts_with(folder),
         _ => path.starts_with(folder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn a_disk_runs_low_before_it_runs_out() {
+        for (mib, state) in
+            [(0, State::Fail), (63, State::Fail), (64, State::Warn), (1023, State::Warn), (1024, State::Ok)]
+        {
+            assert_eq!(room_left(mib << 20).state, state, "{mib}");
+        }
     }
 }

@@ -89,15 +89,19 @@ const FULL_FAIL: u64 = 95;
 
 pub(super) async fn room_for_holds(deployment: &Deployment) -> Looked {
     let vault = deployment.vault().await?;
-    let (stats, quota) = (vault.stats().await?, vault.config().bytes_max.max(1));
-    let full = stats.open_bytes.saturating_mul(100) / quota;
-    let text = format!("{} open holds, {full} % of {} MiB", stats.open, quota >> 20);
+    let stats = vault.stats().await?;
+    Ok(room_left(stats.open, stats.open_bytes, vault.config().bytes_max))
+}
+
+fn room_left(open: u64, bytes: u64, quota: u64) -> Found {
+    let full = bytes.saturating_mul(100) / quota.max(1);
+    let text = format!("{open} open holds, {full} % of {} MiB", quota >> 20);
     let fix = "decide: `claw quarantine list`; what nobody decides ends after QUARANTINE_EXPIRY_HOURS";
-    Ok(match full {
+    match full {
         FULL_FAIL.. => Found::fail(text, fix),
         FULL_WARN..FULL_FAIL => Found::warn(text, fix),
         0..FULL_WARN => Found::ok(text),
-    })
+    }
 }
 
 /// What one sweep of a server does; more than that is a backlog.
@@ -174,4 +178,25 @@ pub(super) async fn health_checks(deployment: &Deployment) -> Looked {
         }
         None => Found::warn("the server does not check its own parts", "set SECOPS_ENABLE_HEALTHCHECKS=true"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn room_for_holds_runs_low_before_it_runs_out() {
+        for (bytes, state) in [
+            (0, State::Ok),
+            (799, State::Ok),
+            (800, State::Warn),
+            (949, State::Warn),
+            (950, State::Fail),
+            (2000, State::Fail),
+        ] {
+            assert_eq!(room_left(1, bytes, 1000).state, state, "{bytes}");
+        }
+        assert_eq!(room_left(0, 0, 0).state, State::Ok);
+    }
 }

@@ -21,8 +21,8 @@ impl Server {
         let mut child = claw.command(&args).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).expect("it says where it listens");
-        let address = |name: &str| said[name].as_str().unwrap().to_owned();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let address = |name: &str| said.get(name).unwrap().as_str().unwrap().to_owned();
         Self { public: address("public"), admin: address("admin"), child }
     }
 
