@@ -15,13 +15,24 @@ struct Tool {
 
 const GIT: Tool = Tool { program: "git", package: "git", purpose: "samples are drawn by the commit id" };
 
+/// What the documents have their readers use, and what stands for programs of others.
+const OTHERS: [Tool; 3] = [
+    Tool { program: "curl", package: "curl", purpose: "the README's first day is run as it is written" },
+    Tool {
+        program: "sqlite3",
+        package: "sqlite3",
+        purpose: "backups are made and restored as they are written down",
+    },
+    Tool { program: "node", package: "nodejs", purpose: "a program written for the original is run" },
+];
+
 /// Sees to it that all is there: installs what is missing where that is safe or asked for, else says how.
 ///
 /// Safe is root on Debian with nobody at the terminal or in CI; there the machine is thrown away afterwards.
 pub(crate) fn provide(workspace: &Workspace, install: bool) -> Result<(), Failed> {
     // A tree that was unpacked and not cloned has no commit to ask for.
-    let needed: &[Tool] = if workspace.root.join(".git").exists() { &[GIT] } else { &[] };
-    let missing: Vec<_> = needed.iter().filter(|tool| !is_there(tool.program)).collect();
+    let git = workspace.root.join(".git").exists().then_some(GIT);
+    let missing: Vec<Tool> = git.into_iter().chain(OTHERS).filter(|tool| !is_there(tool.program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -29,16 +40,20 @@ pub(crate) fn provide(workspace: &Workspace, install: bool) -> Result<(), Failed
     let command = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
     let unattended = std::env::var("CI").is_ok_and(|ci| ci == "true") || !std::io::stderr().is_terminal();
     if is_root_on_debian() && (install || unattended) {
-        eprintln!("+ {command}");
-        let mut apt = Command::new("apt-get");
-        apt.args(["install", "-y", "--no-install-recommends"]).args(&packages).stdout(Stdio::null());
-        let status = apt.status().map_err(|e| Failed::start("apt-get", &e))?;
-        if status.success() {
+        let install = [&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat();
+        // A new machine has no lists yet, and one that has them need not ask for them again.
+        if apt(&install)? || (apt(&["update"])? && apt(&install)?) {
             return Ok(());
         }
     }
     let what: Vec<_> = missing.iter().map(|t| format!("{} ({})", t.program, t.purpose)).collect();
     Err(Failed::missing(format!("not installed: {}", what.join(", ")), command))
+}
+
+fn apt(args: &[&str]) -> Result<bool, Failed> {
+    eprintln!("+ apt-get {}", args.join(" "));
+    let status = Command::new("apt-get").args(args).stdout(Stdio::null()).status();
+    Ok(status.map_err(|e| Failed::start("apt-get", &e))?.success())
 }
 
 fn is_there(program: &str) -> bool {

@@ -89,6 +89,8 @@ impl Server {
     pub async fn serve(self, until: impl Future<Output = ()>) -> Result<(), PartsError> {
         let Self { service, public, admin, tls } = self;
         let settings = service.parts().settings().clone();
+        // On loopback nobody listens in, and probes and scrapers of this machine need no certificate.
+        let admin_tls = tls.clone().filter(|_| !settings.admin_listen.ip().is_loopback());
         let listener = |name, on, socket, tls: Option<Arc<ServerConfig>>| Listener {
             connections: Connections::new(name, settings.connections_max, service.metrics().clone()),
             router: router(&service, on),
@@ -96,8 +98,10 @@ impl Server {
             tls: tls.map(TlsAcceptor::from),
             header_time: settings.header_timeout,
         };
-        let listeners =
-            [listener("public", On::Public, public, tls.clone()), listener("admin", On::Admin, admin, tls)];
+        let listeners = [
+            listener("public", On::Public, public, tls.clone()),
+            listener("admin", On::Admin, admin, admin_tls),
+        ];
         let (stop, stopped) = watch::channel(false);
         let mut tasks = tasks::begin(&service, &stopped);
         let mut accepting = JoinSet::new();

@@ -127,7 +127,7 @@ pub(super) static TLS_CERT: Setting = Setting::env(
     "CLAW_TLS_CERT_FILE",
     Kind::Path,
     Usual::Unset("no TLS"),
-    "the certificate chain in PEM; with its key, both addresses speak TLS",
+    "the certificate chain in PEM; with its key, the public address speaks TLS, and the admin address unless it is on loopback",
 )
 .key("server.tls_cert_file");
 pub(super) static TLS_KEY: Setting = Setting::env(
