@@ -97,7 +97,7 @@ impl Server {
             header_time: settings.header_timeout,
         };
         let listeners =
-            [listener("public", On::Public, public, tls.clone()), listener("admin", On::Admin, admin, tls)];
+            [listener("public", On::Public, public, tls), listener("admin", On::Admin, admin, None)];
         let (stop, stopped) = watch::channel(false);
         let mut tasks = tasks::begin(&service, &stopped);
         let mut accepting = JoinSet::new();

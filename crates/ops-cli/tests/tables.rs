@@ -54,6 +54,7 @@ fn the_page_of_metrics_is_made_of_the_table() {
 fn who(access: Access) -> String {
     match access {
         Access::Open => "everybody".to_owned(),
+        Access::Granted => "whoever has the grant".to_owned(),
         Access::Only(act) => act.roles().map(|role| role.as_str()).collect::<Vec<_>>().join(", "),
         other => panic!("{other:?} has no word here"),
     }
