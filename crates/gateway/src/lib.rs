@@ -67,3 +67,8 @@ pub use settings::{
 };
 pub use states::{HeldStates, LimitStates, TokenStates};
 pub use view::limits_json;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

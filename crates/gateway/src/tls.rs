@@ -1,4 +1,4 @@
-//! TLS for both listeners: rustls with ring, certificates from files.
+//! TLS for the public listener: rustls with ring, certificates from files.
 
 use std::path::Path;
 use std::sync::Arc;

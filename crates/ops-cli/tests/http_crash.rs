@@ -34,7 +34,7 @@ fn submission(n: usize) -> Value {
         5 => format!("deploy number {n} with AKIA{}", "2E0A8F3B244C9986"),
         _ => format!("Proofreading of technical manuals, lot {n}, two revisions included."),
     };
-    let agent = if n % 5 == 0 { format!("odd-{n}") } else { format!("agent-{}", n / 20) };
+    let agent = if n.is_multiple_of(5) { format!("odd-{n}") } else { format!("agent-{}", n / 20) };
     json!({"agentId": agent, "trustLevel": "PLATFORM_BOT", "contentType": "MESSAGE",
            "sourceId": format!("s-{n}"), "text": text})
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::claw::Claw;
 
 /// How long an answer is waited for before a test fails: far longer than any bound of the server's.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Served {
     child: Child,
@@ -106,7 +106,7 @@ pub fn answer(stream: &mut TcpStream) -> std::io::Result<Said> {
         }
         head.extend(byte);
     }
-    let head = String::from_utf8(head).map_err(|_| cut())?;
+    let head = String::from_utf8(head).ok().ok_or_else(cut)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(cut)?;
     let mut said = Said { status, head, body: Vec::new() };
     let length: usize = said.header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
