@@ -47,10 +47,18 @@ async fn measure(rounds: usize) {
     let folder = tempfile::tempdir().unwrap();
     let env = [("CLAW_DATA_DIR", "data"), ("XDG_STATE_HOME", "state")]
         .map(|(name, path)| (OsString::from(name), folder.path().join(path).into_os_string()));
-    let listen = [("CLAW_LISTEN", "127.0.0.1:0"), ("CLAW_ADMIN_LISTEN", "127.0.0.1:0")]
-        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    // More than is asked for here, so that nothing is refused.
+    let config = folder.path().join("claw.toml");
+    let limits = "[limits]\ninspect_bytes_per_hour = 1600000000\ninspect_bytes_per_minute = 1600000000\n";
+    std::fs::write(&config, limits).unwrap();
+    let others = [
+        ("CLAW_LISTEN", OsString::from("127.0.0.1:0")),
+        ("CLAW_ADMIN_LISTEN", OsString::from("127.0.0.1:0")),
+        ("CLAW_CONFIG", config.into_os_string()),
+    ]
+    .map(|(name, value)| (OsString::from(name), value));
     let parts =
-        Parts::new(Settings::read(&Sources::of_env(env.into_iter().chain(listen))).unwrap(), Intent::Create);
+        Parts::new(Settings::read(&Sources::of_env(env.into_iter().chain(others))).unwrap(), Intent::Create);
     let server = Server::bind(&parts).await.unwrap();
     let served = server.addresses().unwrap().public;
     let by = Actor::system("bench").unwrap();
@@ -80,13 +88,13 @@ async fn measure(rounds: usize) {
     println!("{:<44} {:>9} {:>9} {:>9}  of the bare route", "", "per s", "p50", "p99");
     for in_flight in [1, 64] {
         let n = if in_flight == 1 { rounds / 4 } else { rounds };
-        let ceiling = run("bare route", bare, "/posts", "", in_flight, n, None).await;
-        run("with the limiter's layer", limited, "/posts", "", in_flight, n, Some(ceiling)).await;
-        run("with the gate's layer, verdicts not logged", gated, "/posts", "", in_flight, n, Some(ceiling))
-            .await;
-        run("/livez", served, "/livez", &token, in_flight, n, Some(ceiling)).await;
-        run("/v1/inspect", served, "/v1/inspect", &token, in_flight, n, Some(ceiling)).await;
-        run("/v1/submit", served, "/v1/submit", &token, in_flight, n, Some(ceiling)).await;
+        let alone = |name, to| Asked { name, to, path: "/posts", token: "" };
+        let ceiling = Some(run(alone("bare route", bare), in_flight, n, None).await);
+        run(alone("with the limiter's layer", limited), in_flight, n, ceiling).await;
+        run(alone("with the gate's layer, verdicts not logged", gated), in_flight, n, ceiling).await;
+        for path in ["/livez", "/v1/inspect", "/v1/submit"] {
+            run(Asked { name: path, to: served, path, token: &token }, in_flight, n, ceiling).await;
+        }
     }
     println!("memory of this process, client included: {} MB", resident_kib() / 1024);
     drop(stop);
@@ -139,16 +147,17 @@ fn request(path: &str, token: &str, n: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn run(
-    name: &str,
+/// What is asked, and of whom.
+struct Asked<'a> {
+    name: &'a str,
     to: SocketAddr,
     path: &'static str,
-    token: &str,
-    in_flight: usize,
-    n: usize,
-    ceiling: Option<f64>,
-) -> f64 {
+    token: &'a str,
+}
+
+async fn run(asked: Asked<'_>, in_flight: usize, n: usize, ceiling: Option<f64>) -> f64 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let Asked { name, to, path, token } = asked;
     let left = Arc::new(AtomicUsize::new(n));
     let started = Instant::now();
     let clients: Vec<_> = (0..in_flight)
