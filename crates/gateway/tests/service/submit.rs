@@ -185,6 +185,37 @@ async fn of_many_that_come_at_once_under_one_name_one_is_done() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_lost_is_found_in_the_log_and_what_was_left_undone_is_done() {
+    let server = Running::new().await;
+    let leaked = server.agent_token("careless").await;
+    let body = json!({"text": format!("my key is {leaked}"), "agentId": "a", "trustLevel": "PLATFORM_BOT"});
+    let ask = || {
+        let request = server.public.post("/v1/submit", &body).token(server.token(Role::Platform));
+        request.header("Idempotency-Key", "lost").send()
+    };
+    for table in ["database_idempotency", "moderation_tokens"] {
+        let fail = "BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END";
+        server.execute(&format!("CREATE TRIGGER no_{table} BEFORE UPDATE ON {table} {fail}")).await;
+    }
+    let first = ask().await.of(403);
+    server.public.get("/v1/limits/careless").token(&leaked).send().await.expect(200);
+    for table in ["database_idempotency", "moderation_tokens"] {
+        server.execute(&format!("DROP TRIGGER no_{table}")).await;
+    }
+    let again = ask().await.expect(403);
+    assert_eq!(again.header("idempotent-replayed"), None, "the answer itself was not kept");
+    assert_eq!(again.json()["inspectionId"], first["inspectionId"]);
+    assert_eq!(server.events(&["SSG_BLOCK"]).await.len(), 1);
+    let limits = server.get(Role::Platform, "/v1/limits/a?trust=PLATFORM_BOT").await.of(200);
+    let used: u64 =
+        limits["tiers"].as_array().unwrap().iter().map(|t| t["hour"]["used"].as_u64().unwrap()).sum();
+    assert_eq!(used, 1, "charged once");
+    server.public.get("/v1/limits/careless").token(&leaked).send().await.expect(401);
+    assert_eq!(ask().await.header("idempotent-replayed"), Some("true"), "now it is kept");
+    server.stop().await;
+}
+
 /// Makes every write of a table fail, as a full disk does, until it is taken back.
 async fn break_table(server: &Running, table: &str) {
     let sql = format!(
