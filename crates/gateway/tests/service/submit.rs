@@ -185,6 +185,37 @@ async fn of_many_that_come_at_once_under_one_name_one_is_done() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_lost_is_found_in_the_log_and_what_was_left_undone_is_done() {
+    let server = Running::new().await;
+    let leaked = server.agent_token("careless").await;
+    let body = json!({"text": format!("my key is {leaked}"), "agentId": "a", "trustLevel": "PLATFORM_BOT"});
+    let ask = || {
+        let request = server.public.post("/v1/submit", &body).token(server.token(Role::Platform));
+        request.header("Idempotency-Key", "lost").send()
+    };
+    for table in ["database_idempotency", "moderation_tokens"] {
+        let fail = "BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END";
+        server.execute(&format!("CREATE TRIGGER no_{table} BEFORE UPDATE ON {table} {fail}")).await;
+    }
+    let first = ask().await.of(403);
+    server.public.get("/v1/limits/careless").token(&leaked).send().await.expect(200);
+    for table in ["database_idempotency", "moderation_tokens"] {
+        server.execute(&format!("DROP TRIGGER no_{table}")).await;
+    }
+    let again = ask().await.expect(403);
+    assert_eq!(again.header("idempotent-replayed"), None, "the answer itself was not kept");
+    assert_eq!(again.json()["inspectionId"], first["inspectionId"]);
+    assert_eq!(server.events(&["SSG_BLOCK"]).await.len(), 1);
+    let limits = server.get(Role::Platform, "/v1/limits/a?trust=PLATFORM_BOT").await.of(200);
+    let used: u64 =
+        limits["tiers"].as_array().unwrap().iter().map(|t| t["hour"]["used"].as_u64().unwrap()).sum();
+    assert_eq!(used, 1, "charged once");
+    server.public.get("/v1/limits/careless").token(&leaked).send().await.expect(401);
+    assert_eq!(ask().await.header("idempotent-replayed"), Some("true"), "now it is kept");
+    server.stop().await;
+}
+
 /// Makes every write of a table fail, as a full disk does, until it is taken back.
 async fn break_table(server: &Running, table: &str) {
     let sql = format!(
@@ -407,16 +438,15 @@ async fn who_hangs_up_keeps_their_place_until_their_work_is_done() {
     let mut stream = server.public.connect().await;
     stream.write_all(&request.bytes("close")).await.unwrap();
     until(async || at_work()).await;
-    let other = json!({"text": PASS, "agentId": "b"});
-    // It may not have come as far as its place yet.
-    until(async || server.post(Role::Platform, "/v1/submit", &other).await.status == 503).await;
+    // What only looks is not held up by who writes, so it says whether there is a place.
+    let look = async || server.get(Role::Platform, "/v1/limits/a").await;
+    until(async || look().await.status == 503).await;
     drop(stream);
     until(async || !at_work()).await;
-    let shed = server.post(Role::Platform, "/v1/submit", &other).await;
-    assert_eq!(shed.code(503), "gateway/overloaded");
+    assert_eq!(look().await.code(503), "gateway/overloaded");
     server.public.get("/livez").send().await.expect(200);
     drop(tx);
     until(async || !server.events(&["SSG_QUARANTINE"]).await.is_empty()).await;
-    until(async || server.post(Role::Platform, "/v1/submit", &other).await.status == 200).await;
+    until(async || look().await.status == 200).await;
     server.stop().await;
 }
