@@ -35,6 +35,13 @@ pub(crate) enum Refused {
         /// Whether there was a token at all: who has none has forgotten it, who has a bad one may be guessing.
         reason: &'static str,
     },
+    /// An agent's content could not be judged, held or recorded.
+    Failed {
+        /// Whose.
+        agent: AgentId,
+        /// What failed.
+        code: &'static str,
+    },
     /// Whatever there was no room for.
     Others(EventKind),
 }
@@ -56,6 +63,7 @@ impl Refused {
         match self {
             Self::Limited { .. } => EventKind::RateLimited,
             Self::NoRight { .. } | Self::Unknown { .. } => EventKind::AuthDenied,
+            Self::Failed { .. } => EventKind::SsgError,
             Self::Others(kind) => *kind,
         }
     }
@@ -76,6 +84,9 @@ impl Refused {
             Self::Unknown { network, reason } => AuditEvent::new(kind, nobody, now)
                 .from_ip(network.as_deref().and_then(clawexchange_ssg_core::parse_ip))
                 .with("reason", reason)?,
+            Self::Failed { agent, code } => {
+                AuditEvent::new(kind, Actor::agent(agent), now).with("code", code)?
+            }
             Self::Others(_) => AuditEvent::new(kind, nobody, now).with("reason", "others")?,
         };
         event.with("count", count)?.with("minute", since.to_string())

@@ -127,6 +127,7 @@ pub(crate) async fn pass_through(
         }
         Err(error) => {
             metrics.gate_failed();
+            service.refusals().add(Refused::Failed { agent, code: error.code() }, SystemClock::new().now());
             tracing::error!(code = error.code(), "a submission was not passed on");
         }
     }

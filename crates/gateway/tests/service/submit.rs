@@ -9,7 +9,7 @@ use clawexchange_ssg_core::{Clock as _, OwnerId, SystemClock};
 use serde_json::{Value, json};
 
 use crate::client::Answer;
-use crate::server::{HOLD, PASS, Running, WARN, agent, block, until};
+use crate::server::{HOLD, PASS, Running, WARN, agent, block, events, until};
 
 fn place_of(held: &Value) -> String {
     format!("/v1/submissions/{}", held["inspectionId"].as_str().unwrap())
@@ -255,7 +255,17 @@ async fn what_cannot_be_held_or_logged_is_not_passed_on_and_costs_nothing() {
     assert_eq!(server.events(&["SSG_QUARANTINE"]).await.len(), 1);
     assert_eq!(server.events(&["SSG_PASS"]).await.len(), 1);
     assert!(server.metric("claw_gate_errors_total").await > 1.5);
-    server.stop().await;
+    let (_home, parts) = server.stop().await;
+    let told = events(parts.log().await.unwrap(), &["SSG_ERROR"]).await;
+    let mut told: Vec<_> = told
+        .iter()
+        .map(|e| (e.actor_id.as_str(), e.metadata["code"].as_str(), &e.metadata["count"]))
+        .collect();
+    told.sort_unstable_by_key(|(agent, ..)| *agent);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((told[0].0, told[0].1), ("audit_logs", Some("ssg-core/not-recorded")));
+    assert_eq!((told[1].0, told[1].1), ("quarantine_records", Some("ssg-core/not-held")));
+    assert!(told.iter().all(|(.., count)| **count == 1), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
