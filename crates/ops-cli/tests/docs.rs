@@ -5,6 +5,7 @@
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod support;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use support::Claw;
@@ -19,42 +20,46 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
+/// What a line quotes: it is a command itself, or has commands between backquotes.
+fn commands(line: &str) -> impl Iterator<Item = &str> {
+    let whole = line.split(" #").next().unwrap_or(line).trim();
+    std::iter::once(whole).chain(line.split('`').skip(1).step_by(2)).filter_map(|text| {
+        text.strip_prefix("claw ").or_else(|| text.strip_prefix("cargo run --bin claw -- "))
+    })
+}
+
 #[test]
 fn quoted_commands_exist_with_their_flags() {
     let claw = Claw::new();
-    let mut checked = 0;
+    let (mut checked, mut helps) = (0, HashMap::new());
+    let whole = claw.run(&["--help"]).text();
     for document in documents() {
         let text = std::fs::read_to_string(&document).unwrap();
-        for line in text.lines() {
-            let line = line.split(" #").next().unwrap_or(line).trim();
-            let Some(command) =
-                line.strip_prefix("claw ").or_else(|| line.strip_prefix("cargo run --bin claw -- "))
-            else {
-                continue;
-            };
-            let words: Vec<&str> = command.split_whitespace().collect();
-            let mut help: Vec<&str> = Vec::new();
-            for word in words.iter().take(2) {
-                if word.starts_with('-') {
-                    break;
-                }
-                let tried: Vec<&str> = help.iter().copied().chain([*word, "--help"]).collect();
-                if claw.run(&tried).code != Some(0) {
-                    break;
-                }
-                help.push(word);
+        for command in text.lines().flat_map(commands) {
+            let mut words = command.split_whitespace().peekable();
+            let (mut asked, mut shown) = (Vec::new(), whole.clone());
+            // Where there are subcommands, the next word is one of them.
+            while shown.contains("Commands:") {
+                let is_command = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+                let Some(word) = words.next_if(is_command) else { break };
+                asked.push(word);
+                shown = helps
+                    .entry(asked.clone().join(" "))
+                    .or_insert_with(|| {
+                        let run = claw.run(&[&asked[..], &["--help"]].concat());
+                        assert_eq!(run.code, Some(0), "{}: no such command: {command:?}", document.display());
+                        run.text()
+                    })
+                    .clone();
             }
-            assert!(!help.is_empty(), "{}: no command in {line:?}", document.display());
-            help.push("--help");
-            let shown = claw.run(&help).text();
-            for flag in words.iter().filter(|w| w.starts_with("--") && w.len() > 2) {
+            for flag in words.filter(|w| w.starts_with("--") && w.len() > 2) {
                 let flag = flag.split('=').next().unwrap_or(flag);
-                assert!(shown.contains(flag), "{}: {flag} of {line:?} does not exist", document.display());
+                assert!(shown.contains(flag), "{}: {flag} of {command:?} does not exist", document.display());
             }
             checked += 1;
         }
     }
-    assert!(checked >= 10, "only {checked} commands were found");
+    assert!(checked >= 50, "only {checked} commands were found");
 }
 
 #[test]
