@@ -74,6 +74,10 @@ async fn each_second(service: Service, stopped: watch::Receiver<bool>) {
             heed_limits(&service, watch).await;
         }
         service.tell_refusals(false).await;
+        // What waits can still be altered unseen.
+        if let Err(error) = service.log().drain_outbox().await {
+            tracing::error!(code = error.code(), "the outbox could not be drained");
+        }
         if let Err(error) = service.log().pin().await {
             tracing::error!(code = error.code(), "the log could not be pinned");
         }
@@ -123,9 +127,6 @@ impl Service {
                 self.metrics().count("claw_quarantine_sweep_failures_total", &[], 1);
                 tracing::error!(code = error.code(), "held content could not be swept");
             }
-        }
-        if let Err(error) = self.log().drain_outbox().await {
-            tracing::error!(code = error.code(), "the outbox could not be drained");
         }
         if let Err(error) = idempotency::sweep(self.db(), now, SWEEP_MAX.get()).await {
             tracing::error!(code = error.code(), "old answers could not be swept");

@@ -3,7 +3,7 @@
 use clawexchange_moderation::{NewToken, Role};
 use serde_json::{Value, json};
 
-use crate::server::{PASS, Running, agent};
+use crate::server::{PASS, Running, agent, until};
 
 fn path(held: &Value, rest: &str) -> String {
     format!("/v1/quarantine/{}{rest}", held["quarantineId"].as_str().unwrap())
@@ -191,5 +191,14 @@ async fn tokens_are_made_listed_and_revoked_and_shown_once() {
     let unknown = format!("/v1/tokens/{}", clawexchange_ssg_core::EventId::fresh());
     let unknown = server.admin.request("DELETE", &unknown).token(server.token(Role::Admin)).send().await;
     assert_eq!(unknown.code(404), "moderation/token-unknown");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_is_in_the_log_though_nobody_asks_for_it() {
+    let server = Running::new().await;
+    let wish = json!({"id": "somebody", "role": "auditor"});
+    server.post(Role::Admin, "/v1/tokens", &wish).await.expect(201);
+    until(async || server.number("SELECT count(*) AS n FROM database_outbox").await == 0).await;
     server.stop().await;
 }
