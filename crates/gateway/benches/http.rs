@@ -1,7 +1,8 @@
 //! Requests per second over HTTP, and what each layer costs beside a bare route of the same run.
 //!
 //! `cargo bench --bench http`. Ratios are what counts; absolute numbers are this machine's, and the client shares its
-//! processors with the server.
+//! processors with the server. Routes take turns, and of each its median turn is told: with one request in flight, where
+//! the system puts two threads matters as much as what they do.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -28,6 +29,9 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// How often the routes take turns.
+const TURNS: usize = 7;
+
 /// Agents that take turns: few enough that their aliases are known, many enough that none is limited.
 const AGENTS: usize = 1000;
 
@@ -38,7 +42,7 @@ struct Post {
 
 fn main() {
     // `cargo test --all-targets` runs benches too; a moment is enough to see that this one works.
-    let rounds = if std::env::args().any(|arg| arg == "--bench") { 8000 } else { 40 };
+    let rounds = if std::env::args().any(|arg| arg == "--bench") { 8000 } else { 64 };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(measure(rounds));
 }
@@ -85,15 +89,28 @@ async fn measure(rounds: usize) {
             .layer(Extension(Caller::new(AgentId::new("agent-1").unwrap()))),
     )
     .await;
-    println!("{:<44} {:>9} {:>9} {:>9}  of the bare route", "", "per s", "p50", "p99");
+    println!("{:<59} {:>7} {:>9} {:>9}  of the bare route", "", "per s", "p50", "p99");
     for in_flight in [1, 64] {
-        let n = if in_flight == 1 { rounds / 4 } else { rounds };
+        let n = (if in_flight == 1 { rounds / 4 } else { rounds }) / TURNS;
         let alone = |name, to| Asked { name, to, path: "/posts", token: "" };
-        let ceiling = Some(run(alone("bare route", bare), in_flight, n, None).await);
-        run(alone("with the limiter's layer", limited), in_flight, n, ceiling).await;
-        run(alone("with the gate's layer, verdicts not logged", gated), in_flight, n, ceiling).await;
-        for path in ["/livez", "/v1/inspect", "/v1/submit"] {
-            run(Asked { name: path, to: served, path, token: &token }, in_flight, n, ceiling).await;
+        let of_the_server = |path| Asked { name: path, to: served, path, token: &token };
+        let routes = [
+            alone("bare route", bare),
+            alone("with the limiter's layer", limited),
+            alone("with the gate's layer, verdicts not logged", gated),
+            of_the_server("/livez"),
+            of_the_server("/v1/inspect"),
+            of_the_server("/v1/submit"),
+        ];
+        let mut turns: [Vec<Turn>; 6] = Default::default();
+        for _ in 0..TURNS {
+            for (asked, turns) in routes.iter().zip(&mut turns) {
+                turns.push(run(asked, in_flight, n).await);
+            }
+        }
+        let ceilings: Vec<f64> = turns[0].iter().map(|turn| turn.rate).collect();
+        for (asked, turns) in routes.iter().zip(&turns) {
+            tell(&format!("{}, {in_flight} in flight", asked.name), turns, &ceilings);
         }
     }
     println!("memory of this process, client included: {} MB", resident_kib() / 1024);
@@ -155,9 +172,31 @@ struct Asked<'a> {
     token: &'a str,
 }
 
-async fn run(asked: Asked<'_>, in_flight: usize, n: usize, ceiling: Option<f64>) -> f64 {
+/// What one turn of a route came to.
+struct Turn {
+    rate: f64,
+    /// Ascending.
+    times: Vec<Duration>,
+}
+
+/// Prints the median turn, and the median of its shares of the ceiling of the same turn.
+fn tell(name: &str, turns: &[Turn], ceilings: &[f64]) {
+    let median = |mut all: Vec<f64>| {
+        all.sort_unstable_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let rate = median(turns.iter().map(|turn| turn.rate).collect());
+    let share = median(turns.iter().zip(ceilings).map(|(turn, ceiling)| turn.rate / ceiling).collect());
+    let at = |percent: usize| {
+        let of_turn = |turn: &Turn| turn.times[(turn.times.len() - 1) * percent / 100].as_secs_f64();
+        median(turns.iter().map(of_turn).collect()) * 1e6
+    };
+    println!("{name:<59} {rate:>7.0} {:>6.0} us {:>6.0} us  {share:.2}", at(50), at(99));
+}
+
+async fn run(asked: &Asked<'_>, in_flight: usize, n: usize) -> Turn {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let Asked { name, to, path, token } = asked;
+    let Asked { to, path, token, .. } = *asked;
     let left = Arc::new(AtomicUsize::new(n));
     let started = Instant::now();
     let clients: Vec<_> = (0..in_flight)
@@ -184,11 +223,7 @@ async fn run(asked: Asked<'_>, in_flight: usize, n: usize, ceiling: Option<f64>)
     }
     let rate = n as f64 / started.elapsed().as_secs_f64();
     times.sort_unstable();
-    let at = |share: usize| times[(times.len() - 1) * share / 100].as_micros();
-    let name = format!("{name}, {in_flight} in flight");
-    let share = ceiling.map_or(1.0, |ceiling| rate / ceiling);
-    println!("{name:<44} {rate:>9.0} {:>6} us {:>6} us  {share:.2}", at(50), at(99));
-    rate
+    Turn { rate, times }
 }
 
 /// Reads one answer, and says whether it is one of 2xx.
