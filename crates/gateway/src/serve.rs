@@ -181,7 +181,10 @@ impl Listener {
             }
             if let Some(connection) = self.connections.enter() {
                 tokio::spawn(self.clone().converse(stream, peer, connection));
-            } else if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
+            } else if self.tls.is_none()
+                && let Ok(place) = Arc::clone(&turned_away).try_acquire_owned()
+            {
+                // On a TLS port a shake of hands would cost what there is no room for, and anything else is no answer.
                 tokio::spawn(async move {
                     turn_away(stream).await;
                     drop(place);

@@ -16,3 +16,4 @@ mod review;
 mod rights;
 mod server;
 mod submit;
+mod tls;
