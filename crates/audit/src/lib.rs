@@ -13,21 +13,35 @@
 //!
 //! The crate has no features.
 
+mod checkpoint;
 mod error;
 mod leaf;
 mod log;
+mod note;
 mod pin;
+mod proof;
 mod query;
 mod store;
 mod subjects;
+mod tile;
+mod tree;
+mod tree_error;
 mod verify;
 
 use clawexchange_database::{MigrationSet, Script, Step};
 
+pub use checkpoint::Checkpoint;
 pub use error::AuditError;
 pub use leaf::Log;
 pub use log::{AuditConfig, AuditLog};
+pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteSignature, NoteSigner, NoteVerifier};
+pub use proof::{PROOF_BYTES_MAX, TlogProof};
 pub use query::{Entry, LogHead, Query};
+pub use tile::{Edge, TILE_WIDTH, Tile, TilePath};
+pub use tree::{
+    Frontier, ProofPlan, TREE_SIZE_MAX, empty_root, node_hash, root_of, verify_consistency, verify_inclusion,
+};
+pub use tree_error::TreeError;
 pub use verify::{Discrepancy, Report, StateSource};
 
 /// The tables of the log.
