@@ -49,6 +49,8 @@ CREATE INDEX rate_limit_overrides_empty ON rate_limit_overrides (slot) WHERE age
 CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) WHERE expires_at IS NOT NULL
 -- index sqlite_autoindex_audit_batches_1
 
+-- index sqlite_autoindex_audit_batches_3
+
 -- index sqlite_autoindex_audit_head_1
 
 -- index sqlite_autoindex_audit_head_2
@@ -90,15 +92,15 @@ CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) W
 -- index sqlite_autoindex_tier_threshold_configs_1
 
 -- table audit_batches
-CREATE TABLE audit_batches ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), batch_id INTEGER NOT NULL CHECK (batch_id >= 0), start_index INTEGER NOT NULL CHECK (start_index >= batch_id), n INTEGER NOT NULL CHECK (n > 0), batch_uuid BLOB NOT NULL UNIQUE CHECK (length(batch_uuid) = 16), committed_us INTEGER NOT NULL, prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32), batch_hash BLOB NOT NULL CHECK (length(batch_hash) = 32), PRIMARY KEY (log, batch_id) ) STRICT, WITHOUT ROWID
+CREATE TABLE audit_batches ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), start_index INTEGER NOT NULL CHECK (start_index >= 0), n INTEGER NOT NULL CHECK (n > 0), batch_id INTEGER NOT NULL CHECK (batch_id >= 0), month INTEGER NOT NULL, batch_uuid BLOB NOT NULL UNIQUE CHECK (length(batch_uuid) = 16), committed_us INTEGER NOT NULL, prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32), batch_hash BLOB NOT NULL CHECK (length(batch_hash) = 32), PRIMARY KEY (log, start_index), UNIQUE (log, batch_id) ) STRICT, WITHOUT ROWID
 -- table audit_head
-CREATE TABLE audit_head ( log TEXT NOT NULL PRIMARY KEY CHECK (log IN ('decisions', 'verdicts')), origin TEXT NOT NULL UNIQUE, batches INTEGER NOT NULL CHECK (batches >= 0), size INTEGER NOT NULL CHECK (size >= batches), head_hash BLOB NOT NULL CHECK (length(head_hash) = 32) ) STRICT
+CREATE TABLE audit_head ( log TEXT NOT NULL PRIMARY KEY CHECK (log IN ('decisions', 'verdicts')), origin TEXT NOT NULL UNIQUE, batches INTEGER NOT NULL CHECK (batches >= 0), size INTEGER NOT NULL CHECK (size >= batches), committed_us INTEGER NOT NULL, head_hash BLOB NOT NULL CHECK (length(head_hash) = 32) ) STRICT
 -- table audit_logs
 CREATE TABLE audit_logs ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), batch_id INTEGER NOT NULL, ord INTEGER NOT NULL CHECK (ord >= 0), month INTEGER NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) BETWEEN 1 AND 60000), leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32), id TEXT NOT NULL, event_type TEXT NOT NULL, actor_type TEXT NOT NULL CHECK (actor_type IN ('agent', 'bot', 'human', 'system')), actor_id TEXT NOT NULL, target_type TEXT, target_id TEXT, ip_address TEXT, created_us INTEGER NOT NULL, PRIMARY KEY (log, batch_id, ord) ) STRICT, WITHOUT ROWID
 -- table audit_subjects
 CREATE TABLE audit_subjects ( subject_id TEXT NOT NULL PRIMARY KEY, ref TEXT NOT NULL UNIQUE CHECK (length(ref) = 32), key_id TEXT NOT NULL, wrapped_key BLOB NOT NULL, mac TEXT NOT NULL ) STRICT, WITHOUT ROWID
 -- table database_deployment
-CREATE TABLE database_deployment ( only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
+CREATE TABLE database_deployment ( one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
 -- table database_idempotency
 CREATE TABLE database_idempotency ( principal TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, body_hash BLOB NOT NULL CHECK (length(body_hash) = 32), -- What the work makes gets these names, so that work cut short is done again as the same. inspection_id BLOB NOT NULL CHECK (length(inspection_id) = 16), hold_id BLOB NOT NULL CHECK (length(hold_id) = 16), -- The process that does it; another one takes over what it left undone. holder TEXT NOT NULL, status INTEGER, answer BLOB, created_us INTEGER NOT NULL, until_us INTEGER NOT NULL, PRIMARY KEY (principal, route, key), CHECK ((status IS NULL) = (answer IS NULL)) ) STRICT, WITHOUT ROWID
 -- table database_leases
@@ -126,19 +128,19 @@ CREATE TABLE rate_limit_configs ( endpoint_tier TEXT NOT NULL PRIMARY KEY CHECK 
 -- table rate_limit_overrides
 CREATE TABLE rate_limit_overrides ( slot INTEGER NOT NULL PRIMARY KEY CHECK (slot BETWEEN 1 AND 10000), agent_id TEXT CHECK (length(agent_id) BETWEEN 1 AND 128), endpoint_tier TEXT CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER CHECK (per_hour BETWEEN 0 AND 1000000), per_minute INTEGER CHECK (per_minute BETWEEN 0 AND per_hour), reason TEXT CHECK (length(reason) BETWEEN 1 AND 500), set_by TEXT, created_at INTEGER, expires_at INTEGER CHECK (expires_at > created_at), updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), UNIQUE (agent_id, endpoint_tier), -- It is an override, or it is nothing. CHECK ((agent_id IS NULL) = (endpoint_tier IS NULL)), CHECK ((agent_id IS NULL) = (per_hour IS NULL)), CHECK ((agent_id IS NULL) = (per_minute IS NULL)), CHECK ((agent_id IS NULL) = (reason IS NULL)), CHECK ((agent_id IS NULL) = (set_by IS NULL)), CHECK ((agent_id IS NULL) = (created_at IS NULL)), CHECK ((agent_id IS NULL) = (expires_at IS NULL)) ) STRICT
 -- table rate_limit_revision
-CREATE TABLE rate_limit_revision ( only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL ) STRICT
+CREATE TABLE rate_limit_revision ( one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL ) STRICT
 -- table tier_threshold_configs
 CREATE TABLE tier_threshold_configs ( trust_level TEXT NOT NULL PRIMARY KEY CHECK (trust_level IN ('NEW', 'ESTABLISHED', 'VERIFIED', 'PLATFORM_BOT')), multiplier_hundredths INTEGER NOT NULL CHECK (multiplier_hundredths BETWEEN 0 AND 100000), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
 -- trigger audit_batches_no_delete
 CREATE TRIGGER audit_batches_no_delete BEFORE DELETE ON audit_batches BEGIN SELECT RAISE(ABORT, 'append-only: batches stay'); END
 -- trigger audit_batches_no_replace
-CREATE TRIGGER audit_batches_no_replace BEFORE INSERT ON audit_batches WHEN EXISTS (SELECT 1 FROM audit_batches WHERE (log = NEW.log AND batch_id = NEW.batch_id) OR batch_uuid = NEW.batch_uuid) BEGIN SELECT RAISE(ABORT, 'append-only: batches are not replaced'); END
+CREATE TRIGGER audit_batches_no_replace BEFORE INSERT ON audit_batches WHEN EXISTS (SELECT 1 FROM audit_batches WHERE (log = NEW.log AND start_index = NEW.start_index) OR (log = NEW.log AND batch_id = NEW.batch_id) OR batch_uuid = NEW.batch_uuid) BEGIN SELECT RAISE(ABORT, 'append-only: batches are not replaced'); END
 -- trigger audit_batches_no_update
 CREATE TRIGGER audit_batches_no_update BEFORE UPDATE ON audit_batches BEGIN SELECT RAISE(ABORT, 'append-only: batches do not change'); END
 -- trigger audit_head_once
 CREATE TRIGGER audit_head_once BEFORE INSERT ON audit_head WHEN EXISTS (SELECT 1 FROM audit_head WHERE log = NEW.log OR origin = NEW.origin) BEGIN SELECT RAISE(ABORT, 'append-only: a log has one end'); END
 -- trigger audit_head_only_grows
-CREATE TRIGGER audit_head_only_grows BEFORE UPDATE ON audit_head WHEN NEW.log <> OLD.log OR NEW.origin <> OLD.origin OR NEW.size <= OLD.size OR NEW.batches <> OLD.batches + 1 BEGIN SELECT RAISE(ABORT, 'append-only: the end of a log only grows'); END
+CREATE TRIGGER audit_head_only_grows BEFORE UPDATE ON audit_head WHEN NEW.log <> OLD.log OR NEW.origin <> OLD.origin OR NEW.size <= OLD.size OR NEW.batches <> OLD.batches + 1 OR NEW.committed_us < OLD.committed_us BEGIN SELECT RAISE(ABORT, 'append-only: the end of a log only grows'); END
 -- trigger audit_head_stays
 CREATE TRIGGER audit_head_stays BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'append-only: the end of a log stays'); END
 -- trigger audit_logs_no_delete

@@ -1,14 +1,16 @@
 -- The end of each log. The only row of a log that changes; it may only grow.
 CREATE TABLE audit_head (
-    log       TEXT    NOT NULL PRIMARY KEY CHECK (log IN ('decisions', 'verdicts')),
-    origin    TEXT    NOT NULL UNIQUE,
-    batches   INTEGER NOT NULL CHECK (batches >= 0),
-    size      INTEGER NOT NULL CHECK (size >= batches),
-    head_hash BLOB    NOT NULL CHECK (length(head_hash) = 32)
+    log          TEXT    NOT NULL PRIMARY KEY CHECK (log IN ('decisions', 'verdicts')),
+    origin       TEXT    NOT NULL UNIQUE,
+    batches      INTEGER NOT NULL CHECK (batches >= 0),
+    size         INTEGER NOT NULL CHECK (size >= batches),
+    committed_us INTEGER NOT NULL,
+    head_hash    BLOB    NOT NULL CHECK (length(head_hash) = 32)
 ) STRICT;
 
 CREATE TRIGGER audit_head_only_grows BEFORE UPDATE ON audit_head
 WHEN NEW.log <> OLD.log OR NEW.origin <> OLD.origin OR NEW.size <= OLD.size OR NEW.batches <> OLD.batches + 1
+    OR NEW.committed_us < OLD.committed_us
 BEGIN SELECT RAISE(ABORT, 'append-only: the end of a log only grows'); END;
 
 CREATE TRIGGER audit_head_stays BEFORE DELETE ON audit_head
@@ -21,14 +23,16 @@ BEGIN SELECT RAISE(ABORT, 'append-only: a log has one end'); END;
 -- Leaves that were committed together; each hash covers the one before.
 CREATE TABLE audit_batches (
     log          TEXT    NOT NULL CHECK (log IN ('decisions', 'verdicts')),
-    batch_id     INTEGER NOT NULL CHECK (batch_id >= 0),
-    start_index  INTEGER NOT NULL CHECK (start_index >= batch_id),
+    start_index  INTEGER NOT NULL CHECK (start_index >= 0),
     n            INTEGER NOT NULL CHECK (n > 0),
+    batch_id     INTEGER NOT NULL CHECK (batch_id >= 0),
+    month        INTEGER NOT NULL,
     batch_uuid   BLOB    NOT NULL UNIQUE CHECK (length(batch_uuid) = 16),
     committed_us INTEGER NOT NULL,
     prev_hash    BLOB    NOT NULL CHECK (length(prev_hash) = 32),
     batch_hash   BLOB    NOT NULL CHECK (length(batch_hash) = 32),
-    PRIMARY KEY (log, batch_id)
+    PRIMARY KEY (log, start_index),
+    UNIQUE (log, batch_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER audit_batches_no_update BEFORE UPDATE ON audit_batches
@@ -39,10 +43,12 @@ BEGIN SELECT RAISE(ABORT, 'append-only: batches stay'); END;
 
 CREATE TRIGGER audit_batches_no_replace BEFORE INSERT ON audit_batches
 WHEN EXISTS (SELECT 1 FROM audit_batches
-             WHERE (log = NEW.log AND batch_id = NEW.batch_id) OR batch_uuid = NEW.batch_uuid)
+             WHERE (log = NEW.log AND start_index = NEW.start_index) OR (log = NEW.log AND batch_id = NEW.batch_id)
+                OR batch_uuid = NEW.batch_uuid)
 BEGIN SELECT RAISE(ABORT, 'append-only: batches are not replaced'); END;
 
--- What happened. `leaf` is what is hashed; every other column repeats a part of it, for queries.
+-- What happened. `leaf` is what is hashed; every other column repeats a part of it, for queries. The month is that of
+-- the batch's commit.
 CREATE TABLE audit_logs (
     log         TEXT    NOT NULL CHECK (log IN ('decisions', 'verdicts')),
     batch_id    INTEGER NOT NULL,

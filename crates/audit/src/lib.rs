@@ -28,7 +28,7 @@ mod tree;
 mod tree_error;
 mod verify;
 
-use clawexchange_database::{MigrationSet, Script, Step};
+use clawexchange_database::{MigrationSet, step};
 
 pub use checkpoint::Checkpoint;
 pub use error::AuditError;
@@ -48,12 +48,5 @@ pub use verify::{Discrepancy, Report, StateSource};
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "audit",
     table: "clawexchange_audit_migrations",
-    steps: &[Step {
-        name: "audit_0001_log",
-        sqlite: Script {
-            up: include_str!("../migrations/0001_audit.up.sqlite.sql"),
-            down: include_str!("../migrations/0001_audit.down.sqlite.sql"),
-        },
-        evidence: &["audit_logs", "audit_subjects"],
-    }],
+    steps: &[step!("audit_0001_log", "0001_audit", evidence: &["audit_logs", "audit_subjects"])],
 };

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clawexchange_database::{Database, Drain, outbox};
 use clawexchange_ssg_core::{
-    AgentId, AuditEvent, AuditSink, Clock, KeyProvider, PortError, SystemClock, fail_point,
+    AgentId, AuditEvent, AuditSink, Clock, Fault as _, KeyProvider, PortError, SystemClock, fail_point,
 };
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
-use crate::store;
+use crate::store::{self, Together};
 
 /// How the log is kept.
 #[derive(Clone, Debug)]
@@ -138,27 +138,51 @@ impl AuditLog {
         }
     }
 
-    async fn commit(&self, mut events: Vec<AuditEvent>, with_outbox: bool) -> Result<(), AuditError> {
+    async fn commit(&self, events: Vec<AuditEvent>, with_outbox: bool) -> Result<(), AuditError> {
+        let mut direct = (!events.is_empty()).then(|| Together::of(events));
         loop {
-            let tx = self.0.db.begin().await?;
-            fail_point!("append.begun");
-            let mut more = false;
-            if with_outbox {
-                let taken = outbox::take(&tx, self.0.config.batch_max).await?;
-                more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
-                events.extend(taken);
-            }
-            if events.is_empty() {
-                return Ok(());
-            }
-            store::append(&tx, &*self.0.keys, &events, self.0.clock.now()).await?;
-            tx.commit().await?;
-            fail_point!("append.committed");
-            events.clear();
-            if !more {
-                return Ok(());
+            match self.commit_once(direct.as_ref(), with_outbox).await {
+                Ok(more) => {
+                    direct = None;
+                    if !more {
+                        return Ok(());
+                    }
+                }
+                // Nothing happened, and a moment later it may.
+                Err(AuditError::Database(error)) if error.is_collision() => {}
+                Err(error) => {
+                    // The answer to a commit may be lost on its way: what is in the log is not appended again.
+                    let Some(lost) = direct.filter(|_| error.is_transient()) else { return Err(error) };
+                    if !lost.is_there(&self.0.db.read()).await.unwrap_or(false) {
+                        return Err(error);
+                    }
+                    direct = None;
+                    if !with_outbox {
+                        return Ok(());
+                    }
+                }
             }
         }
+    }
+
+    /// One transaction: some events, and a part of the outbox. Says whether more may be there.
+    async fn commit_once(&self, direct: Option<&Together>, with_outbox: bool) -> Result<bool, AuditError> {
+        let tx = self.0.db.begin().await?;
+        fail_point!("append.begun");
+        let mut groups: Vec<Together> = direct.into_iter().cloned().collect();
+        let mut more = false;
+        if with_outbox {
+            let taken = outbox::take(&tx, self.0.config.batch_max).await?;
+            more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
+            groups.extend((!taken.is_empty()).then(|| Together::of(taken)));
+        }
+        if groups.is_empty() {
+            return Ok(false);
+        }
+        store::append(&tx, &*self.0.keys, &groups, self.0.clock.now()).await?;
+        tx.commit().await?;
+        fail_point!("append.committed");
+        Ok(more)
     }
 }
 

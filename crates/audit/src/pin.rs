@@ -102,10 +102,14 @@ impl AuditLog {
         if pin.size == 0 {
             return Ok(pin.hash == genesis(&pin.origin));
         }
-        let sql = "SELECT batch_hash FROM audit_batches WHERE log = $1 AND start_index + n = $2";
+        let sql = "SELECT start_index, n, batch_hash FROM audit_batches WHERE log = $1 AND start_index < $2 \
+                   ORDER BY start_index DESC LIMIT 1";
         let size = i64::try_from(pin.size).unwrap_or(i64::MAX);
-        let row = self.0.db.read().row(sql, [pin.log.as_str().into(), size.into()]).await?;
-        Ok(row.map(|row| row.get_bytes::<32>("batch_hash")).transpose()? == Some(pin.hash))
+        let Some(row) = self.0.db.read().row(sql, [pin.log.as_str().into(), size.into()]).await? else {
+            return Ok(false);
+        };
+        let ends_there = row.get_u64("start_index")?.saturating_add(row.get_u64("n")?) == pin.size;
+        Ok(ends_there && row.get_bytes::<32>("batch_hash")? == pin.hash)
     }
 }
 

@@ -80,7 +80,8 @@ pub struct LogHead {
 
 const COLUMNS: &str = "l.log, l.batch_id, l.ord, b.start_index, l.leaf, l.id, l.event_type, l.actor_type, l.actor_id, \
                        l.target_type, l.target_id, l.ip_address, l.created_us \
-                       FROM audit_logs l JOIN audit_batches b ON b.log = l.log AND b.batch_id = l.batch_id";
+                       FROM audit_logs l JOIN audit_batches b ON b.log = l.log AND b.batch_id = l.batch_id \
+                       AND b.month = l.month";
 
 impl AuditLog {
     /// A page of events, newest first: by time, then log, then index, all descending.
@@ -104,7 +105,7 @@ impl AuditLog {
             sql.clause(),
             most + 1
         );
-        let mut rows = self.0.db.read().rows(&text, sql.values).await?;
+        let mut rows = self.0.db.replica().rows(&text, sql.values).await?;
         let more = rows.len() > most;
         rows.truncate(most);
         let next = match rows.last() {
@@ -118,8 +119,9 @@ impl AuditLog {
     pub async fn read_from(&self, log: Log, index: u64, at_most: u16) -> Result<Vec<Entry>, AuditError> {
         let index = i64::try_from(index).ok().ok_or(AuditError::Cursor)?;
         let sql = format!(
-            "SELECT {COLUMNS} WHERE l.log = $1 AND b.start_index + b.n > $2 AND b.start_index + l.ord >= $2 \
-             ORDER BY l.batch_id, l.ord LIMIT $3"
+            "SELECT {COLUMNS} WHERE l.log = $1 AND b.start_index + l.ord >= $2 AND b.start_index >= COALESCE(\
+             (SELECT MAX(start_index) FROM audit_batches WHERE log = $1 AND start_index <= $2), 0) \
+             ORDER BY b.start_index, l.ord LIMIT $3"
         );
         let values = [log.as_str().into(), index.into(), i64::from(at_most).into()];
         let rows = self.0.db.read().rows(&sql, values).await?;

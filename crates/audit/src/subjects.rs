@@ -12,6 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
 use crate::error::AuditError;
+use crate::store::Together;
 
 const SUBJECT_MAC: &[u8] = b"claw/subject/v1";
 const SUBJECT_KEY: &[u8] = b"claw/subject-key/v1/";
@@ -45,9 +46,9 @@ pub(crate) fn owner_subject(id: &str) -> String {
 }
 
 /// The subjects that the leaves of some events need: agents and owners always, others if something is sealed.
-fn needed(events: &[AuditEvent]) -> BTreeSet<String> {
+fn needed(groups: &[Together]) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
-    for event in events {
+    for event in groups.iter().flat_map(|group| &group.events) {
         if event.actor().kind == ActorType::Agent || !event.personal().is_empty() {
             needed.insert(actor_subject(event));
         }
@@ -62,9 +63,9 @@ fn needed(events: &[AuditEvent]) -> BTreeSet<String> {
 pub(crate) async fn put(
     tx: &Tx,
     keys: &dyn KeyProvider,
-    events: &[AuditEvent],
+    groups: &[Together],
 ) -> Result<HashMap<String, Subject>, AuditError> {
-    ensure(tx, keys, needed(events).into_iter().collect()).await
+    ensure(tx, keys, needed(groups).into_iter().collect()).await
 }
 
 /// The alias of one agent.
@@ -78,12 +79,16 @@ async fn ensure(
     keys: &dyn KeyProvider,
     needed: Vec<String>,
 ) -> Result<HashMap<String, Subject>, AuditError> {
-    let mut known: HashMap<String, Subject> =
-        find(tx, "subject_id", &needed).await?.into_iter().map(|s| (s.id.clone(), s)).collect();
+    let named = |subjects: Vec<Subject>| subjects.into_iter().map(|s| (s.id.clone(), s));
+    let mut known: HashMap<String, Subject> = named(find(tx, "subject_id", &needed).await?).collect();
+    let mut overtaken = Vec::new();
+    // In the order of their names, so that two transactions that make the same ones wait for each other in one
+    // direction.
     for id in needed {
         if let Entry::Vacant(vacant) = known.entry(id) {
             let subject = make(keys, vacant.key()).await?;
-            let sql = "INSERT INTO audit_subjects (subject_id, ref, key_id, wrapped_key, mac) VALUES ($1, $2, $3, $4, $5)";
+            let sql = "INSERT INTO audit_subjects (subject_id, ref, key_id, wrapped_key, mac) \
+                       VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subject_id) DO NOTHING";
             let values = [
                 subject.id.clone().into(),
                 subject.alias.clone().into(),
@@ -91,10 +96,15 @@ async fn ensure(
                 subject.wrapped.clone().into(),
                 subject.mac.clone().into(),
             ];
-            tx.execute(sql, values).await?;
-            vacant.insert(subject);
+            if tx.execute(sql, values).await? == 1 {
+                vacant.insert(subject);
+            } else {
+                overtaken.push(subject.id);
+            }
         }
     }
+    // Whoever was quicker has committed: there is one row, and it is not ours.
+    known.extend(named(find(tx, "subject_id", &overtaken).await?));
     Ok(known)
 }
 
@@ -130,12 +140,11 @@ pub(crate) async fn find(
 ) -> Result<Vec<Subject>, AuditError> {
     let mut found = Vec::new();
     for some in wanted.chunks(ASK_MAX) {
-        let marks: Vec<String> = (1..=some.len()).map(|i| format!("${i}")).collect();
+        let (is_any, values) = on.dialect().is_any_of(1, some);
         let sql = format!(
-            "SELECT subject_id, ref, key_id, wrapped_key, mac FROM audit_subjects WHERE {column} IN ({})",
-            marks.join(", ")
+            "SELECT subject_id, ref, key_id, wrapped_key, mac FROM audit_subjects WHERE {column} {is_any}"
         );
-        for row in on.rows(&sql, some.iter().map(|w| w.clone().into())).await? {
+        for row in on.rows(&sql, values).await? {
             found.push(subject(&row)?);
         }
     }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use clawexchange_database::{
-    Row, STATE, STATE_CONTEXT, StateRow, Statements as _, expected_schema, outbox, schema,
+    Dialect, Row, STATE, STATE_CONTEXT, StateRow, Statements as _, Tx, expected_schema, outbox, schema,
 };
 use clawexchange_ssg_core::{EventKind, Mac, PortError, Target};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::AuditError;
-use crate::leaf::{BatchHead, Hash, Log, Projection, batch_hash, canonical, genesis, leaf_hash};
+use crate::leaf::{BatchHead, Hash, Log, Projection, batch_hash, canonical, genesis, leaf_hash, month};
 use crate::log::AuditLog;
 use crate::{MIGRATIONS, store, subjects};
 
@@ -69,7 +69,7 @@ pub struct Report {
 
 const DISCREPANCIES_MAX: usize = 1000;
 
-/// Leaves and rows read at once.
+/// Rows of state read at once.
 const PAGE: u32 = 500;
 
 impl Report {
@@ -87,6 +87,21 @@ impl Report {
         }
     }
 }
+
+/// What has the name of a partition of ours, and its guards: 27 is BEFORE UPDATE OR DELETE FOR EACH ROW, 34 BEFORE
+/// TRUNCATE (pg_trigger.h, TRIGGER_TYPE).
+const PARTITIONS: &str = "
+SELECT CAST(c.relname AS text) AS name, c.relispartition AS is_attached, COUNT(t.oid) AS guards,
+       COUNT(*) FILTER (WHERE t.tgname = 'audit_no_change' AND t.tgtype = 27 AND t.tgenabled = 'A'
+                        AND p.proname = 'audit_refuse' AND t.tgqual IS NULL) AS changes,
+       COUNT(*) FILTER (WHERE t.tgname = 'audit_no_truncate' AND t.tgtype = 34 AND t.tgenabled = 'A'
+                        AND p.proname = 'audit_refuse' AND t.tgqual IS NULL) AS truncates
+FROM pg_catalog.pg_class c
+LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid
+LEFT JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN ('r', 'f')
+  AND c.relname ~ '^audit_logs_[0-9]+$'
+GROUP BY c.oid, c.relname, c.relispartition ORDER BY c.relname";
 
 /// What the log says of rows elsewhere, gathered on the way through the leaves.
 #[derive(Default)]
@@ -110,19 +125,22 @@ impl AuditLog {
         self.verify_schema(&mut report).await?;
         let mut said = Said::default();
         let mut total = 0;
+        // One moment for all of the log: what is appended meanwhile is for the next time.
+        let tx = self.0.db.snapshot().await?;
         for log in Log::ALL {
-            total += store::head(&self.0.db.read(), log).await?.map_or(0, |head| head.size);
+            total += store::head(&tx, log).await?.map_or(0, |head| head.size);
         }
         let mut done = 0;
         for log in Log::ALL {
-            let n = self.verify_log(log, &mut report, &mut said, &|n| progress(done + n, total)).await?;
+            let n = self.verify_log(&tx, log, &mut report, &mut said, &|n| progress(done + n, total)).await?;
             done += n;
             match log {
                 Log::Decisions => report.decisions = n,
                 Log::Verdicts => report.verdicts = n,
             }
         }
-        self.verify_strays(&mut report).await?;
+        self.verify_strays(&tx, &mut report).await?;
+        drop(tx);
         self.verify_pin(&mut report).await?;
         self.verify_subjects(&mut report, &said).await?;
         self.verify_outbox(&mut report, &mut said).await?;
@@ -135,7 +153,8 @@ impl AuditLog {
     async fn verify_schema(&self, report: &mut Report) -> Result<(), AuditError> {
         let ours =
             |o: &&clawexchange_database::SchemaObject| o.name.starts_with("audit_") || o.kind == "trigger";
-        let (found, wanted) = (schema(&self.0.db).await?, expected_schema(MIGRATIONS.steps).await?);
+        let (found, wanted) =
+            (schema(&self.0.db).await?, expected_schema(self.0.db.dialect(), MIGRATIONS.steps).await?);
         for missing in wanted.difference(&found) {
             let what = if found.iter().any(|o| (&o.kind, &o.name) == (&missing.kind, &missing.name)) {
                 "altered"
@@ -150,105 +169,108 @@ impl AuditLog {
         for extra in found.difference(&wanted).filter(ours).filter(|o| about_us(o)) {
             report.add(format!("schema: {} {}", extra.kind, extra.name), "not one of ours");
         }
+        if self.0.db.dialect() == Dialect::Postgres {
+            self.verify_partitions(report).await?;
+        }
+        Ok(())
+    }
+
+    /// Each partition must have its own guards, and none may have been taken off.
+    async fn verify_partitions(&self, report: &mut Report) -> Result<(), AuditError> {
+        for row in self.0.db.read().rows(PARTITIONS, []).await? {
+            let (name, is_attached): (String, bool) = (row.get("name")?, row.get("is_attached")?);
+            let place = format!("schema: table {name}");
+            if !is_attached {
+                report.add(place, "it is not attached to audit_logs");
+            } else if row.get::<i64>("changes")? != 1 || row.get::<i64>("truncates")? != 1 {
+                report.add(place, "a guard is missing, altered or off");
+            } else if row.get::<i64>("guards")? != 2 {
+                report.add(place, "it has a trigger that is not one of ours");
+            }
+        }
         Ok(())
     }
 
     async fn verify_log(
         &self,
+        tx: &Tx,
         log: Log,
         report: &mut Report,
         said: &mut Said,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<u64, AuditError> {
-        let head = store::head(&self.0.db.read(), log).await?;
+        let head = store::head(tx, log).await?;
         let deployment = self.0.db.deployment().await?.unwrap_or_default();
         let origin = store::origin(&deployment, log);
         if head.as_ref().is_some_and(|head| head.origin != origin) {
             report.add(format!("audit_head {}", log.as_str()), "the origin is not that of this deployment");
         }
-        let mut prev = genesis(&origin);
-        let (mut next_batch, mut size) = (0_u64, 0_u64);
+        let (mut prev, mut committed_us) = (genesis(&origin), 0);
+        let (mut count, mut size, mut from) = (0_u64, 0_u64, 0_u64);
         loop {
-            let batches = self.batches(log, next_batch).await?;
+            let batches = batches(tx, log, from).await?;
             let Some(last) = batches.last() else { break };
-            let upto = last.id;
-            let mut leaves = self.leaves(log, next_batch, upto).await?;
-            for batch in &batches {
-                let place = format!("audit_batches {} batch {} (from index {size})", log.as_str(), batch.id);
-                if batch.id != next_batch {
-                    report.add(
-                        &place,
-                        format!("batches {next_batch} to {} are missing", batch.id.saturating_sub(1)),
-                    );
+            from = last.head.start.saturating_add(1);
+            for some in parts(&batches) {
+                let mut leaves = leaves(tx, log, some).await?;
+                for batch in some {
+                    let place =
+                        format!("audit_batches {} batch {} (from index {size})", log.as_str(), batch.id);
+                    if batch.head.start != size {
+                        let what = format!("its first index is {} and not {size}", batch.head.start);
+                        report.add(&place, what);
+                    }
+                    if batch.head.prev != prev {
+                        report.add(&place, "it does not continue the batch before it");
+                    }
+                    if batch.head.committed_us < committed_us {
+                        report.add(&place, "it was committed before the batch before it");
+                    }
+                    if batch.month != month(batch.head.committed_us) {
+                        report.add(&place, "column month is not that of its commit");
+                    }
+                    let mine = leaves.remove(&batch.id).unwrap_or_default();
+                    let hashes = check_leaves(log, batch, &mine, report, said);
+                    if batch_hash(&batch.head, hashes.iter()) != batch.hash {
+                        report.add(&place, "its hash is not that of its parts");
+                    }
+                    (prev, committed_us) = (batch.hash, batch.head.committed_us);
+                    size = batch.head.start.max(size).saturating_add(u64::from(batch.head.n));
+                    count += 1;
                 }
-                if batch.head.prev != prev {
-                    report.add(&place, "it does not continue the batch before it");
-                }
-                if batch.head.start != size {
-                    report.add(&place, "its first index is not where the batch before it ended");
-                }
-                let mine = leaves.remove(&batch.id).unwrap_or_default();
-                let hashes = check_leaves(log, batch, &mine, report, said);
-                if batch_hash(&batch.head, hashes.iter()) != batch.hash {
-                    report.add(&place, "its hash is not that of its parts");
-                }
-                prev = batch.hash;
-                size = batch.head.start.max(size).saturating_add(u64::from(batch.head.n));
-                next_batch = batch.id + 1;
+                progress(size);
             }
-            progress(size);
         }
         match head {
             None => report.add(format!("audit_head {}", log.as_str()), "missing"),
-            Some(head) if (head.size, head.batches, head.hash) != (size, next_batch, prev) => {
-                report.add(format!("audit_head {}", log.as_str()), format!("it says {} events in {} batches; {size} in {next_batch} are there, or their hash differs", head.size, head.batches));
+            Some(head) if (head.size, head.batches, head.hash) != (size, count, prev) => {
+                report.add(
+                    format!("audit_head {}", log.as_str()),
+                    format!(
+                        "it says {} events in {} batches; {size} in {count} are there, or their hash differs",
+                        head.size, head.batches
+                    ),
+                );
+            }
+            Some(head) if count > 0 && head.committed_us != committed_us => {
+                report.add(format!("audit_head {}", log.as_str()), "its time is not that of the last batch");
             }
             Some(_) => {}
         }
         Ok(size)
     }
 
-    async fn batches(&self, log: Log, from: u64) -> Result<Vec<Batch>, AuditError> {
-        // As many batches as have a page of leaves together, and one at least.
-        let sql = "SELECT batch_id, start_index, n, batch_uuid, committed_us, prev_hash, batch_hash, \
-                   SUM(n) OVER (ORDER BY batch_id) AS running FROM audit_batches \
-                   WHERE log = $1 AND batch_id >= $2 ORDER BY batch_id LIMIT $3";
-        let from = i64::try_from(from).unwrap_or(i64::MAX);
-        let rows =
-            self.0.db.read().rows(sql, [log.as_str().into(), from.into(), i64::from(PAGE).into()]).await?;
-        let mut batches = Vec::new();
-        for row in rows {
-            if !batches.is_empty() && row.get_u64("running")? > u64::from(PAGE) {
-                break;
-            }
-            batches.push(Batch::of(&row)?);
-        }
-        Ok(batches)
-    }
-
-    async fn leaves(&self, log: Log, from: u64, upto: u64) -> Result<HashMap<u64, Vec<LeafRow>>, AuditError> {
-        let sql = "SELECT batch_id, ord, month, leaf, leaf_hash, id, event_type, actor_type, actor_id, target_type, \
-                   target_id, ip_address, created_us FROM audit_logs \
-                   WHERE log = $1 AND batch_id BETWEEN $2 AND $3 ORDER BY batch_id, ord";
-        let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let values = [log.as_str().into(), bound(from).into(), bound(upto).into()];
-        let mut leaves: HashMap<u64, Vec<LeafRow>> = HashMap::new();
-        for row in self.0.db.read().rows(sql, values).await? {
-            leaves.entry(row.get_u64("batch_id")?).or_default().push(LeafRow::of(&row)?);
-        }
-        Ok(leaves)
-    }
-
     /// Events that belong to no batch, and events that are there twice.
-    async fn verify_strays(&self, report: &mut Report) -> Result<(), AuditError> {
+    async fn verify_strays(&self, tx: &Tx, report: &mut Report) -> Result<(), AuditError> {
         let sql = "SELECT l.log, l.batch_id FROM audit_logs l LEFT JOIN audit_batches b \
-                   ON b.log = l.log AND b.batch_id = l.batch_id WHERE b.log IS NULL LIMIT 100";
-        for row in self.0.db.read().rows(sql, []).await? {
+                   ON b.log = l.log AND b.batch_id = l.batch_id AND b.month = l.month \
+                   WHERE b.log IS NULL LIMIT 100";
+        for row in tx.rows(sql, []).await? {
             let (log, batch): (String, i64) = (row.get("log")?, row.get("batch_id")?);
             report.add(format!("audit_logs {log} batch {batch}"), "an event belongs to no batch");
         }
         let sql = "SELECT id, COUNT(*) AS n FROM audit_logs GROUP BY id HAVING COUNT(*) > 1 LIMIT 100";
-        for row in self.0.db.read().rows(sql, []).await? {
+        for row in tx.rows(sql, []).await? {
             let id: String = row.get("id")?;
             report.add(format!("audit_logs event {id}"), "it is there more than once");
         }
@@ -396,8 +418,53 @@ impl AuditLog {
     }
 }
 
+/// Batches read at once.
+const BATCHES: u16 = 1000;
+
+/// Leaves read at once, at most, unless one batch has more.
+const LEAVES: u64 = 4000;
+
+async fn batches(tx: &Tx, log: Log, from: u64) -> Result<Vec<Batch>, AuditError> {
+    let sql = "SELECT start_index, n, batch_id, month, batch_uuid, committed_us, prev_hash, batch_hash \
+               FROM audit_batches WHERE log = $1 AND start_index >= $2 ORDER BY start_index LIMIT $3";
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let rows = tx.rows(sql, [log.as_str().into(), from.into(), i64::from(BATCHES).into()]).await?;
+    rows.iter().map(Batch::of).collect()
+}
+
+/// Cuts batches into parts that have a bounded number of leaves together.
+fn parts(batches: &[Batch]) -> Vec<&[Batch]> {
+    let mut leaves = 0;
+    let fits = |one: &Batch, next: &Batch| {
+        leaves += u64::from(one.head.n);
+        let fits = leaves + u64::from(next.head.n) <= LEAVES;
+        if !fits {
+            leaves = 0;
+        }
+        fits
+    };
+    batches.chunk_by(fits).collect()
+}
+
+/// The leaves of batches that follow each other.
+async fn leaves(tx: &Tx, log: Log, batches: &[Batch]) -> Result<HashMap<u64, Vec<LeafRow>>, AuditError> {
+    let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(HashMap::new()) };
+    let sql = "SELECT l.batch_id, l.ord, l.leaf, l.leaf_hash, l.id, l.event_type, l.actor_type, l.actor_id, \
+               l.target_type, l.target_id, l.ip_address, l.created_us \
+               FROM audit_batches b JOIN audit_logs l ON l.log = b.log AND l.batch_id = b.batch_id AND l.month = b.month \
+               WHERE b.log = $1 AND b.start_index BETWEEN $2 AND $3 ORDER BY b.start_index, l.ord";
+    let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let values = [log.as_str().into(), bound(first.head.start).into(), bound(last.head.start).into()];
+    let mut leaves: HashMap<u64, Vec<LeafRow>> = HashMap::new();
+    for row in tx.rows(sql, values).await? {
+        leaves.entry(row.get_u64("batch_id")?).or_default().push(LeafRow::of(&row)?);
+    }
+    Ok(leaves)
+}
+
 struct Batch {
     id: u64,
+    month: i64,
     head: BatchHead,
     hash: Hash,
 }
@@ -407,6 +474,7 @@ impl Batch {
         let n = u32::try_from(row.get_u64("n")?).unwrap_or(u32::MAX);
         Ok(Self {
             id: row.get_u64("batch_id")?,
+            month: row.get("month")?,
             head: BatchHead {
                 prev: row.get_bytes("prev_hash")?,
                 start: row.get_u64("start_index")?,
@@ -441,7 +509,6 @@ impl LeafRow {
                 target_id: row.get("target_id")?,
                 ip: row.get("ip_address")?,
                 created_us: row.get("created_us")?,
-                month: row.get("month")?,
             },
         })
     }
@@ -510,7 +577,6 @@ fn differing(leaf: &Projection, row: &Projection) -> BTreeSet<&'static str> {
         ("target_id", leaf.target_id != row.target_id),
         ("ip_address", leaf.ip != row.ip),
         ("created_us", leaf.created_us != row.created_us),
-        ("month", leaf.month != row.month),
     ]
     .into_iter()
     .filter_map(|(column, differs)| differs.then_some(column))

@@ -10,6 +10,7 @@ use clawexchange_database::{STATE, STATE_CONTEXT, StateRow};
 use clawexchange_ssg_core::{
     Actor, AuditEvent, Clock as _, EventKind, Fault as _, FaultKind, KeyProvider as _, Target,
 };
+use clawexchange_testkit::postgres;
 use support::{Fixture, Rows, TestKeys, fixture};
 
 async fn assert_found(edits: &[&str], place: &str) {
@@ -26,9 +27,16 @@ async fn assert_found(edits: &[&str], place: &str) {
     );
 }
 
+/// The condition that a row is of the batch that begins at this index.
+fn batch(start: u32) -> String {
+    format!(
+        "batch_id = (SELECT batch_id FROM audit_batches WHERE log = 'decisions' AND start_index = {start})"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_any_column_is_found() {
-    let decision = "log = 'decisions' AND batch_id = 1";
+    let decision = format!("log = 'decisions' AND {}", batch(1));
     for (table, column, value) in [
         ("audit_logs", "leaf", "CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB)"),
         ("audit_logs", "leaf_hash", "zeroblob(32)"),
@@ -41,11 +49,13 @@ async fn an_edit_of_any_column_is_found() {
         ("audit_logs", "target_id", "NULL"),
         ("audit_logs", "ip_address", "'198.51.100.0'"),
         ("audit_logs", "created_us", "created_us + 1"),
-        ("audit_logs", "month", "month + 1"),
+        ("audit_logs", "month", "190001"),
         ("audit_logs", "ord", "5"),
         ("audit_logs", "batch_id", "77"),
         ("audit_logs", "log", "'verdicts'"),
-        ("audit_batches", "start_index", "start_index + 1"),
+        ("audit_batches", "start_index", "start_index + 50"),
+        ("audit_batches", "batch_id", "77"),
+        ("audit_batches", "month", "month + 1"),
         ("audit_batches", "n", "n + 1"),
         ("audit_batches", "batch_uuid", "randomblob(16)"),
         ("audit_batches", "committed_us", "committed_us - 1"),
@@ -62,6 +72,7 @@ async fn an_edit_of_any_column_is_found() {
         ("batches", "batches - 1"),
         ("head_hash", "zeroblob(32)"),
         ("origin", "'local/x/decisions'"),
+        ("committed_us", "committed_us + 1"),
     ] {
         let edit = format!("UPDATE audit_head SET {column} = {value} WHERE log = 'decisions'");
         assert_found(&[&edit], "audit_head").await;
@@ -82,15 +93,15 @@ async fn an_edit_of_any_column_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_were_deleted_are_missed() {
     for (edit, place) in [
-        ("DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 1", "decisions"),
-        ("DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 2", "decisions"),
-        ("DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 1", "decisions"),
-        ("DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 2", "decisions"),
-        ("DELETE FROM audit_head WHERE log = 'decisions'", "audit_head"),
-        ("DELETE FROM audit_subjects WHERE subject_id = 'agent:agent-2'", "audit_subjects"),
-        ("DELETE FROM audit_subjects WHERE subject_id = 'owner:owner-of-all'", "audit_subjects"),
+        (format!("DELETE FROM audit_logs WHERE log = 'decisions' AND {}", batch(1)), "decisions"),
+        (format!("DELETE FROM audit_logs WHERE log = 'decisions' AND {}", batch(2)), "decisions"),
+        ("DELETE FROM audit_batches WHERE log = 'decisions' AND start_index = 1".to_owned(), "decisions"),
+        ("DELETE FROM audit_batches WHERE log = 'decisions' AND start_index = 2".to_owned(), "decisions"),
+        ("DELETE FROM audit_head WHERE log = 'decisions'".to_owned(), "audit_head"),
+        ("DELETE FROM audit_subjects WHERE subject_id = 'agent:agent-2'".to_owned(), "audit_subjects"),
+        ("DELETE FROM audit_subjects WHERE subject_id = 'owner:owner-of-all'".to_owned(), "audit_subjects"),
     ] {
-        assert_found(&[edit], place).await;
+        assert_found(&[&edit], place).await;
     }
     assert_found(
         &["DELETE FROM audit_logs", "DELETE FROM audit_batches", "DELETE FROM audit_head"],
@@ -102,10 +113,13 @@ async fn rows_that_were_deleted_are_missed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_cut_off_at_its_end_and_made_whole_again_does_not_extend_its_pin() {
     let cut = [
-        "DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 2",
-        "DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 2",
-        "UPDATE audit_head SET size = 2, batches = 2, head_hash = (SELECT batch_hash FROM audit_batches \
-         WHERE log = 'decisions' AND batch_id = 1) WHERE log = 'decisions'",
+        "DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = \
+         (SELECT batch_id FROM audit_batches WHERE log = 'decisions' AND start_index = 2)",
+        "DELETE FROM audit_batches WHERE log = 'decisions' AND start_index = 2",
+        "UPDATE audit_head SET size = 2, batches = 2, \
+         head_hash = (SELECT batch_hash FROM audit_batches WHERE log = 'decisions' AND start_index = 1), \
+         committed_us = (SELECT committed_us FROM audit_batches WHERE log = 'decisions' AND start_index = 1) \
+         WHERE log = 'decisions'",
     ];
     assert_found(&cut, "decisions").await;
 }
@@ -115,10 +129,13 @@ async fn a_tail_rewritten_and_rehashed_by_the_log_itself_does_not_extend_its_pin
     let f = fixture().await;
     f.fill().await;
     f.tamper(&[
-        "DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = 2",
-        "DELETE FROM audit_batches WHERE log = 'decisions' AND batch_id = 2",
-        "UPDATE audit_head SET size = 2, batches = 2, head_hash = (SELECT batch_hash FROM audit_batches \
-         WHERE log = 'decisions' AND batch_id = 1) WHERE log = 'decisions'",
+        "DELETE FROM audit_logs WHERE log = 'decisions' AND batch_id = \
+         (SELECT batch_id FROM audit_batches WHERE log = 'decisions' AND start_index = 2)",
+        "DELETE FROM audit_batches WHERE log = 'decisions' AND start_index = 2",
+        "UPDATE audit_head SET size = 2, batches = 2, \
+         head_hash = (SELECT batch_hash FROM audit_batches WHERE log = 'decisions' AND start_index = 1), \
+         committed_us = (SELECT committed_us FROM audit_batches WHERE log = 'decisions' AND start_index = 1) \
+         WHERE log = 'decisions'",
     ])
     .await;
     // Our own code makes the forged event: every hash of the new history is right.
@@ -144,7 +161,7 @@ async fn a_pin_that_was_altered_is_said_and_not_written_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guards_that_were_dropped_or_weakened_are_missed() {
-    for edits in [
+    let sqlite = [
         ["DROP TRIGGER audit_logs_no_update", "SELECT 1"],
         ["DROP TRIGGER audit_head_only_grows", "SELECT 1"],
         [
@@ -153,7 +170,28 @@ async fn guards_that_were_dropped_or_weakened_are_missed() {
         ],
         ["SELECT 1", "CREATE TRIGGER sly AFTER INSERT ON audit_logs BEGIN DELETE FROM audit_subjects; END"],
         ["DROP INDEX audit_logs_by_id", "SELECT 1"],
-    ] {
+    ];
+    // One of these empties a partition past the row triggers, others take a guard away or past its partition.
+    let postgres = [
+        ["DROP TRIGGER audit_no_change ON audit_logs", "SELECT 1"],
+        ["ALTER TABLE audit_logs DISABLE TRIGGER audit_no_change", "SELECT 1"],
+        ["ALTER TABLE audit_logs ENABLE TRIGGER audit_no_change", "SELECT 1"],
+        ["SELECT audit_partition(190001)", "ALTER TABLE audit_logs_190001 DISABLE TRIGGER audit_no_change"],
+        ["SELECT audit_partition(190001)", "DROP TRIGGER audit_no_truncate ON audit_logs_190001"],
+        ["SELECT audit_partition(190001)", "ALTER TABLE audit_logs DETACH PARTITION audit_logs_190001"],
+        [
+            "CREATE FUNCTION sly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "CREATE TRIGGER sly BEFORE INSERT ON audit_batches FOR EACH ROW EXECUTE FUNCTION sly()",
+        ],
+        [
+            "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+            "SELECT 1",
+        ],
+        ["ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_actor_type_check", "SELECT 1"],
+        ["DROP INDEX audit_logs_by_id", "SELECT 1"],
+    ];
+    let edits: &[[&str; 2]] = if postgres::is_wanted() { &postgres } else { &sqlite };
+    for edits in edits {
         let f = fixture().await;
         f.fill().await;
         let tx = f.db.begin().await.unwrap();
@@ -170,21 +208,37 @@ async fn guards_that_were_dropped_or_weakened_are_missed() {
 async fn the_guards_refuse_update_delete_and_replace() {
     let f = fixture().await;
     f.fill().await;
-    for edit in [
+    let both = [
         "UPDATE audit_logs SET actor_id = 'x'",
         "DELETE FROM audit_logs",
-        "INSERT OR REPLACE INTO audit_logs SELECT * FROM audit_logs WHERE batch_id = 0",
-        "REPLACE INTO audit_logs SELECT * FROM audit_logs",
         "UPDATE audit_batches SET n = n",
         "DELETE FROM audit_batches",
-        "INSERT OR REPLACE INTO audit_batches SELECT * FROM audit_batches",
         "UPDATE audit_head SET size = size - 1",
         "UPDATE audit_head SET origin = 'x'",
         "DELETE FROM audit_head",
-        "INSERT OR REPLACE INTO audit_head SELECT * FROM audit_head",
         "UPDATE audit_subjects SET ref = 'ffffffffffffffffffffffffffffffff'",
+    ];
+    let sqlite = [
+        "INSERT OR REPLACE INTO audit_logs SELECT * FROM audit_logs WHERE batch_id = 0",
+        "REPLACE INTO audit_logs SELECT * FROM audit_logs",
+        "INSERT OR REPLACE INTO audit_batches SELECT * FROM audit_batches",
+        "INSERT OR REPLACE INTO audit_head SELECT * FROM audit_head",
         "INSERT OR REPLACE INTO audit_subjects SELECT * FROM audit_subjects",
-    ] {
+    ];
+    let postgres = [
+        "TRUNCATE audit_logs",
+        "TRUNCATE audit_batches",
+        "TRUNCATE audit_head",
+        "TRUNCATE audit_subjects",
+        "DO $$BEGIN EXECUTE 'TRUNCATE ' || (SELECT tableoid::regclass FROM audit_logs LIMIT 1); END$$",
+        "DO $$BEGIN EXECUTE 'UPDATE ' || (SELECT tableoid::regclass FROM audit_logs LIMIT 1) || ' SET id = 1'; END$$",
+        "INSERT INTO audit_batches SELECT * FROM audit_batches ON CONFLICT (batch_uuid) DO UPDATE SET n = 7",
+        "INSERT INTO audit_logs SELECT * FROM audit_logs ON CONFLICT (month, log, batch_id, ord) DO UPDATE SET id = '7'",
+        "MERGE INTO audit_batches b USING audit_head h ON b.log = h.log WHEN MATCHED THEN DELETE",
+        "DO $$BEGIN SET LOCAL session_replication_role = replica; DELETE FROM audit_logs; END$$",
+    ];
+    let own: &[&str] = if postgres::is_wanted() { &postgres } else { &sqlite };
+    for edit in both.iter().chain(own) {
         let tx = f.db.begin().await.unwrap();
         assert_eq!(tx.execute(edit, []).await.unwrap_err().kind(), FaultKind::Conflict, "{edit}");
     }
@@ -193,9 +247,12 @@ async fn the_guards_refuse_update_delete_and_replace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_there_twice_or_belongs_to_no_batch_is_found() {
-    let copy = "INSERT INTO audit_logs SELECT log, 9, 0, month, leaf, leaf_hash, id, event_type, actor_type, actor_id, \
-                target_type, target_id, ip_address, created_us FROM audit_logs WHERE log = 'decisions' AND batch_id = 1";
-    assert_found(&[copy], "audit_logs").await;
+    let copy = format!(
+        "INSERT INTO audit_logs SELECT log, 99, 0, month, leaf, leaf_hash, id, event_type, actor_type, actor_id, \
+         target_type, target_id, ip_address, created_us FROM audit_logs WHERE log = 'decisions' AND {}",
+        batch(1)
+    );
+    assert_found(&[&copy], "audit_logs").await;
 }
 
 async fn state_event(f: &Fixture, id: &str, state: &[u8]) -> AuditEvent {

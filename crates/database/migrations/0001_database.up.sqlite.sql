@@ -1,7 +1,7 @@
 -- One row: which deployment this is, and the master key that it was first used with. Keys and pins outside the
 -- database are named after it.
 CREATE TABLE database_deployment (
-    only       INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    one        INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     id         BLOB    NOT NULL CHECK (length(id) = 16),
     key_id     TEXT,
     created_us INTEGER NOT NULL

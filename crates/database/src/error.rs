@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clawexchange_ssg_core::{Fault, FaultKind};
+use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why the database did not do what it was asked.
@@ -33,6 +34,8 @@ pub enum DatabaseError {
         what: &'static str,
         /// What sort of fault that is.
         kind: FaultKind,
+        /// What can be done about it; empty if that is not known.
+        hint: &'static str,
         /// What the driver said.
         source: Box<DbErr>,
     },
@@ -48,6 +51,18 @@ pub enum DatabaseError {
         /// How long.
         seconds: u64,
     },
+    /// The server did not answer at all.
+    #[error("the database server did not answer within {seconds} s")]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// What should say where the database is does not. The message never repeats it: it has a password in it.
+    #[error("the address of the database cannot be used: {what}")]
+    Url {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The handle was closed, or its task ended.
     #[error("the database handle is closed")]
     Closed,
@@ -58,6 +73,15 @@ pub enum DatabaseError {
         kind: FaultKind,
     },
 }
+
+impl DatabaseError {
+    /// Whether two transactions were in each other's way, so that this one was undone and may be tried again at once.
+    pub fn is_collision(&self) -> bool {
+        matches!(self, Self::Query { what, .. } if *what == COLLISION)
+    }
+}
+
+const COLLISION: &str = "it collided with another transaction";
 
 impl fmt::Debug for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +97,8 @@ impl Fault for DatabaseError {
             Self::Query { .. } => "database/query",
             Self::Row { .. } => "database/row",
             Self::Busy { .. } => "database/busy",
+            Self::Silent { .. } => "database/silent",
+            Self::Url { .. } => "database/url",
             Self::Closed => "database/closed",
             Self::Group { .. } => "database/commit",
         }
@@ -81,7 +107,8 @@ impl Fault for DatabaseError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Missing { .. } => FaultKind::NotFound,
-            Self::Open { .. } | Self::Closed => FaultKind::Unavailable,
+            Self::Open { .. } | Self::Closed | Self::Silent { .. } => FaultKind::Unavailable,
+            Self::Url { .. } => FaultKind::Configuration,
             Self::Query { kind, .. } | Self::Group { kind } => *kind,
             Self::Row { .. } => FaultKind::Integrity,
             Self::Busy { .. } => FaultKind::Locked,
@@ -89,56 +116,168 @@ impl Fault for DatabaseError {
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Busy { .. } => {
-                Some("another process is writing for long; see which one holds the file".to_owned())
-            }
-            Self::Query { kind: FaultKind::Unavailable, .. }
-            | Self::Group { kind: FaultKind::Unavailable } => {
-                Some("see whether the disk is full, read-only or failing".to_owned())
-            }
-            Self::Query { kind: FaultKind::Integrity, .. } => {
-                Some("the file is damaged or no SQLite database; restore it from a backup".to_owned())
-            }
-            _ => None,
-        }
+        let hint = match self {
+            Self::Busy { .. } => "another process is writing for long; see which one holds the file",
+            Self::Silent { .. } => "see whether the server runs, is reachable and not overloaded",
+            Self::Url { .. } => "it looks like postgres://user:password@host:5432/database",
+            Self::Query { hint, .. } => hint,
+            Self::Group { kind: FaultKind::Unavailable } => DISK,
+            _ => "",
+        };
+        (!hint.is_empty()).then(|| hint.to_owned())
     }
 }
 
 impl From<DbErr> for DatabaseError {
     fn from(source: DbErr) -> Self {
-        let (kind, what) = classify(&source);
-        Self::Query { what, kind, source: Box::new(source) }
+        let Sort(kind, what, hint) = classify(&source);
+        Self::Query { what, kind, hint, source: Box::new(source) }
     }
 }
 
-fn classify(error: &DbErr) -> (FaultKind, &'static str) {
+const DISK: &str = "see whether the disk is full, read-only or failing";
+const REACH: &str = "see whether the server runs, is reachable and not overloaded";
+
+/// What sort of fault it is, what happened, and what can be done about it.
+struct Sort(FaultKind, &'static str, &'static str);
+
+const MISTAKE: Sort = Sort(FaultKind::Internal, "a mistake in a statement", "");
+
+fn classify(error: &DbErr) -> Sort {
     let inner = match error {
         DbErr::Exec(RuntimeErr::SqlxError(e))
         | DbErr::Query(RuntimeErr::SqlxError(e))
         | DbErr::Conn(RuntimeErr::SqlxError(e)) => e,
-        DbErr::ConnectionAcquire(_) => return (FaultKind::Unavailable, "no connection in time"),
-        _ => return (FaultKind::Internal, "a mistake in a statement"),
+        DbErr::ConnectionAcquire(_) => return Sort(FaultKind::Unavailable, "no connection in time", REACH),
+        _ => return MISTAKE,
     };
     match &**inner {
-        sqlx::Error::Database(e) => sqlite_kind(e.code().as_deref()),
+        sqlx::Error::Database(e) => match e.try_downcast_ref::<PgDatabaseError>() {
+            Some(e) => postgres_sort(e.code()),
+            None => sqlite_sort(e.code().as_deref()),
+        },
+        sqlx::Error::Tls(_) => Sort(
+            FaultKind::Configuration,
+            "no encrypted connection came about",
+            "the server must speak TLS with a certificate for this host; sslrootcert= names its authority",
+        ),
+        sqlx::Error::Configuration(_) => Sort(
+            FaultKind::Configuration,
+            "its address cannot be used",
+            "see sslrootcert, sslcert and sslkey",
+        ),
+        sqlx::Error::PoolTimedOut => Sort(FaultKind::Unavailable, "no connection in time", REACH),
         sqlx::Error::Io(_)
-        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => (FaultKind::Unavailable, "the connection is gone"),
-        _ => (FaultKind::Internal, "a mistake in a statement"),
+        | sqlx::Error::WorkerCrashed => Sort(FaultKind::Unavailable, "the connection is gone", REACH),
+        _ => MISTAKE,
     }
 }
 
 /// The result codes of SQLite (https://sqlite.org/rescode.html): the lowest byte of an extended code is the primary.
-fn sqlite_kind(code: Option<&str>) -> (FaultKind, &'static str) {
+fn sqlite_sort(code: Option<&str>) -> Sort {
     match code.and_then(|c| c.parse::<u32>().ok()).map(|c| c & 0xff) {
-        Some(5 | 6) => (FaultKind::Locked, "another process writes"),
-        Some(3 | 8) => (FaultKind::Unavailable, "it may not be written"),
-        Some(10 | 14) => (FaultKind::Unavailable, "the file cannot be read or written"),
-        Some(13) => (FaultKind::Unavailable, "it is full"),
-        Some(11 | 26) => (FaultKind::Integrity, "the file is damaged or no database"),
-        Some(19) => (FaultKind::Conflict, "a rule of the table forbids it"),
-        _ => (FaultKind::Internal, "a mistake in a statement"),
+        Some(5 | 6) => Sort(FaultKind::Locked, "another process writes", ""),
+        Some(3 | 8) => Sort(FaultKind::Unavailable, "it may not be written", DISK),
+        Some(10 | 14) => Sort(FaultKind::Unavailable, "the file cannot be read or written", DISK),
+        Some(13) => Sort(FaultKind::Unavailable, "it is full", DISK),
+        Some(11 | 26) => Sort(
+            FaultKind::Integrity,
+            "the file is damaged or no database",
+            "the file is damaged or no SQLite database; restore it from a backup",
+        ),
+        Some(19) => Sort(FaultKind::Conflict, "a rule of the table forbids it", ""),
+        _ => MISTAKE,
     }
+}
+
+/// What a server of PostgreSQL says (its manual, appendix A): the code or its class, and what it comes to. The
+/// first that fits.
+const SQLSTATES: &[(&str, Sort)] = &[
+    (
+        "08",
+        Sort(
+            FaultKind::Unavailable,
+            "the connection is gone",
+            "see whether the server runs and is reachable",
+        ),
+    ),
+    ("23", Sort(FaultKind::Conflict, "a rule of the table forbids it", "")),
+    (
+        "25006",
+        Sort(
+            FaultKind::Unavailable,
+            "the server only reads",
+            "it is a standby; point DATABASE_URL at the primary",
+        ),
+    ),
+    (
+        "26000",
+        Sort(
+            FaultKind::Configuration,
+            "a pooler handed a statement to another connection",
+            "PgBouncer in transaction mode needs version 1.21 or newer and max_prepared_statements above 0",
+        ),
+    ),
+    (
+        "28",
+        Sort(
+            FaultKind::Configuration,
+            "it does not let this user in",
+            "see user and password in DATABASE_URL, and pg_hba.conf",
+        ),
+    ),
+    (
+        "3D000",
+        Sort(
+            FaultKind::Configuration,
+            "there is no such database",
+            "make it, or mend the name in DATABASE_URL",
+        ),
+    ),
+    ("40", Sort(FaultKind::Unavailable, COLLISION, "try again")),
+    (
+        "42501",
+        Sort(
+            FaultKind::NotAllowed,
+            "this role may not do that",
+            "`claw migrate roles` prints what each role needs",
+        ),
+    ),
+    ("42P01", Sort(FaultKind::Pending, "a table is missing", "run `claw migrate up`")),
+    ("42883", Sort(FaultKind::Pending, "a function is missing", "run `claw migrate up`")),
+    ("42703", Sort(FaultKind::Pending, "a column is missing", "run `claw migrate up`")),
+    ("53100", Sort(FaultKind::Unavailable, "its disk is full", "make room on the server")),
+    (
+        "53300",
+        Sort(
+            FaultKind::Unavailable,
+            "it takes no more connections",
+            "raise max_connections, or lower CLAW_DB_POOL_MAX",
+        ),
+    ),
+    ("53", Sort(FaultKind::Unavailable, "it has run out of something", "see the server's log")),
+    (
+        "55P03",
+        Sort(
+            FaultKind::Unavailable,
+            "another transaction holds it for long",
+            "see pg_stat_activity for what runs long",
+        ),
+    ),
+    ("57014", Sort(FaultKind::Unavailable, "it took too long", "see pg_stat_activity for what runs long")),
+    (
+        "57",
+        Sort(FaultKind::Unavailable, "the server is stopping or starting", "wait, or see the server's log"),
+    ),
+    ("58", Sort(FaultKind::Unavailable, "the server cannot read or write its files", "see the server's log")),
+    ("P0001", Sort(FaultKind::Conflict, "a rule of the table forbids it", "")),
+    ("XX001", Sort(FaultKind::Integrity, "its files are damaged", "restore it from a backup")),
+    ("XX002", Sort(FaultKind::Integrity, "an index is damaged", "REINDEX it, and see the server's log")),
+];
+
+fn postgres_sort(code: &str) -> Sort {
+    let known = SQLSTATES.iter().find(|(state, _)| code.starts_with(state));
+    known.map_or(MISTAKE, |(_, Sort(kind, what, hint))| Sort(*kind, what, hint))
 }

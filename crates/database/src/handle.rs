@@ -1,22 +1,20 @@
-//! One handle for all: readers, and one writer whose transactions share their commits.
+//! One handle for all: readers and transactions, on either database.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clawexchange_ssg_core::{Fault as _, FaultKind, KeyId};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{
-    ConnectOptions, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
-use tokio::sync::{mpsc, oneshot};
+use clawexchange_ssg_core::KeyId;
+use ring::digest;
+use sea_orm::{AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, TransactionTrait as _};
+use tokio::sync::oneshot;
 
+use crate::dialect::Dialect;
 use crate::error::DatabaseError;
-use crate::rows::Statements as _;
+use crate::postgres::{self, PostgresUrl};
+use crate::rows::{Answer, Statements as _};
+use crate::sqlite::{Done, Sqlite};
 
 /// Where the rows are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +22,18 @@ use crate::rows::Statements as _;
 pub enum Place {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, version 14 or newer.
+    Postgres(PostgresUrl),
+}
+
+impl Place {
+    /// What is spoken there.
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
 }
 
 /// How the database is opened.
@@ -32,14 +42,23 @@ pub enum Place {
 pub struct DatabaseConfig {
     /// Where the rows are.
     pub place: Place,
-    /// Whether a database is made where there is none. No, unless set.
+    /// SQLite: whether a database is made where there is none. No, unless set.
     pub create: bool,
-    /// Connections that only read: 4 unless set.
+    /// SQLite: connections that only read: 4 unless set.
     pub readers_max: u32,
-    /// How long a transaction waits for its turn, and SQLite for another process: 5 s unless set.
+    /// How long a transaction waits for its turn, for a connection, and SQLite for another process: 5 s unless set.
     pub acquire_timeout: Duration,
-    /// The most pages of the file, for tests of a full disk. No bound unless set.
+    /// SQLite: the most pages of the file, for tests of a full disk. No bound unless set.
     pub pages_max: Option<u32>,
+    /// PostgreSQL: a copy that follows, for [`Database::replica`]. None unless set.
+    pub replica: Option<PostgresUrl>,
+    /// PostgreSQL: connections that are kept open: 2 unless set.
+    pub connections_min: u32,
+    /// PostgreSQL: connections at most: 20 unless set, and 2 at least.
+    pub connections_max: u32,
+    /// PostgreSQL: how long one statement may take: 5 s unless set. A server that does not even refuse is given up on
+    /// a second later.
+    pub statement_timeout: Duration,
 }
 
 impl DatabaseConfig {
@@ -51,6 +70,10 @@ impl DatabaseConfig {
             readers_max: 4,
             acquire_timeout: Duration::from_secs(5),
             pages_max: None,
+            replica: None,
+            connections_min: 2,
+            connections_max: 20,
+            statement_timeout: Duration::from_secs(5),
         }
     }
 
@@ -66,49 +89,109 @@ impl DatabaseConfig {
 ///
 /// On SQLite there is one writing connection, fed by a queue. Transactions that wait for their turn together share
 /// one commit and so one `fsync`: each is a savepoint, and none is acknowledged before the commit of all.
+///
+/// On PostgreSQL there is one pool, and transactions run side by side under READ COMMITTED: whoever reads before it
+/// writes takes a [lock](Tx::lock) first, or says in the statement what must still hold.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
 struct Inner {
-    readers: DatabaseConnection,
-    turns: mpsc::Sender<Turn>,
+    rows: Rows,
     acquire_timeout: Duration,
+    /// How long a statement may take, its wait for a connection included. On SQLite it takes what it takes.
+    patience: Option<Duration>,
     place: Place,
+}
+
+enum Rows {
+    Sqlite(Sqlite),
+    Postgres { pool: DatabaseConnection, replica: Option<DatabaseConnection> },
 }
 
 impl Database {
     /// Opens the database.
     ///
-    /// WAL, `synchronous=FULL`, foreign keys and recursive triggers on, untrusted schema, deleted bytes overwritten.
-    /// A new file is readable by its owner only. Must be called inside a tokio runtime with time enabled.
-    pub async fn open(config: DatabaseConfig) -> Result<Self, DatabaseError> {
-        let Place::Sqlite(path) = &config.place;
-        prepare_file(path, config.create)?;
-        let writer = connect(&config, Access::Write).await?;
-        let readers = connect(&config, Access::Read).await?;
-        // As many may wait as can be served before their patience ends; more would only wait to be refused.
-        let (turns, queue) = mpsc::channel(1024);
-        let (acquire_timeout, place) = (config.acquire_timeout, config.place.clone());
-        tokio::spawn(Writer { config, connection: Some(writer), queue }.run());
-        Ok(Self(Arc::new(Inner { readers, turns, acquire_timeout, place })))
+    /// SQLite: WAL, `synchronous=FULL`, foreign keys and recursive triggers on, untrusted schema, deleted bytes
+    /// overwritten; a new file is readable by its owner only. PostgreSQL: `synchronous_commit` at least on, bounds on
+    /// statements and on transactions that idle. Must be called inside a tokio runtime with time enabled.
+    pub fn open(config: DatabaseConfig) -> Answer<'static, Self> {
+        Box::pin(async move {
+            let (rows, patience) = match &config.place {
+                Place::Sqlite(path) => (Rows::Sqlite(Sqlite::open(path, &config).await?), None),
+                Place::Postgres(url) => {
+                    let pool = postgres::connect(url, &config).await?;
+                    let replica = match &config.replica {
+                        Some(replica) => Some(postgres::connect(replica, &config).await?),
+                        None => None,
+                    };
+                    let patience = config.acquire_timeout + config.statement_timeout + Duration::from_secs(1);
+                    (Rows::Postgres { pool, replica }, Some(patience))
+                }
+            };
+            let (acquire_timeout, place) = (config.acquire_timeout, config.place);
+            Ok(Self(Arc::new(Inner { rows, acquire_timeout, patience, place })))
+        })
     }
 
-    /// Begins a transaction that writes: `BEGIN IMMEDIATE`, so that it never fails half-way for want of the lock.
-    pub async fn begin(&self) -> Result<Tx, DatabaseError> {
-        let seconds = self.0.acquire_timeout.as_secs();
-        let (grant, granted) = oneshot::channel();
-        let turn = async {
-            self.0.turns.send(Turn { grant }).await.ok().ok_or(DatabaseError::Closed)?;
-            granted.await.ok().ok_or(DatabaseError::Closed)?
-        };
-        // The lock of another process is waited for inside; so the turn itself is given twice the time.
-        let waited = tokio::time::timeout(self.0.acquire_timeout * 2, turn).await;
-        waited.unwrap_or(Err(DatabaseError::Busy { seconds }))
+    /// Begins a transaction that writes. SQLite: `BEGIN IMMEDIATE`, so that it never fails half-way for want of the
+    /// lock.
+    pub fn begin(&self) -> Answer<'_, Tx> {
+        Box::pin(async move {
+            let dialect = self.dialect();
+            match &self.0.rows {
+                Rows::Sqlite(sqlite) => {
+                    // The lock of another process is waited for inside; so the turn itself is given twice the time.
+                    let waited = tokio::time::timeout(self.0.acquire_timeout * 2, sqlite.turn()).await;
+                    let seconds = self.0.acquire_timeout.as_secs();
+                    let (inner, done) = waited.unwrap_or(Err(DatabaseError::Busy { seconds }))?;
+                    Ok(Tx { inner, done: Some(done), dialect, patience: None })
+                }
+                Rows::Postgres { pool, .. } => {
+                    let inner = within(self.0.patience, async { Ok(pool.begin().await?) }).await?;
+                    Ok(Tx { inner, done: None, dialect, patience: self.0.patience })
+                }
+            }
+        })
+    }
+
+    /// Begins a transaction that only reads, in which everything is as it was at one moment and statements take as long
+    /// as they take: for checks that go through whole tables. It holds up nobody; while it is open the database keeps
+    /// what it would otherwise clear away.
+    pub fn snapshot(&self) -> Answer<'_, Tx> {
+        Box::pin(async move {
+            let (dialect, patience) = (self.dialect(), self.0.patience);
+            let inner = match &self.0.rows {
+                Rows::Sqlite(sqlite) => sqlite.readers.begin().await?,
+                Rows::Postgres { pool, .. } => {
+                    let begun = pool
+                        .begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly));
+                    within(patience, async { Ok(begun.await?) }).await?
+                }
+            };
+            Tx { inner, done: None, dialect, patience }.patiently().await
+        })
     }
 
     /// Reads what is committed.
     pub fn read(&self) -> Read {
-        Read(self.0.readers.clone())
+        let inner = match &self.0.rows {
+            Rows::Sqlite(sqlite) => &sqlite.readers,
+            Rows::Postgres { pool, .. } => pool,
+        };
+        self.reads(inner)
+    }
+
+    /// Reads what was committed a while ago, if there is a copy that follows; else as [`read`](Self::read). For
+    /// searches and lists, on whose freshness nothing depends.
+    pub fn replica(&self) -> Read {
+        match &self.0.rows {
+            Rows::Postgres { replica: Some(replica), .. } => self.reads(replica),
+            _ => self.read(),
+        }
+    }
+
+    fn reads(&self, inner: &DatabaseConnection) -> Read {
+        Read { inner: inner.clone(), dialect: self.dialect(), patience: self.0.patience }
     }
 
     /// Where the rows are.
@@ -116,10 +199,14 @@ impl Database {
         &self.0.place
     }
 
+    /// What is spoken there.
+    pub fn dialect(&self) -> Dialect {
+        self.0.place.dialect()
+    }
+
     /// Which deployment this is: 16 random bytes, fixed when the schema was first made. `None` before that.
     pub async fn deployment(&self) -> Result<Option<[u8; 16]>, DatabaseError> {
-        let there = "SELECT 1 AS one FROM sqlite_schema WHERE name = 'database_deployment'";
-        if self.read().row(there, []).await?.is_none() {
+        if !self.read().has_table("database_deployment").await? {
             return Ok(None);
         }
         let row = self.read().row("SELECT id FROM database_deployment", []).await?;
@@ -144,11 +231,19 @@ impl Database {
         bound.map(|id| KeyId::new(id).ok().ok_or(DatabaseError::Row { column: "key_id" })).transpose()
     }
 
-    /// Waits until everything begun is done, and closes the files.
-    pub async fn close(self) -> Result<(), DatabaseError> {
-        let readers = self.0.readers.clone();
+    /// Waits until everything begun is done, and closes files and connections.
+    pub fn close(self) -> Answer<'static, ()> {
+        let open: Vec<DatabaseConnection> = match &self.0.rows {
+            Rows::Sqlite(sqlite) => vec![sqlite.readers.clone()],
+            Rows::Postgres { pool, replica } => replica.iter().chain([pool]).cloned().collect(),
+        };
         drop(self);
-        Ok(readers.close().await?)
+        Box::pin(async move {
+            for connection in open {
+                connection.close().await?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -158,44 +253,111 @@ impl fmt::Debug for Database {
     }
 }
 
+/// Gives up on what takes longer than it may: a server that was stopped or cut off answers nothing, not even that.
+pub(crate) fn within<'a, T: Send + 'a>(
+    patience: Option<Duration>,
+    what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
+) -> Answer<'a, T> {
+    Box::pin(async move {
+        match patience {
+            Some(patience) => {
+                let seconds = patience.as_secs();
+                tokio::time::timeout(patience, what).await.unwrap_or(Err(DatabaseError::Silent { seconds }))
+            }
+            None => what.await,
+        }
+    })
+}
+
 /// Reads what is committed; each statement by itself.
 #[derive(Clone, Debug)]
-pub struct Read(DatabaseConnection);
+pub struct Read {
+    inner: DatabaseConnection,
+    dialect: Dialect,
+    patience: Option<Duration>,
+}
 
 impl Read {
     pub(crate) const fn inner(&self) -> &DatabaseConnection {
-        &self.0
+        &self.inner
+    }
+
+    pub(crate) const fn spoken(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) const fn waits(&self) -> Option<Duration> {
+        self.patience
     }
 }
 
 /// A transaction that writes. Dropped without [`commit`](Self::commit) it never was.
 ///
-/// It holds up every other writer, so nothing that waits for the world may be done while it is open.
+/// It holds up other writers, on SQLite all of them, so nothing that waits for the world may be done while it is open.
 pub struct Tx {
     inner: DatabaseTransaction,
-    done: oneshot::Sender<oneshot::Sender<Result<(), FaultKind>>>,
+    /// SQLite: tells the writer, and gets the commit of the group.
+    done: Option<Done>,
+    dialect: Dialect,
+    patience: Option<Duration>,
 }
 
 impl Tx {
     /// Makes it so. `Ok` means that it survives a crash.
     ///
-    /// After an error it may have happened all the same, if the failure was that of the disk.
-    pub async fn commit(self) -> Result<(), DatabaseError> {
-        let Self { inner, done } = self;
-        inner.commit().await?;
-        let (ack, acked) = oneshot::channel();
-        if done.send(ack).is_err() {
-            return Err(DatabaseError::Closed);
+    /// After an error it may have happened all the same, if the failure was that of the disk or of the network.
+    pub fn commit(self) -> Answer<'static, ()> {
+        Box::pin(async move {
+            let Self { inner, done, patience, .. } = self;
+            within(patience, async { Ok(inner.commit().await?) }).await?;
+            let Some(done) = done else { return Ok(()) };
+            let (ack, acked) = oneshot::channel();
+            if done.send(ack).is_err() {
+                return Err(DatabaseError::Closed);
+            }
+            match acked.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(kind)) => Err(DatabaseError::Group { kind }),
+                Err(_) => Err(DatabaseError::Closed),
+            }
+        })
+    }
+
+    /// Waits until no other transaction that locked `name` is open. What is read from here on was not changed by such
+    /// a one that is still to commit. The lock goes with the transaction.
+    ///
+    /// On SQLite there is one writer, and nothing to wait for.
+    pub fn lock(&self, name: &str) -> Answer<'_, ()> {
+        if self.dialect == Dialect::Sqlite {
+            return Box::pin(async { Ok(()) });
         }
-        match acked.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(kind)) => Err(DatabaseError::Group { kind }),
-            Err(_) => Err(DatabaseError::Closed),
+        let name = digest::digest(&digest::SHA256, &[b"claw/lock/v1/", name.as_bytes()].concat());
+        let key = name.as_ref().first_chunk::<8>().map_or(0, |first| i64::from_be_bytes(*first));
+        // A cast, since a function that gives nothing gives a column of no type that a driver knows.
+        let locked = self.row("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT) AS locked", [key.into()]);
+        Box::pin(async move { locked.await.map(drop) })
+    }
+
+    /// Lets every statement of this transaction take as long as it takes, as a change of the schema may.
+    pub(crate) async fn patiently(mut self) -> Result<Self, DatabaseError> {
+        if self.dialect == Dialect::Postgres {
+            self.execute("SET LOCAL statement_timeout = 0", []).await?;
+            self.execute("SET LOCAL idle_in_transaction_session_timeout = 0", []).await?;
+            self.patience = None;
         }
+        Ok(self)
     }
 
     pub(crate) const fn inner(&self) -> &DatabaseTransaction {
         &self.inner
+    }
+
+    pub(crate) const fn spoken(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) const fn waits(&self) -> Option<Duration> {
+        self.patience
     }
 }
 
@@ -203,179 +365,4 @@ impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tx")
     }
-}
-
-/// Somebody waits to write.
-struct Turn {
-    grant: oneshot::Sender<Result<Tx, DatabaseError>>,
-}
-
-/// Transactions that share one commit, at most: bounds what is lost together and how long other processes wait.
-const GROUP_MAX: usize = 64;
-
-/// How long one group takes in further transactions.
-const GROUP_TIME: Duration = Duration::from_millis(20);
-
-/// Owns the writing connection and gives turns.
-struct Writer {
-    config: DatabaseConfig,
-    connection: Option<DatabaseConnection>,
-    queue: mpsc::Receiver<Turn>,
-}
-
-impl Writer {
-    async fn run(mut self) {
-        while let Some(first) = self.queue.recv().await {
-            self.group(first).await;
-        }
-        if let Some(connection) = self.connection.take()
-            && connection.close().await.is_err()
-        {
-            tracing::warn!("the writing connection did not close cleanly");
-        }
-    }
-
-    /// Serves `first` and whoever waits behind it, then commits for all.
-    async fn group(&mut self, first: Turn) {
-        let outer = match self.begin().await {
-            Ok(outer) => outer,
-            Err(error) => {
-                // It is gone if the receiver is; nobody is left to tell.
-                drop(first.grant.send(Err(error)));
-                return;
-            }
-        };
-        let (mut acks, started, mut next) = (Vec::new(), Instant::now(), Some(first));
-        while let Some(turn) = next.take() {
-            match serve(&outer, turn).await {
-                Served::Committed(ack) => acks.push(ack),
-                Served::Unclaimed => {}
-                // A failed statement may have ended the outer transaction with it: nobody else joins.
-                Served::RolledBack => break,
-            }
-            if acks.len() < GROUP_MAX && started.elapsed() < GROUP_TIME {
-                next = self.queue.try_recv().ok();
-            }
-        }
-        let result = self.end(outer, acks.is_empty()).await;
-        for ack in acks {
-            if ack.send(result).is_err() {
-                tracing::debug!("a transaction was committed whose caller had gone away");
-            }
-        }
-    }
-
-    async fn begin(&mut self) -> Result<DatabaseTransaction, DatabaseError> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.config, Access::Write).await?,
-        };
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        let outer = connection.begin_with_options(options).await?;
-        self.connection = Some(connection);
-        Ok(outer)
-    }
-
-    async fn end(&mut self, outer: DatabaseTransaction, is_empty: bool) -> Result<(), FaultKind> {
-        let ended = if is_empty { outer.rollback().await } else { outer.commit().await };
-        match ended {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // What state the connection is in is unknown: the next group gets a new one.
-                self.connection = None;
-                let error = DatabaseError::from(error);
-                if !is_empty {
-                    tracing::error!(%error, "a group of transactions could not be committed");
-                }
-                Err(error.kind())
-            }
-        }
-    }
-}
-
-enum Served {
-    Committed(oneshot::Sender<Result<(), FaultKind>>),
-    RolledBack,
-    Unclaimed,
-}
-
-async fn serve(outer: &DatabaseTransaction, turn: Turn) -> Served {
-    if turn.grant.is_closed() {
-        return Served::Unclaimed;
-    }
-    let inner = match outer.begin().await {
-        Ok(inner) => inner,
-        Err(error) => {
-            drop(turn.grant.send(Err(error.into())));
-            return Served::RolledBack;
-        }
-    };
-    let (done, is_done) = oneshot::channel();
-    if turn.grant.send(Ok(Tx { inner, done })).is_err() {
-        return Served::RolledBack;
-    }
-    is_done.await.map_or(Served::RolledBack, Served::Committed)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Write,
-    Read,
-}
-
-async fn connect(config: &DatabaseConfig, access: Access) -> Result<DatabaseConnection, DatabaseError> {
-    let Place::Sqlite(path) = &config.place;
-    let (path, busy, pages_max) = (path.clone(), config.acquire_timeout, config.pages_max);
-    // The path is set below as a path: in a URL some characters would mean something.
-    let mut options = ConnectOptions::new("sqlite://unused");
-    options
-        .max_connections(if access == Access::Write { 1 } else { config.readers_max })
-        .min_connections(1)
-        .acquire_timeout(config.acquire_timeout)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .test_before_acquire(false)
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .map_sqlx_sqlite_opts(move |sqlite| {
-            let sqlite = sqlite
-                .filename(&path)
-                .create_if_missing(false)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(busy)
-                .foreign_keys(true)
-                .pragma("recursive_triggers", "ON")
-                .pragma("trusted_schema", "OFF")
-                .pragma("secure_delete", "ON");
-            let sqlite = match pages_max {
-                Some(pages) => sqlite.pragma("max_page_count", pages.to_string()),
-                None => sqlite,
-            };
-            if access == Access::Read { sqlite.pragma("query_only", "ON") } else { sqlite }
-        });
-    Ok(sea_orm::Database::connect(options).await?)
-}
-
-/// Sees to it that the file is there, or not, before SQLite opens it: SQLite would make one that others can read.
-fn prepare_file(path: &Path, create: bool) -> Result<(), DatabaseError> {
-    let opened =
-        OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(path);
-    match opened {
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !create => {
-            Err(DatabaseError::Missing { path: path.to_owned() })
-        }
-        Err(source) => Err(DatabaseError::Open { path: path.to_owned(), source }),
-    }
-}
-
-/// A database in memory, for comparing schemas.
-pub(crate) async fn scratch() -> Result<DatabaseConnection, sea_orm::DbErr> {
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options.max_connections(1).sqlx_logging(false).record_stmt_in_spans(false);
-    sea_orm::Database::connect(options).await
 }

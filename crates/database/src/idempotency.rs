@@ -83,6 +83,8 @@ pub async fn begin(
     now: Timestamp,
 ) -> Result<Begun, DatabaseError> {
     let tx = db.begin().await?;
+    // Two that ask at once under one name: the second finds what the first noted.
+    tx.lock(&format!("database/idempotency/{}/{}/{}", named.principal, named.route, named.key)).await?;
     let sql = "SELECT body_hash, inspection_id, hold_id, holder, status, answer, until_us \
                FROM database_idempotency WHERE principal = $1 AND route = $2 AND key = $3";
     let begun = match tx.row(sql, key(named)).await? {

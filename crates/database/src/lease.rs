@@ -9,9 +9,6 @@ use crate::rows::Statements as _;
 /// How long a lease lasts unless it is renewed.
 pub const LEASE_TIME: Duration = Duration::from_secs(15);
 
-/// The present moment by the database's own clock, so that instances need not agree on theirs.
-const NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
-
 /// A lease that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,11 +31,12 @@ impl Lease {
     ) -> Result<Option<Self>, DatabaseError> {
         let tx = db.begin().await?;
         let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let now = db.dialect().now_us();
         let sql = format!(
-            "INSERT INTO database_leases (name, holder, fence, until_us) VALUES ($1, $2, 1, {NOW} + $3) \
+            "INSERT INTO database_leases (name, holder, fence, until_us) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us, \
-             fence = database_leases.fence + (database_leases.holder <> excluded.holder) \
-             WHERE database_leases.holder = excluded.holder OR database_leases.until_us <= {NOW} \
+             fence = database_leases.fence + CASE WHEN database_leases.holder <> excluded.holder THEN 1 ELSE 0 END \
+             WHERE database_leases.holder = excluded.holder OR database_leases.until_us <= {now} \
              RETURNING fence"
         );
         let row = tx.row(&sql, [name.into(), holder.into(), micros.into()]).await?;

@@ -29,6 +29,7 @@
 //! | --- | --- | --- |
 //! | `migrate` | `Plan`: runs, undoes, lists and checks schema changes | no |
 
+mod dialect;
 mod error;
 mod handle;
 pub mod idempotency;
@@ -36,17 +37,21 @@ mod lease;
 pub mod outbox;
 #[cfg(feature = "migrate")]
 mod plan;
+mod postgres;
 mod rows;
 mod schema;
+mod sqlite;
 mod steps;
 
+pub use dialect::Dialect;
 pub use error::DatabaseError;
 pub use handle::{Database, DatabaseConfig, Place, Read, Tx};
 pub use lease::{LEASE_TIME, Lease};
 pub use outbox::{Drain, STATE, STATE_CONTEXT, StateRow};
 #[cfg(feature = "migrate")]
 pub use plan::{Destroy, DownTo, Drift, MigrateError, Plan, SchemaState, StepState};
+pub use postgres::{PostgresUrl, Tls};
 pub use rows::{Answer, Row, Statements};
-pub use schema::{SchemaObject, expected_schema, schema};
+pub use schema::{SchemaObject, expected_schema, schema, shape};
 pub use sea_orm::{TryGetable, Value};
 pub use steps::{MIGRATIONS, MigrationSet, Script, Step};

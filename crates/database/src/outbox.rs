@@ -16,8 +16,10 @@ pub async fn put(tx: &Tx, event: &AuditEvent) -> Result<(), DatabaseError> {
 /// Takes up to `at_most` events out, oldest first. They are gone if and when `tx` commits.
 ///
 /// What was read is deleted, never «all up to»: on a database with concurrent writers a smaller number may commit
-/// later. A row that does not parse was changed behind our back; it is set aside and said.
+/// later. One takes at a time, since two would mix up the order of what they took. A row that does not parse was
+/// changed behind our back; it is set aside and said.
 pub async fn take(tx: &Tx, at_most: u32) -> Result<Vec<AuditEvent>, DatabaseError> {
+    tx.lock("database/outbox").await?;
     let sql = "DELETE FROM database_outbox WHERE seq IN \
                (SELECT seq FROM database_outbox WHERE aside = 0 ORDER BY seq LIMIT $1) \
                RETURNING seq, event, created_us";
@@ -50,7 +52,8 @@ pub struct OutboxDepth {
 
 /// Counts what waits.
 pub async fn depth(db: &Database) -> Result<OutboxDepth, DatabaseError> {
-    let sql = "SELECT COALESCE(SUM(aside = 0), 0) AS waiting, COALESCE(SUM(aside), 0) AS aside FROM database_outbox";
+    let sql = "SELECT COUNT(*) FILTER (WHERE aside = 0) AS waiting, COUNT(*) FILTER (WHERE aside <> 0) AS aside \
+               FROM database_outbox";
     match db.read().row(sql, []).await? {
         Some(row) => Ok(OutboxDepth { waiting: row.get_u64("waiting")?, aside: row.get_u64("aside")? }),
         None => Ok(OutboxDepth::default()),

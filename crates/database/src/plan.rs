@@ -1,21 +1,35 @@
 //! Ordered sets of steps as one plan: one lock, one transaction, checksums, drift.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clawexchange_ssg_core::{EventId, Fault, FaultKind, Timestamp};
 use ring::digest;
 use sea_orm::sea_query::{Alias, IntoIden};
-use sea_orm::{ConnectionTrait, DbErr, DynIden};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, DynIden};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTraitSelf, SchemaManager};
 
+use crate::dialect::Dialect;
 use crate::error::DatabaseError;
 use crate::handle::{Database, Tx};
 use crate::rows::Statements;
 use crate::schema::{SchemaObject, expected_schema, schema};
 use crate::steps::{MIGRATIONS, MigrationSet, Step};
 
-const LEDGER: &str = "CREATE TABLE IF NOT EXISTS clawexchange_migrations (\
-    name TEXT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL, applied_us INTEGER NOT NULL) STRICT";
+const fn ledger_table(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => {
+            "CREATE TABLE IF NOT EXISTS clawexchange_migrations (\
+             name TEXT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL, applied_us INTEGER NOT NULL) STRICT"
+        }
+        Dialect::Postgres => {
+            "CREATE TABLE IF NOT EXISTS clawexchange_migrations (\
+             name TEXT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL, applied_us BIGINT NOT NULL)"
+        }
+    }
+}
+
+/// The name under which one process at a time changes the schema.
+const LOCK: &str = "database/migrations";
 
 /// The changes of some crates, in order. The order is for repeatability; no table refers to another crate's.
 #[derive(Clone, Debug)]
@@ -99,15 +113,15 @@ impl Plan {
 
     /// Every step in order, and whether it has run. Needs no right to make tables.
     pub async fn status(&self, db: &Database) -> Result<Vec<StepState>, MigrateError> {
-        let ledger = ledger(&db.read()).await?;
+        let (ledger, dialect) = (ledger(&db.read()).await?, db.dialect());
         Ok(self
             .steps()
             .map(|(set, step)| StepState {
                 owner: set.owner,
                 name: step.name,
-                checksum: checksum(step),
+                checksum: checksum(step, dialect),
                 applied: ledger.get(step.name).map(|(_, at)| *at),
-                sql: step.sqlite.up,
+                sql: step.script(dialect).up,
             })
             .collect())
     }
@@ -120,10 +134,9 @@ impl Plan {
     pub async fn state(&self, db: &Database) -> Result<SchemaState, MigrateError> {
         let ledger = ledger(&db.read()).await?;
         if ledger.is_empty() {
-            let is_empty = schema(db).await?.is_empty();
-            return Ok(if is_empty { SchemaState::Empty } else { SchemaState::Foreign });
+            return Ok(if self.is_taken(db).await? { SchemaState::Foreign } else { SchemaState::Empty });
         }
-        self.unchanged(&ledger)?;
+        self.unchanged(&ledger, db.dialect())?;
         let unknown: Vec<String> =
             ledger.keys().filter(|name| !self.steps().any(|(_, step)| step.name == *name)).cloned().collect();
         if !unknown.is_empty() {
@@ -135,7 +148,8 @@ impl Plan {
     }
 
     /// Runs what has not run, up to `to` if given: all of it or nothing, by one process at a time. Gives the names
-    /// of what ran.
+    /// of what ran. On PostgreSQL a step that no transaction may hold ([`Step::is_alone`]) parts those before it from
+    /// those behind it, and all or nothing holds for each part.
     pub async fn up(
         &self,
         db: &Database,
@@ -148,30 +162,39 @@ impl Plan {
         if self.state(db).await? == SchemaState::Foreign {
             return Err(MigrateError::Foreign);
         }
-        let tx = db.begin().await?;
-        execute(&tx, LEDGER).await?;
-        let ledger = ledger(&tx).await?;
-        self.unchanged(&ledger)?;
+        let guard = db.begin().await?.patiently().await?;
+        guard.lock(LOCK).await?;
+        let dialect = guard.dialect();
+        let ledger = ledger(&guard).await?;
+        self.unchanged(&ledger, dialect)?;
         self.no_newer(&ledger)?;
-        let mut ran = Vec::new();
-        for set in &self.sets {
-            let wanted = set.steps.iter().take_while(|step| !self.is_after(step.name, to));
-            let pending: Vec<_> = wanted.filter(|step| !ledger.contains_key(step.name)).collect();
-            if pending.is_empty() {
-                continue;
-            }
-            let count = u32::try_from(pending.len()).unwrap_or(u32::MAX);
-            set.up(tx.inner(), Some(count)).await.map_err(|source| failed(pending.first(), source))?;
-            for step in pending {
-                let sql =
-                    "INSERT INTO clawexchange_migrations (name, sha256, applied_us) VALUES ($1, $2, $3)";
-                tx.execute(sql, [step.name.into(), checksum(step).into(), now.as_micros().into()]).await?;
-                ran.push(step.name);
+        let wanted = self.steps().filter(|(_, step)| !self.is_after(step.name, to));
+        let pending: Vec<_> = wanted.filter(|(_, step)| !ledger.contains_key(step.name)).collect();
+        let names = pending.iter().map(|(_, step)| step.name).collect();
+        if dialect == Dialect::Sqlite || !pending.iter().any(|(_, step)| step.is_alone) {
+            run(&guard, &pending, now).await?;
+            guard.commit().await?;
+            return Ok(names);
+        }
+        // Whoever holds the lock waits in one transaction while the steps run in others: all up to one that no
+        // transaction may hold, then that one, and so on. What was done before a failure stays.
+        let parts: Vec<_> = pending.chunk_by(|(_, one), (_, next)| !one.is_alone && !next.is_alone).collect();
+        for part in parts {
+            match part {
+                [(set, step)] if step.is_alone => {
+                    set.up(db.read().inner(), Some(1)).await.map_err(|source| failed(Some(step), source))?;
+                    let tx = db.begin().await?;
+                    note(&tx, step, now).await?;
+                    tx.commit().await?;
+                }
+                _ => {
+                    let tx = db.begin().await?.patiently().await?;
+                    run(&tx, part, now).await?;
+                    tx.commit().await?;
+                }
             }
         }
-        name_deployment(&tx, now).await?;
-        tx.commit().await?;
-        Ok(ran)
+        Ok(names)
     }
 
     /// Undoes steps, last first through the whole plan. Gives the names of what was undone.
@@ -185,9 +208,10 @@ impl Plan {
         to: &DownTo,
         destroy: Option<Destroy>,
     ) -> Result<Vec<&'static str>, MigrateError> {
-        let tx = db.begin().await?;
+        let tx = db.begin().await?.patiently().await?;
+        tx.lock(LOCK).await?;
         let ledger = ledger(&tx).await?;
-        self.unchanged(&ledger)?;
+        self.unchanged(&ledger, tx.dialect())?;
         self.no_newer(&ledger)?;
         let applied = self.steps().rev().filter(|(_, step)| ledger.contains_key(step.name));
         let undo: Vec<_> = match to {
@@ -213,14 +237,27 @@ impl Plan {
     /// Compares the schema with what the steps that have run would make. Gives what is missing and what is too much.
     pub async fn drift(&self, db: &Database) -> Result<Drift, MigrateError> {
         let ledger = ledger(&db.read()).await?;
-        self.unchanged(&ledger)?;
+        self.unchanged(&ledger, db.dialect())?;
         let applied = self.steps().map(|(_, step)| step).filter(|step| ledger.contains_key(step.name));
-        let wanted = expected_schema(applied).await?;
+        let wanted = expected_schema(db.dialect(), applied).await?;
         let found = schema(db).await?;
+        let unexpected = found.difference(&wanted).filter(|o| concerns(db.dialect(), &wanted, o));
         Ok(Drift {
             missing: wanted.difference(&found).cloned().collect(),
-            unexpected: found.difference(&wanted).cloned().collect(),
+            unexpected: unexpected.cloned().collect(),
         })
+    }
+
+    /// Whether somebody else's tables are where ours would be: any at all in a SQLite file, which is ours alone; in
+    /// PostgreSQL those that have our names.
+    async fn is_taken(&self, db: &Database) -> Result<bool, MigrateError> {
+        let found = schema(db).await?;
+        if db.dialect() == Dialect::Sqlite {
+            return Ok(!found.is_empty());
+        }
+        let ours = expected_schema(db.dialect(), self.steps().map(|(_, step)| step)).await?;
+        let is_table = |o: &&SchemaObject| o.kind == "table";
+        Ok(found.iter().filter(is_table).any(|f| ours.iter().filter(is_table).any(|o| o.name == f.name)))
     }
 
     fn known(&self, name: &str) -> Result<(), MigrateError> {
@@ -236,9 +273,9 @@ impl Plan {
         to.is_some_and(|to| at(name) > at(to))
     }
 
-    fn unchanged(&self, ledger: &Ledger) -> Result<(), MigrateError> {
+    fn unchanged(&self, ledger: &Ledger, dialect: Dialect) -> Result<(), MigrateError> {
         for (_, step) in self.steps() {
-            if ledger.get(step.name).is_some_and(|(sum, _)| *sum != checksum(step)) {
+            if ledger.get(step.name).is_some_and(|(sum, _)| *sum != checksum(step, dialect)) {
                 return Err(MigrateError::Changed { name: step.name });
             }
         }
@@ -277,9 +314,7 @@ impl Drift {
 type Ledger = BTreeMap<String, (String, Timestamp)>;
 
 async fn ledger(on: &impl Statements) -> Result<Ledger, DatabaseError> {
-    let there =
-        on.row("SELECT 1 AS one FROM sqlite_schema WHERE name = 'clawexchange_migrations'", []).await?;
-    if there.is_none() {
+    if !on.has_table("clawexchange_migrations").await? {
         return Ok(Ledger::new());
     }
     let rows = on.rows("SELECT name, sha256, applied_us FROM clawexchange_migrations", []).await?;
@@ -290,13 +325,47 @@ async fn ledger(on: &impl Statements) -> Result<Ledger, DatabaseError> {
         .collect()
 }
 
+/// Runs steps in one transaction and notes them.
+async fn run(tx: &Tx, steps: &[(&MigrationSet, &'static Step)], now: Timestamp) -> Result<(), MigrateError> {
+    execute(tx, ledger_table(tx.dialect())).await?;
+    let parts: Vec<_> = steps.chunk_by(|(one, _), (next, _)| one.owner == next.owner).collect();
+    for part in parts {
+        let Some((set, first)) = part.first() else { continue };
+        let count = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        set.up(tx.inner(), Some(count)).await.map_err(|source| failed(Some(first), source))?;
+        for (_, step) in part {
+            note(tx, step, now).await?;
+        }
+    }
+    name_deployment(tx, now).await?;
+    Ok(())
+}
+
+/// Notes that a step has run.
+async fn note(tx: &Tx, step: &Step, now: Timestamp) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO clawexchange_migrations (name, sha256, applied_us) VALUES ($1, $2, $3)";
+    tx.execute(sql, [step.name.into(), checksum(step, tx.dialect()).into(), now.as_micros().into()]).await?;
+    Ok(())
+}
+
 async fn name_deployment(tx: &Tx, now: Timestamp) -> Result<(), DatabaseError> {
-    let there = tx.row("SELECT 1 AS one FROM sqlite_schema WHERE name = 'database_deployment'", []).await?;
-    if there.is_some() {
-        let sql = "INSERT INTO database_deployment (only, id, created_us) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
+    if tx.has_table("database_deployment").await? {
+        let sql =
+            "INSERT INTO database_deployment (one, id, created_us) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
         tx.execute(sql, [EventId::fresh().as_bytes().to_vec().into(), now.as_micros().into()]).await?;
     }
     Ok(())
+}
+
+/// Whether a part that no step makes is our concern. In a database shared with others that is one that hangs on a
+/// table of ours.
+fn concerns(dialect: Dialect, wanted: &BTreeSet<SchemaObject>, found: &SchemaObject) -> bool {
+    dialect == Dialect::Sqlite
+        || wanted.iter().any(|o| (&o.kind, &o.name) == (&found.kind, &found.name))
+        || found
+            .name
+            .split_once('.')
+            .is_some_and(|(table, _)| wanted.iter().any(|o| o.kind == "table" && o.name == table))
 }
 
 async fn refuse_if_rows(tx: &Tx, step: &'static str, table: &'static str) -> Result<(), MigrateError> {
@@ -309,16 +378,17 @@ async fn execute(tx: &Tx, sql: &str) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-fn checksum(step: &Step) -> String {
+fn checksum(step: &Step, dialect: Dialect) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
-    for text in [step.sqlite.up, step.sqlite.down] {
+    let script = step.script(dialect);
+    for text in [script.up, script.down] {
         context.update(&(text.len() as u64).to_be_bytes());
         context.update(text.as_bytes());
     }
     context.finish().as_ref().iter().fold(String::new(), |hex, b| hex + &format!("{b:02x}"))
 }
 
-fn failed(step: Option<&&Step>, source: DbErr) -> MigrateError {
+fn failed(step: Option<&Step>, source: DbErr) -> MigrateError {
     let name = step.map_or("?", |step| step.name);
     MigrateError::Step { name, source: DatabaseError::from(source) }
 }
@@ -407,7 +477,7 @@ impl Fault for MigrateError {
     }
 }
 
-/// One step as sea-orm-migration wants it: always inside a transaction, which SQLite does not do by itself.
+/// One step as sea-orm-migration wants it: inside a transaction, which SQLite does not do by itself.
 struct Adapter(&'static Step);
 
 impl MigrationName for Adapter {
@@ -419,15 +489,24 @@ impl MigrationName for Adapter {
 #[async_trait::async_trait]
 impl MigrationTrait for Adapter {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(self.0.sqlite.up).await.map(drop)
+        let script = self.0.script(dialect(manager));
+        manager.get_connection().execute_unprepared(script.up).await.map(drop)
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(self.0.sqlite.down).await.map(drop)
+        let script = self.0.script(dialect(manager));
+        manager.get_connection().execute_unprepared(script.down).await.map(drop)
     }
 
     fn use_transaction(&self) -> Option<bool> {
-        Some(true)
+        Some(!self.0.is_alone)
+    }
+}
+
+fn dialect(manager: &SchemaManager) -> Dialect {
+    match manager.get_database_backend() {
+        DbBackend::Postgres => Dialect::Postgres,
+        _ => Dialect::Sqlite,
     }
 }
 

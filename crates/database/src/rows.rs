@@ -1,11 +1,13 @@
 //! Statements in, rows out, on whatever can run a statement.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
 
+use crate::dialect::Dialect;
 use crate::error::DatabaseError;
-use crate::handle::{Read, Tx};
+use crate::handle::{Read, Tx, within};
 
 /// Runs statements with numbered parameters (`$1`, `$2`, …), the same text on each database.
 pub trait Statements: Send + Sync {
@@ -13,10 +15,17 @@ pub trait Statements: Send + Sync {
     #[doc(hidden)]
     fn connection(&self) -> &impl ConnectionTrait;
 
+    /// What is spoken there.
+    fn dialect(&self) -> Dialect;
+
+    /// How long a statement may take.
+    #[doc(hidden)]
+    fn patience(&self) -> Option<Duration>;
+
     /// All rows of a query.
     fn rows<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, Vec<Row>> {
         let statement = statement(self.connection(), sql, values);
-        Box::pin(async move {
+        within(self.patience(), async move {
             let rows = self.connection().query_all_raw(statement).await?;
             Ok(rows.into_iter().map(Row).collect())
         })
@@ -25,7 +34,13 @@ pub trait Statements: Send + Sync {
     /// The first row of a query, if there is one.
     fn row<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, Option<Row>> {
         let statement = statement(self.connection(), sql, values);
-        Box::pin(async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) })
+        within(self.patience(), async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) })
+    }
+
+    /// Whether there is a table of this name where ours are.
+    fn has_table<'a>(&'a self, name: &str) -> Answer<'a, bool> {
+        let row = self.row(self.dialect().table_exists(), [name.into()]);
+        Box::pin(async move { Ok(row.await?.is_some()) })
     }
 }
 
@@ -36,7 +51,10 @@ impl Tx {
     /// Runs a statement that changes rows and says how many it changed.
     pub fn execute<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, u64> {
         let statement = statement(self.connection(), sql, values);
-        Box::pin(async move { Ok(self.connection().execute_raw(statement).await?.rows_affected()) })
+        within(
+            self.patience(),
+            async move { Ok(self.connection().execute_raw(statement).await?.rows_affected()) },
+        )
     }
 }
 
@@ -44,11 +62,27 @@ impl Statements for Tx {
     fn connection(&self) -> &impl ConnectionTrait {
         self.inner()
     }
+
+    fn dialect(&self) -> Dialect {
+        self.spoken()
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.waits()
+    }
 }
 
 impl Statements for Read {
     fn connection(&self) -> &impl ConnectionTrait {
         self.inner()
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.spoken()
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.waits()
     }
 }
 

@@ -13,12 +13,16 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const ONE: Step = Step {
     name: "notes_0001_notes",
     sqlite: Script { up: "CREATE TABLE notes (note TEXT NOT NULL) STRICT", down: "DROP TABLE notes" },
+    postgres: Script { up: "", down: "" },
+    shape: "",
+    is_alone: false,
     evidence: &["notes"],
 };
 const TWO: Step = Step {
     name: "notes_0002_index",
     sqlite: Script { up: "CREATE INDEX notes_by_note ON notes (note)", down: "DROP INDEX notes_by_note" },
     evidence: &[],
+    ..ONE
 };
 
 const fn notes(steps: &'static [Step]) -> MigrationSet {
@@ -83,7 +87,7 @@ async fn two_at_once_run_each_step_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_step_leaves_nothing_of_the_plan() {
     const BROKEN: Step =
-        Step { name: "notes_0002_broken", sqlite: Script { up: "CREATE NONSENSE", down: "" }, evidence: &[] };
+        Step { name: "notes_0002_broken", sqlite: Script { up: "CREATE NONSENSE", down: "" }, ..ONE };
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder).await;
     let error = Plan::of([notes(&[ONE, BROKEN])]).up(&db, None, NOW).await.unwrap_err();

@@ -1,17 +1,10 @@
 //! The table of this crate, as text.
 
-use clawexchange_database::{MigrationSet, Script, Step};
+use clawexchange_database::{MigrationSet, step};
 
 /// The ordered changes that make the table of this crate: tokens.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "moderation",
     table: "clawexchange_moderation_migrations",
-    steps: &[Step {
-        name: "moderation_0001_tokens",
-        sqlite: Script {
-            up: include_str!("../migrations/0001_tokens.up.sqlite.sql"),
-            down: include_str!("../migrations/0001_tokens.down.sqlite.sql"),
-        },
-        evidence: &["moderation_tokens"],
-    }],
+    steps: &[step!("moderation_0001_tokens", "0001_tokens", evidence: &["moderation_tokens"])],
 };

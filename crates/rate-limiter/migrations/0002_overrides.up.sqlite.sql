@@ -30,11 +30,11 @@ CREATE INDEX rate_limit_overrides_empty ON rate_limit_overrides (slot) WHERE age
 
 -- A number that is another one after every change of limits, whoever makes it, so that looking for changes is cheap.
 CREATE TABLE rate_limit_revision (
-    only     INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    one      INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     revision INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO rate_limit_revision (only, revision) VALUES (1, 1);
+INSERT INTO rate_limit_revision (one, revision) VALUES (1, 1);
 
 CREATE TRIGGER rate_limit_configs_added AFTER INSERT ON rate_limit_configs
 BEGIN UPDATE rate_limit_revision SET revision = revision + 1; END;

@@ -11,7 +11,7 @@ mod watch;
 use std::sync::Arc;
 
 use clawexchange_database::{
-    Database, MigrationSet, Row, STATE, STATE_CONTEXT, Script, StateRow, Statements, Step, Tx, outbox,
+    Database, MigrationSet, Row, STATE, STATE_CONTEXT, StateRow, Statements, Tx, outbox, step,
 };
 use clawexchange_ssg_core::{
     Actor, AuditEvent, Clock, EventKind, KeyProvider, SystemClock, Target, TrustLevel,
@@ -29,22 +29,8 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "rate-limiter",
     table: "clawexchange_rate_limiter_migrations",
     steps: &[
-        Step {
-            name: "rate_limiter_0001_limits",
-            sqlite: Script {
-                up: include_str!("../migrations/0001_limits.up.sqlite.sql"),
-                down: include_str!("../migrations/0001_limits.down.sqlite.sql"),
-            },
-            evidence: &[],
-        },
-        Step {
-            name: "rate_limiter_0002_overrides",
-            sqlite: Script {
-                up: include_str!("../migrations/0002_overrides.up.sqlite.sql"),
-                down: include_str!("../migrations/0002_overrides.down.sqlite.sql"),
-            },
-            evidence: &[],
-        },
+        step!("rate_limiter_0001_limits", "0001_limits", evidence: &[]),
+        step!("rate_limiter_0002_overrides", "0002_overrides", evidence: &[]),
     ],
 };
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use clawexchange_audit::{AuditConfig, AuditLog, MIGRATIONS, Report, StateSource};
-use clawexchange_database::{Database, DatabaseConfig, Place, Plan, StateRow};
+use clawexchange_database::{Database, Dialect, Plan, StateRow, Statements as _};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{
     Actor, AgentId, AuditEvent, Clock as _, DataKey, EventKind, Fault, FaultKind, KeyId, KeyProvider, Mac,
@@ -75,8 +75,7 @@ pub struct Fixture {
 }
 
 pub async fn open_at(folder: &Path, clock: &ManualClock) -> (Database, AuditLog) {
-    let place = Place::Sqlite(folder.join("claw.db"));
-    let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+    let db = clawexchange_testkit::open_in(folder).await;
     Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
     let mut config = AuditConfig::default();
     std::fs::create_dir_all(folder.join("pins")).unwrap();
@@ -120,22 +119,49 @@ impl Fixture {
         self.log.verify(&[], &|_, _| {}).await.unwrap()
     }
 
-    /// Does what somebody with the file in their hands would do: guards off, edit, guards on again.
+    /// Does what somebody who owns the database would do: guards off, edit, guards on again.
     pub async fn tamper(&self, edits: &[&str]) {
-        use clawexchange_database::Statements as _;
-        let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'";
-        let guards = self.db.read().rows(sql, []).await.unwrap();
         let tx = self.db.begin().await.unwrap();
+        let sql = match tx.dialect() {
+            Dialect::Sqlite => {
+                "SELECT 'DROP TRIGGER ' || name AS off, sql AS again FROM sqlite_schema WHERE type = 'trigger'"
+            }
+            Dialect::Postgres => {
+                "SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', tgrelid::regclass, tgname) AS off, \
+                 format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', tgrelid::regclass, tgname) AS again \
+                 FROM pg_trigger WHERE tgname LIKE 'audit_%' ORDER BY tgrelid"
+            }
+        };
+        if tx.dialect() == Dialect::Postgres {
+            // A month to which a row can be moved.
+            tx.execute("SELECT audit_partition(190001)", []).await.unwrap();
+        }
+        let guards = tx.rows(sql, []).await.unwrap();
         for guard in &guards {
-            tx.execute(&format!("DROP TRIGGER {}", guard.get::<String>("name").unwrap()), []).await.unwrap();
+            tx.execute(&guard.get::<String>("off").unwrap(), []).await.unwrap();
         }
         for edit in edits {
-            tx.execute(edit, []).await.unwrap();
+            tx.execute(&self.said(edit), []).await.unwrap();
         }
         for guard in &guards {
-            tx.execute(&guard.get::<String>("sql").unwrap(), []).await.unwrap();
+            tx.execute(&guard.get::<String>("again").unwrap(), []).await.unwrap();
         }
         tx.commit().await.unwrap();
+    }
+
+    /// A statement as this database says it.
+    pub fn said(&self, sql: &str) -> String {
+        if self.db.dialect() == Dialect::Sqlite {
+            return sql.to_owned();
+        }
+        sql.replace("hex(zeroblob(32))", "repeat('00', 32)")
+            .replace("zeroblob(32)", "decode(repeat('00', 32), 'hex')")
+            .replace("zeroblob(48)", "decode(repeat('00', 48), 'hex')")
+            .replace("randomblob(16)", "uuid_send(gen_random_uuid())")
+            .replace(
+                "CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB)",
+                "convert_to(replace(convert_from(leaf, 'UTF8'), 'CRITICAL', 'HARMLESS'), 'UTF8')",
+            )
     }
 }
 

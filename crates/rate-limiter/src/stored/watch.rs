@@ -14,7 +14,7 @@ pub struct Revision(i64);
 impl StoredLimits {
     /// Which change of the limits was the last: one row is read.
     pub async fn revision(&self) -> Result<Revision, LimitError> {
-        let sql = "SELECT revision FROM rate_limit_revision WHERE only = 1";
+        let sql = "SELECT revision FROM rate_limit_revision WHERE one = 1";
         let row = self.db.read().row(sql, []).await?.ok_or_else(|| LimitError::StoredRow {
             table: "rate_limit_revision",
             name: "1".to_owned(),

@@ -1,0 +1,12 @@
+DROP TABLE audit_subjects;
+DROP TABLE audit_logs;
+DROP TABLE audit_batches;
+DROP TABLE audit_head;
+DROP SEQUENCE audit_batch_ids;
+DROP FUNCTION audit_append(TEXT, BYTEA, BYTEA[], BYTEA[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], BIGINT[]);
+DROP FUNCTION audit_begin(TEXT, TEXT);
+DROP FUNCTION audit_partitions_ahead(INTEGER);
+DROP FUNCTION audit_partition(BIGINT);
+DROP FUNCTION audit_month(BIGINT);
+DROP FUNCTION audit_now();
+DROP FUNCTION audit_refuse();

@@ -1,0 +1,76 @@
+//! PostgreSQL: functions that run with the owner's rights. The application's role may append through them and read, and
+//! nothing else.
+
+use clawexchange_database::{Statements as _, Tx};
+use clawexchange_ssg_core::fail_point;
+
+use crate::error::AuditError;
+use crate::leaf::{Leaf, Log};
+
+/// Gives a log its end unless it has one. `false`: it has none, and batches all the same.
+pub(super) async fn begin_log(tx: &Tx, log: Log, origin: String) -> Result<bool, AuditError> {
+    let row = tx.row("SELECT audit_begin($1, $2) AS begun", [log.as_str().into(), origin.into()]).await?;
+    Ok(row.map(|row| row.get("begun")).transpose()?.unwrap_or(false))
+}
+
+/// Appends a batch: one call, in which the rows are written first and the end of the log is taken last.
+pub(super) async fn append_batch(
+    tx: &Tx,
+    log: Log,
+    uuid: [u8; 16],
+    leaves: Vec<Leaf>,
+) -> Result<(), AuditError> {
+    let mut columns = Columns::default();
+    for leaf in leaves {
+        columns.push(leaf);
+    }
+    let sql = "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS start_index";
+    let values = [
+        log.as_str().into(),
+        uuid.to_vec().into(),
+        columns.leaves.into(),
+        columns.hashes.into(),
+        columns.ids.into(),
+        columns.types.into(),
+        columns.actor_types.into(),
+        columns.actor_ids.into(),
+        columns.target_types.into(),
+        columns.target_ids.into(),
+        columns.ips.into(),
+        columns.created.into(),
+    ];
+    tx.row(sql, values).await?;
+    fail_point!("append.after-head");
+    Ok(())
+}
+
+/// A batch by columns: arrays, so that one statement serves batches of any length.
+#[derive(Default)]
+struct Columns {
+    leaves: Vec<Vec<u8>>,
+    hashes: Vec<Vec<u8>>,
+    ids: Vec<String>,
+    types: Vec<String>,
+    actor_types: Vec<String>,
+    actor_ids: Vec<String>,
+    target_types: Vec<String>,
+    target_ids: Vec<String>,
+    ips: Vec<String>,
+    created: Vec<i64>,
+}
+
+impl Columns {
+    fn push(&mut self, leaf: Leaf) {
+        let p = leaf.projection;
+        self.leaves.push(leaf.bytes);
+        self.hashes.push(leaf.hash.to_vec());
+        self.ids.push(p.id);
+        self.types.push(p.event_type);
+        self.actor_types.push(p.actor_type);
+        self.actor_ids.push(p.actor_id);
+        self.target_types.push(p.target_type.unwrap_or_default());
+        self.target_ids.push(p.target_id.unwrap_or_default());
+        self.ips.push(p.ip.unwrap_or_default());
+        self.created.push(p.created_us);
+    }
+}

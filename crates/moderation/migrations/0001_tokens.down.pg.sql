@@ -1,0 +1,2 @@
+DROP TABLE moderation_tokens;
+DROP FUNCTION moderation_refuse();

@@ -1,0 +1,2 @@
+DROP TABLE quarantine_publications;
+DROP INDEX quarantine_records_review;

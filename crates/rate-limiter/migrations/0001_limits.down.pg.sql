@@ -1,0 +1,2 @@
+DROP TABLE tier_threshold_configs;
+DROP TABLE rate_limit_configs;
