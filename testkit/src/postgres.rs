@@ -322,6 +322,9 @@ pub async fn migrated() -> String {
         let db = open(&shared().url(&name)).await;
         let ran = clawexchange_migrations::all().up(&db, None, Timestamp::UNIX_EPOCH).await;
         ran.expect("every step runs on an empty database");
+        let app = APPLICATION.parse().expect("a plain name is one");
+        let grants = clawexchange_migrations::grants(&app).await.expect("every step says what it leaves");
+        shared().sql(&name, &grants);
         // Each copy is a deployment of its own.
         let tx = db.begin().await.expect("a transaction begins");
         tx.execute("DELETE FROM database_deployment", []).await.expect("the row goes");
@@ -339,6 +342,28 @@ pub async fn migrated() -> String {
     tx.commit().await.expect("it commits");
     db.close().await.expect("it closes");
     url
+}
+
+/// The role that has the rights of the application in every database that [`migrated`] makes.
+pub const APPLICATION: &str = "claw_app";
+
+/// The same database for the application: of what [`migrated`] gives, which is for the administrator.
+pub fn for_application(url: &str) -> String {
+    url.replacen("postgres://postgres@", &format!("postgres://{APPLICATION}@"), 1)
+}
+
+/// As [`migrated`], for a test that has no runtime of its own.
+///
+/// # Panics
+///
+/// If it cannot be made.
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+pub fn migrated_blocking() -> String {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made")
+    });
+    runtime.block_on(migrated())
 }
 
 /// Opens a database.

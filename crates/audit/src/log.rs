@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clawexchange_database::{Database, Drain, outbox};
+use clawexchange_database::{Database, Dialect, Drain, outbox};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, AuditSink, Clock, Fault as _, KeyProvider, PortError, SystemClock, fail_point,
 };
@@ -89,6 +89,15 @@ impl AuditLog {
     pub async fn drain_outbox(&self) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
         self.wait(|queue| queue.drains.push(reply), replied).await
+    }
+
+    /// PostgreSQL: sees to it that this month and `ahead` more have their part of the log, and says how many had none.
+    /// On SQLite there are no parts.
+    pub async fn make_months(&self, ahead: u32) -> Result<u64, AuditError> {
+        match self.0.db.dialect() {
+            Dialect::Sqlite => Ok(0),
+            Dialect::Postgres => store::make_months(&self.0.db, ahead).await,
+        }
     }
 
     async fn wait(

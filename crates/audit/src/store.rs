@@ -3,6 +3,8 @@
 mod postgres;
 mod sqlite;
 
+pub(crate) use postgres::make_months;
+
 use clawexchange_database::{Database, Dialect, Statements, Tx};
 use clawexchange_ssg_core::{AuditEvent, EventId, KeyProvider, Timestamp, fail_point};
 

@@ -171,16 +171,27 @@ fn settings(config: &DatabaseConfig) -> String {
     )
 }
 
+/// When the first connection of a pool is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// At once: who cannot be reached is an error.
+    Now,
+    /// With the first statement: nothing else waits for a copy that is away.
+    WhenAsked,
+}
+
 /// Opens a pool.
 pub(crate) async fn connect(
     place: &PostgresUrl,
     config: &DatabaseConfig,
+    reach: Reach,
 ) -> Result<DatabaseConnection, DatabaseError> {
     let (place, settings) = (place.options()?, settings(config));
     let mut options = ConnectOptions::new("postgres://unused");
     options
-        .min_connections(config.connections_min)
+        .min_connections(config.connections_min.min(config.connections_max))
         .max_connections(config.connections_max.max(2))
+        .connect_lazy(reach == Reach::WhenAsked)
         .acquire_timeout(config.acquire_timeout)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)

@@ -1,7 +1,7 @@
 //! PostgreSQL: functions that run with the owner's rights. The application's role may append through them and read, and
 //! nothing else.
 
-use clawexchange_database::{Statements as _, Tx};
+use clawexchange_database::{Database, Statements as _, Tx};
 use clawexchange_ssg_core::fail_point;
 
 use crate::error::AuditError;
@@ -11,6 +11,16 @@ use crate::leaf::{Leaf, Log};
 pub(super) async fn begin_log(tx: &Tx, log: Log, origin: String) -> Result<bool, AuditError> {
     let row = tx.row("SELECT audit_begin($1, $2) AS begun", [log.as_str().into(), origin.into()]).await?;
     Ok(row.map(|row| row.get("begun")).transpose()?.unwrap_or(false))
+}
+
+/// Sees to it that this month and `ahead` more have their partition, and says how many had none.
+pub(crate) async fn make_months(db: &Database, ahead: u32) -> Result<u64, AuditError> {
+    let tx = db.begin().await?;
+    let ahead = i32::try_from(ahead).unwrap_or(i32::MAX);
+    let row = tx.row("SELECT audit_partitions_ahead($1) AS made", [ahead.into()]).await?;
+    let made = row.map(|row| row.get_u64("made")).transpose()?.unwrap_or(0);
+    tx.commit().await?;
+    Ok(made)
 }
 
 /// Appends a batch: one call, in which the rows are written first and the end of the log is taken last.
