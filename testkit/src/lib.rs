@@ -2,6 +2,7 @@
 
 pub mod postgres;
 pub mod registry;
+pub mod tamper;
 
 use std::path::Path;
 
