@@ -138,6 +138,8 @@ BEGIN;
 
 DO $$BEGIN
     EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM {app}', current_database());
+    EXECUTE format('REVOKE ALL ON SCHEMA %I FROM {app}', current_schema());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO {app}', current_database());
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO {app}', current_schema());
@@ -166,7 +168,8 @@ mod tests {
         let plan = all();
         let steps = plan.steps().map(|(_, step)| step);
         let objects = expected_schema(Dialect::Postgres, steps).await.unwrap();
-        let tables: Vec<&str> = objects.iter().filter(|o| o.kind == "table").map(|o| o.name.as_str()).collect();
+        let tables: Vec<&str> =
+            objects.iter().filter(|o| o.kind == "table").map(|o| o.name.as_str()).collect();
         for table in &tables {
             let is_listed = TABLES.iter().any(|(name, _)| name == table);
             assert!(is_listed || table.starts_with(LOG), "{table} has no line in TABLES");
@@ -176,8 +179,7 @@ mod tests {
             let only_reads = !name.starts_with(LOG) || name == "audit_subjects" || rights == "SELECT";
             assert!(only_reads, "the log is read and nothing else: {name}");
         }
-        let functions: Vec<&str> =
-            functions(&objects).map(|f| f.split('(').next().unwrap_or(f)).collect();
+        let functions: Vec<&str> = functions(&objects).map(|f| f.split('(').next().unwrap_or(f)).collect();
         for needed in ["audit_append", "audit_begin", "audit_partitions_ahead"] {
             assert!(functions.contains(&needed), "{needed}: {functions:?}");
         }

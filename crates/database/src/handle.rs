@@ -125,7 +125,10 @@ impl Database {
                         None => None,
                     };
                     let patience = config.acquire_timeout + config.statement_timeout + Duration::from_secs(1);
-                    (Rows::Postgres { pool, replica }, (!config.statement_timeout.is_zero()).then_some(patience))
+                    (
+                        Rows::Postgres { pool, replica },
+                        (!config.statement_timeout.is_zero()).then_some(patience),
+                    )
                 }
             };
             let (acquire_timeout, place) = (config.acquire_timeout, config.place);

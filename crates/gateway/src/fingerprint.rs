@@ -21,9 +21,10 @@ pub(crate) async fn note(db: &Database, log: &AuditLog) -> Result<(), PartsError
     if before.is_some() {
         tracing::warn!(sha256 = now, "the schema is another one than at the last start");
     }
-    let event = AuditEvent::new(EventKind::SchemaFingerprint, Actor::system("claw")?, SystemClock::new().now())
-        .with("sha256", now)?
-        .with("objects", found.len())?
-        .with_some("before", before)?;
+    let event =
+        AuditEvent::new(EventKind::SchemaFingerprint, Actor::system("claw")?, SystemClock::new().now())
+            .with("sha256", now)?
+            .with("objects", found.len())?
+            .with_some("before", before)?;
     Ok(log.append(event).await?)
 }

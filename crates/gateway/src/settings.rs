@@ -28,8 +28,8 @@ use reader::Reader;
 use setting::Setting;
 use value::Value;
 pub use words::{
-    ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource, LogFormat,
-    ModerationSettings, PluginSetting, PolicyProfile, TlsFiles,
+    ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
+    LogFormat, ModerationSettings, PluginSetting, PolicyProfile, TlsFiles,
 };
 
 /// Where a value came from. Later ones win.

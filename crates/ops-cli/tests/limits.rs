@@ -7,7 +7,7 @@ mod support;
 
 use std::fs::File;
 
-use clawexchange_database::{Database, DatabaseConfig, Place, outbox};
+use clawexchange_database::outbox;
 use clawexchange_ssg_core::{Actor, AgentId, AuditEvent, Clock, EventKind, SystemClock};
 use serde_json::{Value, json};
 use support::Claw;
@@ -35,10 +35,9 @@ fn shown(claw: &Claw, tier: &str, trust: &str) -> (u64, u64) {
     (row["perHour"].as_u64().unwrap(), row["perMinute"].as_u64().unwrap())
 }
 
-fn sqlite(claw: &Claw, sql: &str) {
+fn edit(claw: &Claw, sql: &str) {
     runtime().block_on(async {
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
+        let db = claw.database().await;
         let tx = db.begin().await.unwrap();
         tx.execute(sql, []).await.unwrap();
         tx.commit().await.unwrap();
@@ -187,8 +186,7 @@ fn an_override_holds_for_its_agent_alone_is_listed_and_is_lifted() {
     assert_eq!(event["targetId"], items[0]["slot"].to_string());
     let leaf = runtime().block_on(async {
         use clawexchange_database::Statements as _;
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
+        let db = claw.database().await;
         let sql = "SELECT leaf FROM audit_logs WHERE target_type = 'limit-override'";
         db.read().row(sql, []).await.unwrap().unwrap().get::<Vec<u8>>("leaf").unwrap()
     });
@@ -226,7 +224,7 @@ fn an_override_that_was_edited_or_taken_out_behind_the_logs_back_is_found() {
         ];
         claw.json(&args);
         claw.assert_verified();
-        sqlite(&claw, sql);
+        edit(&claw, sql);
         let answer = claw.run(&["audit", "verify"]);
         assert_eq!(answer.code, Some(6), "{sql}");
         assert!(answer.text().contains(place), "{}", answer.text());
@@ -318,8 +316,7 @@ fn a_simulation_knows_what_counted_against_an_agent_and_what_was_found_harmless(
 /// Puts events beside the rows, as whoever serves does; the next command that writes takes them into the log.
 fn limited(claw: &Claw, refusals: &[(&str, &str, u64)]) {
     runtime().block_on(async {
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
+        let db = claw.database().await;
         let tx = db.begin().await.unwrap();
         for (agent, tier, count) in refusals {
             let now = SystemClock::new().now();

@@ -149,7 +149,7 @@ fn a_tap_shows_what_is_decided_as_it_is_until_it_is_closed() {
     signal(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(claw.run(&["tap", "--type", "NONSENSE"]).code, Some(2));
-    assert_eq!(Claw::new().run(&["tap"]).code, Some(5), "no data is not made by looking at it");
+    assert_eq!(Claw::on_sqlite().run(&["tap"]).code, Some(5), "no data is not made by looking at it");
 }
 
 #[test]

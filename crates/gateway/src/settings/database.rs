@@ -26,7 +26,10 @@ impl Reader<'_> {
         let is_alone = !self.is_given(&table::DATABASE) && self.first_part().is_none();
         for setting in [&table::OWNER_DATABASE, &table::READ_DATABASE] {
             if is_alone && self.is_given(setting) {
-                self.problem(setting.name(), "DATABASE_URL is not set, so rows lie in SQLite; set both or none");
+                self.problem(
+                    setting.name(),
+                    "DATABASE_URL is not set, so rows lie in SQLite; set both or none",
+                );
             }
         }
         let (pool_min, pool_max) = (self.small(&table::POOL_MIN), self.small(&table::POOL));
@@ -63,7 +66,10 @@ impl Reader<'_> {
         let first = self.first_part().filter(|_| !self.is_given(&table::DATABASE))?;
         for part in PARTS {
             if !self.is_given(part) {
-                self.problem(part.name(), format!("{first} is set without it; set DB_HOST, DB_NAME and DB_USER"));
+                self.problem(
+                    part.name(),
+                    format!("{first} is set without it; set DB_HOST, DB_NAME and DB_USER"),
+                );
             }
         }
         let (host, name, user) = (host?, name?, user?);

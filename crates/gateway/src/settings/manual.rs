@@ -175,12 +175,7 @@ fn leaf(setting: &Setting) -> Json {
             { "type": "number", "minimum": 0.5, "maximum": 1 },
             { "type": "string" }
         ] }),
-        Kind::Path
-        | Kind::MasterKey
-        | Kind::Postgres
-        | Kind::Password
-        | Kind::Id
-        | Kind::Address => {
+        Kind::Path | Kind::MasterKey | Kind::Postgres | Kind::Password | Kind::Id | Kind::Address => {
             json!({ "type": "string", "minLength": 1 })
         }
     };

@@ -141,12 +141,8 @@ pub(super) static DB_USER: Setting = Setting::env(
     Usual::Unset("not asked for"),
     "who the database is asked as, beside DB_HOST",
 );
-pub(super) static DB_PASSWORD: Setting = Setting::env(
-    "DB_PASSWORD",
-    Kind::Password,
-    Usual::Unset("none"),
-    "the password of DB_USER",
-);
+pub(super) static DB_PASSWORD: Setting =
+    Setting::env("DB_PASSWORD", Kind::Password, Usual::Unset("none"), "the password of DB_USER");
 pub(super) static OWNER_DATABASE: Setting = Setting::env(
     "CLAW_MIGRATE_DATABASE_URL",
     Kind::Postgres,

@@ -161,9 +161,10 @@ fn every_bounded_number_takes_its_ends_and_nothing_beyond() {
     for setting in table::all() {
         let value::Kind::Number { min, max, .. } = setting.kind else { continue };
         // The bounds of one setting that depend on another have tests of their own.
-        let ends_are_judged_alone = !["tiers", "policy.text", "policy.body", "limits", "CLAW_DB_POOL_MIN", "DB_PORT"]
-            .iter()
-            .any(|prefix| setting.name().starts_with(prefix));
+        let ends_are_judged_alone =
+            !["tiers", "policy.text", "policy.body", "limits", "CLAW_DB_POOL_MIN", "DB_PORT"]
+                .iter()
+                .any(|prefix| setting.name().starts_with(prefix));
         for (number, good) in [(min, true), (max, true), (max + 1, false)] {
             if let Some(env) = setting.env {
                 let given = Given::env(&[(env, &number.to_string())]);
