@@ -157,14 +157,25 @@ impl Server {
     /// # Panics
     ///
     /// If one fails.
-    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    #[expect(clippy::panic, reason = "a test fails by panicking")]
     pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.sql_as("postgres", database, sql).unwrap_or_else(|said| panic!("{sql}: {said}"))
+    }
+
+    /// Runs statements as a role; an error is what the server says of the first that fails.
+    ///
+    /// # Panics
+    ///
+    /// If psql cannot be started.
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String, String> {
+        let url = self.url_of(role, database);
         let ran = Command::new(program("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql])
             .output()
             .expect("psql can be started");
-        assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(text(&ran.stderr)) }
     }
 
     /// Makes an empty database and gives its name.
@@ -322,9 +333,6 @@ pub async fn migrated() -> String {
         let db = open(&shared().url(&name)).await;
         let ran = clawexchange_migrations::all().up(&db, None, Timestamp::UNIX_EPOCH).await;
         ran.expect("every step runs on an empty database");
-        let app = APPLICATION.parse().expect("a plain name is one");
-        let grants = clawexchange_migrations::grants(&app).await.expect("every step says what it leaves");
-        shared().sql(&name, &grants);
         // Each copy is a deployment of its own.
         let tx = db.begin().await.expect("a transaction begins");
         tx.execute("DELETE FROM database_deployment", []).await.expect("the row goes");
@@ -334,7 +342,12 @@ pub async fn migrated() -> String {
     });
     let template = template.await;
     let server = shared();
-    let url = server.url(&server.create_from(template));
+    let name = server.create_from(template);
+    // Rights on the database itself are not part of a copy.
+    let app = APPLICATION.parse().expect("a plain name is one");
+    let grants = clawexchange_migrations::grants(&app).await.expect("every step says what it leaves");
+    server.sql(&name, &grants);
+    let url = server.url(&name);
     let db = open(&url).await;
     let tx = db.begin().await.expect("a transaction begins");
     let sql = "INSERT INTO database_deployment (one, id, created_us) VALUES (1, decode(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 'hex'), 0)";

@@ -137,7 +137,8 @@ fn what_does_not_go_together_is_refused_and_nothing_is_set() {
     assert_eq!(full("1h", " ", "POSTS"), (Some(1), "rate-limiter/override-reason".to_owned()));
     assert_eq!(full("1h", "r", "SEARCHES"), (Some(1), "rate-limiter/unknown-tier".to_owned()));
     assert_eq!(claw.run(&["limits", "override", "a", "--tier", "POSTS", "--lift"]).code, Some(5));
-    assert_eq!(claw.run(&["limits", "overrides", "--data-dir", "/nonexistent"]).code, Some(5));
+    let elsewhere = Claw::on_sqlite();
+    assert_eq!(elsewhere.run(&["limits", "overrides", "--data-dir", "/nonexistent"]).code, Some(5));
     assert_eq!(shown(&claw, "POSTS", "ESTABLISHED"), (10, 3));
     assert_eq!(claw.json(&["limits", "overrides"])["items"], json!([]));
     claw.assert_verified();

@@ -54,13 +54,7 @@ impl Owned {
 
     /// Runs a statement as a role, and gives what is refused.
     fn refusal(&self, role: &str, sql: &str) -> Option<String> {
-        let ran = std::process::Command::new("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d"])
-            .arg(self.server.url_of(role, &self.database))
-            .args(["-c", sql])
-            .output()
-            .unwrap();
-        (!ran.status.success()).then(|| String::from_utf8_lossy(&ran.stderr).into_owned())
+        self.server.sql_as(role, &self.database, sql).err()
     }
 
     /// Migrated by its owner, and the application's role given its rights.
