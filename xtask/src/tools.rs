@@ -18,7 +18,11 @@ const GIT: Tool = Tool { program: "git", package: "git", purpose: "samples are d
 /// What the documents have their readers use, and what stands for programs of others.
 const OTHERS: [Tool; 4] = [
     // Debian's package starts a server of its own when it is installed; ours are others, on ports that are free.
-    Tool { program: "initdb", package: "postgresql", purpose: "the suites start PostgreSQL servers of their own" },
+    Tool {
+        program: "initdb",
+        package: "postgresql",
+        purpose: "the suites start PostgreSQL servers of their own",
+    },
     Tool { program: "curl", package: "curl", purpose: "the README's first day is run as it is written" },
     Tool {
         program: "sqlite3",

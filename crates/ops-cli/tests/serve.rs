@@ -185,7 +185,8 @@ fn doctor_asks_the_server_that_holds_the_folder() {
     );
     let answer = claw.run(&["doctor"]);
     // A throwaway PostgreSQL syncs nothing, which is found.
-    let fails: Vec<String> = answer.text().lines().filter(|line| line.starts_with("fail")).map(Into::into).collect();
+    let fails: Vec<String> =
+        answer.text().lines().filter(|line| line.starts_with("fail")).map(Into::into).collect();
     let is_well = fails.iter().all(|line| claw.server().is_some() && line.contains("server-settings"));
     assert!(is_well, "all of it works beside a server: {}", answer.all());
     claw.set("CLAW_ADMIN_LISTEN", "127.0.0.1:1");
