@@ -21,6 +21,8 @@ mod note;
 mod pin;
 mod proof;
 mod query;
+mod replay;
+mod spool;
 mod store;
 mod subjects;
 mod tile;
@@ -37,6 +39,7 @@ pub use log::{AuditConfig, AuditLog};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteSignature, NoteSigner, NoteVerifier};
 pub use proof::{PROOF_BYTES_MAX, TlogProof};
 pub use query::{Entry, LogHead, Query};
+pub use spool::{SpoolConfig, SpoolStatus, dead_letters, spool_status};
 pub use tile::{Edge, TILE_WIDTH, Tile, TilePath};
 pub use tree::{
     Frontier, ProofPlan, TREE_SIZE_MAX, empty_root, node_hash, root_of, verify_consistency, verify_inclusion,
