@@ -31,6 +31,10 @@ pub const TOKEN_TARGET: &str = "token";
 /// Tokens that live at once, at most: more than a platform has staff and programs, and few enough to be looked through.
 pub const TOKENS_MAX: u64 = 10_000;
 
+/// What whoever makes a token locks, since how many there are is counted first. It comes before the row of a token, and
+/// that before the outbox.
+const CREATE: &str = "moderation/tokens";
+
 /// The shortest and the longest time that a token may be given.
 const TTL: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(24 * 3653)];
 
@@ -183,6 +187,7 @@ impl Tokens {
         let (token, row, event) = self.prepare(by, new).await?;
         let info = row.info()?;
         let tx = self.0.db.begin().await?;
+        tx.lock(CREATE).await?;
         if rows::live(&tx, self.now()).await? >= TOKENS_MAX {
             return Err(ModerationError::TooManyTokens { max: TOKENS_MAX });
         }
@@ -202,6 +207,7 @@ impl Tokens {
         let (token, row, event) = self.prepare(&by, &NewToken::new(id.clone(), Role::Admin)).await?;
         let info = row.info()?;
         let tx = self.0.db.begin().await?;
+        tx.lock(CREATE).await?;
         if rows::has_admin(&tx, self.now()).await? {
             return Ok(None);
         }
@@ -252,7 +258,7 @@ impl Tokens {
         let wanted = usize::from(limit.get());
         // One more than asked for tells whether there is a page after this one.
         let at_most = u32::from(limit.get()) + 1;
-        let mut rows = rows::list(&self.0.db.read(), filter, before, at_most, self.now()).await?;
+        let mut rows = rows::list(&self.0.db.replica(), filter, before, at_most, self.now()).await?;
         let more = rows.len() > wanted;
         rows.truncate(wanted);
         let next =
