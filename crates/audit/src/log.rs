@@ -101,6 +101,19 @@ impl AuditLog {
         self.wait(|queue| queue.events.push((event, reply)), replied).await
     }
 
+    /// Appends events as one batch. `Ok` means that all of them are committed.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; an event that the log refuses does not keep the others out.
+    pub async fn append_all(&self, events: Vec<AuditEvent>) -> Result<(), AuditError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let told = self.commit_or_keep(Together::of(events)).await;
+        told.into_iter().collect::<Result<(), _>>().map_err(AuditError::Batch)
+    }
+
     /// The alias under which an agent stands in the log; one is made if it has none.
     pub async fn alias(&self, agent: &AgentId) -> Result<String, AuditError> {
         let tx = self.0.db.begin().await?;
