@@ -240,8 +240,15 @@ async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize) {
     let (ours, unnested) = (median(ours), median(unnested));
     let copied = copied.into_iter().map(median).fold(0.0, f64::max);
     println!("batches of {size}, 4 writers: INSERT … UNNEST without order  {unnested:>9.0} rows/s  1.00");
-    println!("                             best COPY of 1, 2, 4 clients   {copied:>9.0} rows/s  {:.2}", copied / unnested);
-    println!("                             events into the log            {ours:>9.0} rows/s  {:.2} of INSERT, {:.2} of COPY", ours / unnested, ours / copied);
+    println!(
+        "                             best COPY of 1, 2, 4 clients   {copied:>9.0} rows/s  {:.2}",
+        copied / unnested
+    );
+    println!(
+        "                             events into the log            {ours:>9.0} rows/s  {:.2} of INSERT, {:.2} of COPY",
+        ours / unnested,
+        ours / copied
+    );
 }
 
 async fn one_by_one(pool: &PgPool, log: &AuditLog, count: usize) {
@@ -266,7 +273,10 @@ async fn one_by_one(pool: &PgPool, log: &AuditLog, count: usize) {
     }
     let (single, ours) = (median(single), median(ours));
     println!("16 tasks, event by event: a prepared INSERT each            {single:>9.0} /s       1.00");
-    println!("                          into the log                      {ours:>9.0} /s       {:.2}", ours / single);
+    println!(
+        "                          into the log                      {ours:>9.0} /s       {:.2}",
+        ours / single
+    );
     latency(pool, log, &rows, count).await;
 }
 
@@ -340,7 +350,10 @@ async fn processes(url: &str, log: &AuditLog, count: usize) {
     }
     let (one, four) = (median(one), median(four));
     println!("one process, 64 tasks                                       {one:>9.0} /s       1.00");
-    println!("four processes, 64 tasks each                               {four:>9.0} /s       {:.2}", four / one);
+    println!(
+        "four processes, 64 tasks each                               {four:>9.0} /s       {:.2}",
+        four / one
+    );
 }
 
 fn in_processes(url: &str, processes: usize, count: usize) -> f64 {
@@ -396,5 +409,8 @@ async fn verification(pool: &PgPool, log: &AuditLog) {
     }
     let (copied, verified) = (median(copied), median(verified));
     println!("COPY … TO STDOUT of the log's columns                       {copied:>9.0} rows/s  1.00");
-    println!("verification                                                {verified:>9.0} rows/s  {:.2}", verified / copied);
+    println!(
+        "verification                                                {verified:>9.0} rows/s  {:.2}",
+        verified / copied
+    );
 }

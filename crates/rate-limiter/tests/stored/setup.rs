@@ -8,7 +8,9 @@ use clawexchange_database::{Database, Plan, STATE, STATE_CONTEXT, outbox};
 use clawexchange_rate_limiter::stored::{MIGRATIONS, StoredLimits};
 use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Multiplier, Quota};
 use clawexchange_ssg_core::testing::ManualClock;
-use clawexchange_ssg_core::{Actor, AuditEvent, Clock as _, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel};
+use clawexchange_ssg_core::{
+    Actor, AuditEvent, Clock as _, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel,
+};
 use clawexchange_testkit::{open_in, tamper};
 use tempfile::TempDir;
 
