@@ -3,14 +3,19 @@
 //! Tiles are rows that somebody may have edited, so each proof is checked before it is given away: one that does not
 //! lead to what was signed is an `Integrity` fault here and not at whoever asked.
 
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
 use crate::error::AuditError;
 use crate::leaf::{Hash, LEAF_BYTES_MAX, Log, leaf_hash};
 use crate::log::AuditLog;
+use crate::pin::hex;
 use crate::proof::TlogProof;
 use crate::signed::SignedCheckpoint;
 use crate::tile::{TILE_WIDTH, Tile, TilePath};
 use crate::tree::{ProofPlan, verify_consistency, verify_inclusion};
-use crate::tree_rows::Tiles;
+use crate::tree_error::TreeError;
+use crate::tree_rows::{Tiles, first_index};
 use crate::walk::{LeafAt, leaves_from};
 
 /// That a log which was once of one size goes on to another: hashes in the order of RFC 6962, section 2.1.2.
@@ -25,6 +30,18 @@ pub struct Extension {
     pub to: SignedCheckpoint,
     /// The proof. [`verify_consistency`] checks it.
     pub hashes: Vec<[u8; 32]>,
+}
+
+impl Serialize for Extension {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("Extension", 4)?;
+        members.serialize_field("from", &self.from)?;
+        members.serialize_field("to", &self.to.size())?;
+        members.serialize_field("hashes", &self.hashes.iter().map(hex).collect::<Vec<_>>())?;
+        // What it leads to, since the log may have grown since the caller last asked.
+        members.serialize_field("note", &self.to.note.to_string())?;
+        members.end()
+    }
 }
 
 impl AuditLog {
@@ -59,22 +76,19 @@ impl AuditLog {
     /// What the newest checkpoint does not cover is not there. A tile is given as narrow as it is asked for, though it
     /// is wider by now.
     pub async fn tile(&self, log: Log, path: TilePath) -> Result<Vec<u8>, AuditError> {
-        let (tile, wants_leaves) = match path {
-            TilePath::Hashes(tile) => (tile, false),
-            TilePath::Entries(tile) => (tile, true),
-        };
+        let tile = path.tile();
         let signed = self.newest(log).await?.map_or(0, |signed| signed.size());
         let there = Tile::in_tree(tile.level(), tile.index(), signed);
         if there.is_none_or(|there| there.width() < tile.width()) {
-            let asked = crate::tree_rows::first_index(&tile);
+            let asked = first_index(&tile);
             return Err(AuditError::NotReached { log: log.as_str(), size: signed, asked });
         }
-        if wants_leaves {
+        if let TilePath::Entries(tile) = path {
             return self.entries_under(log, &tile).await;
         }
         let tiles = Tiles::read(&self.0.db.read(), log, &[tile]).await?;
         let hashes = tiles.get(&tile).and_then(|hashes| hashes.get(..usize::from(tile.width())));
-        let hashes = hashes.ok_or(crate::tree_error::TreeError::TileMissing { tile })?;
+        let hashes = hashes.ok_or(TreeError::TileMissing { tile })?;
         Ok(hashes.concat())
     }
 

@@ -1,12 +1,14 @@
 //! Checkpoints as a log signs them: the key of a log, and what it signed.
 
 use clawexchange_ssg_core::{DataKey, KeyId, KeyProvider, Timestamp};
+use serde::{Serialize, Serializer};
 use zeroize::Zeroize as _;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::AuditError;
 use crate::leaf::{Hash, Log};
 use crate::note::{Note, NoteSigner, NoteVerifier};
+use crate::pin::hex;
 
 /// The seed of a log's key is the code of its origin under this context.
 const KEY_CONTEXT: &[u8] = b"claw/checkpoint-key/v1";
@@ -42,6 +44,34 @@ pub struct SignedCheckpoint {
     pub verifier: NoteVerifier,
     /// The master key from which the key that signed is derived.
     pub key: KeyId,
+}
+
+/// As programs are given it: hashes in lower-case hex, and what was signed as it was signed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View<'a> {
+    log: &'static str,
+    origin: &'a str,
+    size: u64,
+    head_hash: String,
+    root: String,
+    note: String,
+    vkey: String,
+}
+
+impl Serialize for SignedCheckpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let view = View {
+            log: self.log.as_str(),
+            origin: self.checkpoint.origin(),
+            size: self.size(),
+            head_hash: hex(&self.head_hash),
+            root: hex(self.root()),
+            note: self.note.to_string(),
+            vkey: self.verifier.to_string(),
+        };
+        view.serialize(serializer)
+    }
 }
 
 impl SignedCheckpoint {
