@@ -143,7 +143,7 @@ async fn verify(global: &Global) -> Result<Exit, CliError> {
             Some(true) => "the logs extend what was pinned",
             Some(false) => "the logs do NOT extend what was pinned",
         })?;
-        output::line(&format!("{} signed checkpoints", report.checkpoints))?;
+        output::line(&format!("signed checkpoints: {}", report.checkpoints))?;
         for d in &report.discrepancies {
             let text = format!("ALTERED {}: {}", d.place, d.what);
             output::line(&clawexchange_ssg_core::Escaped(&text).to_string())?;

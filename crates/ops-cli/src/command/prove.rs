@@ -156,7 +156,7 @@ pub(super) async fn export(args: &ExportArgs, global: &Global) -> Result<Exit, C
     drop(file);
     command::finish(&parts).await?;
     if args.file != Path::new("-") {
-        output::say(&format!("{} events of log {}", end - args.from, args.log.as_str()));
+        output::say(&format!("events of log {} written: {}", args.log.as_str(), end - args.from));
     }
     Ok(Exit::Ok)
 }
