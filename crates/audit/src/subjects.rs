@@ -189,7 +189,7 @@ pub(crate) async fn is_genuine(keys: &dyn KeyProvider, subject: &Subject) -> Res
 }
 
 /// A key id that names no key of ours is an alteration of the row as much as a bent byte is.
-fn is_altered(error: &clawexchange_ssg_core::PortError) -> bool {
+pub(crate) fn is_altered(error: &clawexchange_ssg_core::PortError) -> bool {
     use clawexchange_ssg_core::FaultKind::{Configuration, Integrity};
     matches!(error.kind(), Integrity | Configuration)
 }
