@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clawexchange_database::{Database, Drain, Tx, outbox};
+use clawexchange_database::{Database, Dialect, Drain, Tx, outbox};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, AuditSink, Clock, Fault as _, KeyProvider, PortError, SystemClock, fail_point,
 };
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
+use crate::leaf::Log;
 use crate::replay;
 use crate::spool::{Spool, SpoolConfig};
 use crate::store::{self, Together};
+use crate::subjects::Known;
 
 /// How the log is kept.
 #[derive(Clone, Debug)]
@@ -48,15 +50,44 @@ pub(crate) struct Inner {
     pub(crate) spool: Option<Mutex<Spool>>,
     /// Whether a task empties the spool.
     pub(crate) is_replaying: AtomicBool,
+    /// Aliases that this process has looked up.
+    pub(crate) known: Known,
     queue: Mutex<Queue>,
 }
 
+impl Inner {
+    fn lane<T>(&self, at: usize, what: impl FnOnce(&mut Lane) -> T) -> T {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let [decisions, verdicts, outbox] = &mut *queue;
+        what(match at {
+            0 => decisions,
+            1 => verdicts,
+            _ => outbox,
+        })
+    }
+}
+
+fn lane_of(event: &AuditEvent) -> usize {
+    match Log::of(event.kind()) {
+        Log::Decisions => 0,
+        Log::Verdicts => 1,
+    }
+}
+
+/// Who waits for one thing: for events to be in one of the logs, or for the outbox to be empty. Lanes do not wait for
+/// each other.
 #[derive(Default)]
-struct Queue {
+struct Lane {
     events: Vec<(AuditEvent, Reply)>,
     drains: Vec<Reply>,
     is_led: bool,
 }
+
+/// A lane for each log, and one for the outbox.
+type Queue = [Lane; 3];
+
+/// The lane of the outbox.
+const OUTBOX: usize = 2;
 
 type Reply = oneshot::Sender<Told>;
 
@@ -88,6 +119,7 @@ impl AuditLog {
             clock: Arc::new(clock),
             spool,
             is_replaying: AtomicBool::new(false),
+            known: Known::default(),
             queue: Mutex::default(),
         }));
         // What an earlier process left.
@@ -98,19 +130,19 @@ impl AuditLog {
     /// Appends an event. `Ok` means that it is committed.
     pub async fn append(&self, event: AuditEvent) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
-        self.wait(|queue| queue.events.push((event, reply)), replied).await
+        self.wait(lane_of(&event), |lane| lane.events.push((event, reply)), replied).await
     }
 
-    /// Appends events as one batch. `Ok` means that all of them are committed.
+    /// Appends events as one batch of each log. `Ok` means that all of them are committed.
     ///
     /// # Errors
     ///
     /// The first failure; an event that the log refuses does not keep the others out.
     pub async fn append_all(&self, events: Vec<AuditEvent>) -> Result<(), AuditError> {
-        if events.is_empty() {
-            return Ok(());
+        let mut told = Vec::new();
+        for batch in Together::of(events) {
+            told.extend(self.commit_or_keep(batch).await);
         }
-        let told = self.commit_or_keep(Together::of(events)).await;
         told.into_iter().collect::<Result<(), _>>().map_err(AuditError::Batch)
     }
 
@@ -125,23 +157,23 @@ impl AuditLog {
     /// Moves everything that was in the outbox before the call into the log.
     pub async fn drain_outbox(&self) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
-        self.wait(|queue| queue.drains.push(reply), replied).await
+        self.wait(OUTBOX, |lane| lane.drains.push(reply), replied).await
     }
 
     async fn wait(
         &self,
-        enter: impl FnOnce(&mut Queue),
-        replied: oneshot::Receiver<Result<(), Arc<AuditError>>>,
+        at: usize,
+        enter: impl FnOnce(&mut Lane),
+        replied: oneshot::Receiver<Told>,
     ) -> Result<(), AuditError> {
-        let leads = {
-            let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            enter(&mut queue);
-            !std::mem::replace(&mut queue.is_led, true)
-        };
+        let leads = self.0.lane(at, |lane| {
+            enter(lane);
+            !std::mem::replace(&mut lane.is_led, true)
+        });
         if leads {
             // A task of its own: a caller that goes away must not take the events of the others with it.
             let log = self.clone();
-            tokio::spawn(async move { log.lead().await });
+            tokio::spawn(async move { log.lead(at).await });
         }
         match replied.await {
             Ok(result) => result.map_err(AuditError::Batch),
@@ -149,25 +181,31 @@ impl AuditLog {
         }
     }
 
-    /// Commits batch after batch until nobody waits.
-    async fn lead(&self) {
-        let mut relief = Relief { log: self, is_needed: true };
+    /// Commits batch after batch until nobody waits in a lane.
+    async fn lead(&self, at: usize) {
+        let mut relief = Relief { log: self, at, is_needed: true };
+        let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
         loop {
-            let (events, drains) = {
-                let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-                if queue.events.is_empty() && queue.drains.is_empty() {
-                    queue.is_led = false;
-                    relief.is_needed = false;
-                    return;
-                }
-                let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
-                let count = queue.events.len().min(most);
-                (queue.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut queue.drains))
+            let taken = self.0.lane(at, |lane| {
+                lane.is_led = !lane.events.is_empty() || !lane.drains.is_empty();
+                let count = lane.events.len().min(most);
+                lane.is_led.then(|| {
+                    (lane.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut lane.drains))
+                })
+            });
+            let Some((events, drains)) = taken else {
+                relief.is_needed = false;
+                return;
             };
             let (events, replies): (Vec<_>, Vec<_>) = events.into_iter().unzip();
-            let (told, drained) = self.commit(events, !drains.is_empty()).await;
-            let drained = std::iter::repeat_n(drained, drains.len());
-            for (reply, result) in replies.into_iter().chain(drains).zip(told.into_iter().chain(drained)) {
+            let mut told = Vec::with_capacity(replies.len());
+            for batch in Together::of(events) {
+                told.extend(self.commit_or_keep(batch).await);
+            }
+            if !drains.is_empty() {
+                told.extend(vec![self.drain().await.map_err(Arc::new); drains.len()]);
+            }
+            for (reply, result) in replies.into_iter().chain(drains).zip(told) {
                 if reply.send(result).is_err() {
                     tracing::debug!("an event was committed whose caller had gone away");
                 }
@@ -175,54 +213,42 @@ impl AuditLog {
         }
     }
 
-    /// Commits events that callers wait for, and the outbox if somebody waits for that: together if that goes, else each
-    /// by itself, so that neither fails for what is wrong with the other.
-    async fn commit(&self, events: Vec<AuditEvent>, with_outbox: bool) -> (Vec<Told>, Told) {
-        let (count, batch) = (events.len(), Together::of(events));
-        if with_outbox && let Ok(more) = self.commit_with_outbox(&batch).await {
-            let drained = if more { self.drain().await } else { Ok(()) };
-            return (vec![Ok(()); count], drained.map_err(Arc::new));
-        }
-        let told = if count == 0 { Vec::new() } else { self.commit_or_keep(batch).await };
-        let drained = if with_outbox { self.drain().await } else { Ok(()) };
-        (told, drained.map_err(Arc::new))
-    }
-
     /// Moves the outbox into the log, part by part.
     async fn drain(&self) -> Result<(), AuditError> {
         loop {
-            match self.commit_with_outbox(&Together::of(Vec::new())).await {
+            match self.drain_some().await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
+                Err(AuditError::Database(error)) if error.is_collision() => {}
                 Err(error) if replay::is_refusal(&error) => return self.drain_piecemeal().await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// One transaction: some events, and a part of the outbox. Says whether more may be there.
-    async fn commit_with_outbox(&self, batch: &Together) -> Result<bool, AuditError> {
+    /// A part of the outbox. Says whether more may be there.
+    async fn drain_some(&self) -> Result<bool, AuditError> {
         let tx = self.0.db.begin().await?;
         fail_point!("append.begun");
         let taken = outbox::take(&tx, self.0.config.batch_max).await?;
         let more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
-        let groups = [batch.clone(), Together::of(taken)];
-        match self.append_and_commit(tx, &groups).await {
-            Err(error) if self.is_there_after_all(&error, batch).await => Ok(true),
-            done => done.map(|()| more),
-        }
+        self.append_and_commit(tx, &Together::of(taken)).await?;
+        Ok(more)
     }
 
     /// Commits a batch. One whose answer was lost on its way is found by its name and not appended again.
     pub(crate) async fn commit_named(&self, batch: &Together) -> Result<(), AuditError> {
-        let mut tries = 0;
+        let (mut tries, mut has_asked_anew) = (0, false);
         loop {
-            let tx = self.0.db.begin().await?;
-            fail_point!("append.begun");
-            match self.append_and_commit(tx, std::slice::from_ref(batch)).await {
+            match self.commit_once(batch).await {
                 // Nothing happened, and a moment later it may.
                 Err(AuditError::Database(error)) if error.is_collision() && tries < COLLISIONS_MAX => {
-                    tries += 1
+                    tries += 1;
+                }
+                // An alias that was remembered may have been erased.
+                Err(error) if replay::is_refusal(&error) && !has_asked_anew && self.remembers() => {
+                    has_asked_anew = true;
+                    self.0.known.forget();
                 }
                 Err(error) if self.is_there_after_all(&error, batch).await => return Ok(()),
                 done => return done,
@@ -230,20 +256,34 @@ impl AuditLog {
         }
     }
 
+    async fn commit_once(&self, batch: &Together) -> Result<(), AuditError> {
+        if self.remembers() {
+            fail_point!("append.begun");
+            store::append_at_once(&self.0.db, &*self.0.keys, &self.0.known, batch).await?;
+            fail_point!("append.committed");
+            return Ok(());
+        }
+        let tx = self.0.db.begin().await?;
+        fail_point!("append.begun");
+        self.append_and_commit(tx, std::slice::from_ref(batch)).await
+    }
+
+    /// Whether aliases are remembered from batch to batch.
+    fn remembers(&self) -> bool {
+        self.0.db.dialect() == Dialect::Postgres
+    }
+
     /// Commits those of some batches that are not in the log yet.
     pub(crate) async fn commit_missing(&self, batches: &[Together]) -> Result<(), AuditError> {
         let tx = self.0.db.begin().await?;
         let there = store::there(&tx, batches).await?;
-        let missing: Vec<Together> = batches
-            .iter()
-            .filter(|batch| !batch.uuids.iter().any(|uuid| there.contains(uuid)))
-            .cloned()
-            .collect();
+        let missing: Vec<Together> =
+            batches.iter().filter(|batch| !there.contains(&batch.uuid)).cloned().collect();
         self.append_and_commit(tx, &missing).await
     }
 
     pub(crate) async fn append_and_commit(&self, tx: Tx, groups: &[Together]) -> Result<(), AuditError> {
-        if groups.iter().all(|group| group.events.is_empty()) {
+        if groups.is_empty() {
             return Ok(());
         }
         store::append(&tx, &*self.0.keys, groups, self.0.clock.now()).await?;
@@ -254,7 +294,7 @@ impl AuditLog {
 
     /// Whether a batch is in the log although its commit failed: the answer may be lost on its way.
     async fn is_there_after_all(&self, error: &AuditError, batch: &Together) -> bool {
-        if batch.events.is_empty() || !error.is_transient() || self.0.db.is_away() {
+        if !error.is_transient() || self.0.db.is_away() {
             return false;
         }
         let there = store::there(&self.0.db.read(), std::slice::from_ref(batch)).await;
@@ -271,13 +311,14 @@ const COLLISIONS_MAX: u32 = 10;
 /// Lets the next caller lead if the leader is stopped in the middle.
 struct Relief<'a> {
     log: &'a AuditLog,
+    at: usize,
     is_needed: bool,
 }
 
 impl Drop for Relief<'_> {
     fn drop(&mut self) {
         if self.is_needed {
-            self.log.0.queue.lock().unwrap_or_else(PoisonError::into_inner).is_led = false;
+            self.log.0.lane(self.at, |lane| lane.is_led = false);
         }
     }
 }

@@ -9,6 +9,7 @@ use clawexchange_ssg_core::{Actor, AuditEvent, EventKind, Fault as _, FaultKind,
 use ring::digest;
 
 use crate::error::AuditError;
+use crate::leaf::Log;
 use crate::log::{AuditLog, Inner};
 use crate::spool::{Segment, Spool, SpoolStatus};
 use crate::store::Together;
@@ -49,9 +50,10 @@ fn halves(batch: &Together) -> Option<[Together; 2]> {
     if left.is_empty() {
         return None;
     }
-    let named = |half: u8, events: &[AuditEvent]| {
-        let name = |uuid: &[u8; 16]| derived(&[uuid, &[half]]);
-        Together { uuids: batch.uuids.each_ref().map(name), events: events.to_vec() }
+    let named = |half: u8, events: &[AuditEvent]| Together {
+        uuid: derived(&[&batch.uuid, &[half]]),
+        log: batch.log,
+        events: events.to_vec(),
     };
     Some([named(0, left), named(1, right)])
 }
@@ -187,8 +189,9 @@ impl AuditLog {
         let Some(event) = batch.events.first() else { return Ok(()) };
         tracing::error!(event = %event.id(), code = error.code(), "the log refuses an event of the spool; it is set aside");
         let gap = Together {
+            uuid: derived(&[&batch.uuid, b"gap"]),
+            log: Log::Decisions,
             events: vec![self.gap(event, &error)],
-            uuids: batch.uuids.each_ref().map(|uuid| derived(&[uuid, b"gap"])),
         };
         self.commit_missing(&[gap]).await?;
         let lost = event.clone();
@@ -202,7 +205,7 @@ impl AuditLog {
             let tx = self.0.db.begin().await?;
             let taken = outbox::take(&tx, 1).await?;
             let Some(event) = taken.first().cloned() else { return Ok(()) };
-            let error = match self.append_and_commit(tx, &[Together::of(taken)]).await {
+            let error = match self.append_and_commit(tx, &Together::of(taken)).await {
                 Ok(()) => continue,
                 Err(error) if is_refusal(&error) => error,
                 Err(error) => return Err(error),
@@ -212,7 +215,7 @@ impl AuditLog {
             // Another process may have come upon it in between.
             if outbox::set_aside(&tx, &event).await? {
                 let gap = self.gap(&event, &error);
-                self.append_and_commit(tx, &[Together::of(vec![gap])]).await?;
+                self.append_and_commit(tx, &Together::of(vec![gap])).await?;
             }
         }
     }

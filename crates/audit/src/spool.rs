@@ -1,8 +1,8 @@
 //! Events that could not be committed, kept in files until they can: each batch is on the disk before it is
 //! acknowledged.
 //!
-//! A segment is a run of records `length u32 | CRC-32 u32 | payload`, integers big-endian. A payload is a batch: two
-//! UUIDs, the number of its events, and each event's length and canonical JSON. Segments are numbered; the newest is
+//! A segment is a run of records `length u32 | CRC-32 u32 | payload`, integers big-endian. A payload is a batch: its
+//! UUID, the number of its events, and each event's length and JSON. Segments are numbered; the newest is
 //! appended to, and one that was replayed is deleted whole. What a batch is called in the log stands in it, so that a
 //! segment that was replayed in part is replayed again without doubling anything.
 
@@ -15,6 +15,7 @@ use clawexchange_ssg_core::{AuditEvent, Timestamp, fail_point};
 use serde::Serialize;
 
 use crate::error::AuditError;
+use crate::leaf::Log;
 use crate::store::Together;
 
 /// How events are kept while the database is away.
@@ -210,7 +211,8 @@ impl Spool {
     /// Keeps an event aside that the database refuses for what is in it.
     pub(crate) fn set_aside(&self, event: &AuditEvent) -> Result<(), AuditError> {
         let failed = |source| AuditError::Spool { path: self.config.folder.clone(), source };
-        let record = encode(&Together::of(vec![event.clone()])).ok_or(AuditError::TooLarge)?;
+        let alone = Together::of(vec![event.clone()]);
+        let record = alone.first().and_then(encode).ok_or(AuditError::TooLarge)?;
         let path = self.config.folder.join(DEAD);
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let written = file.and_then(|mut file| {
@@ -326,7 +328,7 @@ fn read(path: &Path) -> io::Result<(Vec<Together>, u64)> {
 
 /// A record. `None` if it would be larger than any that is read again.
 fn encode(batch: &Together) -> Option<Vec<u8>> {
-    let mut payload = batch.uuids.concat();
+    let mut payload = batch.uuid.to_vec();
     payload.extend(u32::try_from(batch.events.len()).ok()?.to_be_bytes());
     for event in &batch.events {
         let json = event.to_json();
@@ -353,8 +355,7 @@ fn decode(bytes: &[u8]) -> Option<(Together, &[u8])> {
     if crc32fast::hash(payload) != u32::from_be_bytes(*sum) {
         return None;
     }
-    let (one, payload) = payload.split_first_chunk::<16>()?;
-    let (two, payload) = payload.split_first_chunk::<16>()?;
+    let (uuid, payload) = payload.split_first_chunk::<16>()?;
     let (count, mut payload) = payload.split_first_chunk::<4>()?;
     let mut events = Vec::new();
     for _ in 0..u32::from_be_bytes(*count) {
@@ -363,7 +364,8 @@ fn decode(bytes: &[u8]) -> Option<(Together, &[u8])> {
         events.push(AuditEvent::from_json(json).ok()?);
         payload = next;
     }
-    payload.is_empty().then_some((Together { events, uuids: [*one, *two] }, rest))
+    let log = Log::of(events.first()?.kind());
+    payload.is_empty().then_some((Together { uuid: *uuid, log, events }, rest))
 }
 
 #[cfg(test)]
@@ -376,11 +378,11 @@ mod tests {
             AuditEvent::new(EventKind::SsgPass, Actor::system("test").unwrap(), Timestamp::UNIX_EPOCH)
                 .on(Target::new("content", format!("post-{n}-{i}")))
         };
-        Together::of((0..=n).map(event).collect())
+        Together::of((0..=n).map(event).collect()).remove(0)
     }
 
-    fn uuids(batches: &[Together]) -> Vec<[[u8; 16]; 2]> {
-        batches.iter().map(|batch| batch.uuids).collect()
+    fn uuids(batches: &[Together]) -> Vec<[u8; 16]> {
+        batches.iter().map(|batch| batch.uuid).collect()
     }
 
     fn filled(folder: &Path, count: usize) -> (SpoolConfig, Vec<Together>) {
