@@ -514,9 +514,7 @@ impl Due {
             Self::Settlement => ("created_at", "blob_state = 'PENDING' AND created_at <= $1".to_owned()),
             Self::Shredding => (
                 "shred_at",
-                format!(
-                    "blob_state = 'PRESENT' AND shred_at IS NOT NULL AND shred_at <= $1{NO_LEGAL_HOLD}"
-                ),
+                format!("blob_state = 'PRESENT' AND shred_at IS NOT NULL AND shred_at <= $1{NO_LEGAL_HOLD}"),
             ),
         }
     }

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawexchange_database::{
-    Database, Drain, Plan, STATE, STATE_CONTEXT, StateRow, Statements as _, outbox,
-};
+use clawexchange_database::{Database, Drain, Plan, STATE, STATE_CONTEXT, StateRow, Statements as _, outbox};
 use clawexchange_moderation::{
     Created, Desk, DeskConfig, MIGRATIONS, ModerationError, NewToken, Principal, Role, Tokens,
 };

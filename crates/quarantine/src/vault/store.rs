@@ -343,7 +343,8 @@ impl Vault {
         }
         let mut all = usage(tx, Scope::All).await?;
         // So many are never under way at once that they would fill the other half; beyond, one stores at a time.
-        let is_near = all.holds >= config.holds_max / 2 || all.bytes.saturating_add(size) > config.bytes_max / 2;
+        let is_near =
+            all.holds >= config.holds_max / 2 || all.bytes.saturating_add(size) > config.bytes_max / 2;
         if is_near && tx.dialect() == Dialect::Postgres {
             tx.lock("quarantine/all").await?;
             all = usage(tx, Scope::All).await?;

@@ -200,7 +200,9 @@ impl Vault {
         for from in rows {
             let ended = match sweep.what {
                 Due::Expiry => self.expire(&tx, from, sweep.actor).await,
-                Due::Settlement | Due::Shredding => self.shred_row(&tx, from, sweep.actor).await.map(|to| to.is_some()),
+                Due::Settlement | Due::Shredding => {
+                    self.shred_row(&tx, from, sweep.actor).await.map(|to| to.is_some())
+                }
             };
             match ended {
                 Ok(ended) => done += u64::from(ended),

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use clawexchange_database::{
-    Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox,
-};
+use clawexchange_database::{Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox};
 use clawexchange_quarantine::{
     FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, STATE_TARGETS,
     SweepReport, Vault, VaultConfig,

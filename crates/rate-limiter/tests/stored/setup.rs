@@ -8,7 +8,9 @@ use clawexchange_database::{Database, Plan, STATE, STATE_CONTEXT, outbox};
 use clawexchange_rate_limiter::stored::{MIGRATIONS, StoredLimits};
 use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Multiplier, Quota};
 use clawexchange_ssg_core::testing::ManualClock;
-use clawexchange_ssg_core::{Actor, AuditEvent, Clock as _, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel};
+use clawexchange_ssg_core::{
+    Actor, AuditEvent, Clock as _, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel,
+};
 use clawexchange_testkit::{open_in, tamper};
 use tempfile::TempDir;
 
@@ -56,6 +58,17 @@ pub(crate) async fn setup() -> Setup {
 }
 
 impl Setup {
+    /// The same limits as four other processes have them.
+    pub(crate) async fn others(&self) -> Vec<(Database, StoredLimits)> {
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            let db = open_in(self.folder.path()).await;
+            let limits = StoredLimits::with_clock(db.clone(), Arc::new(OpenKeys), self.clock.clone());
+            others.push((db, limits));
+        }
+        others
+    }
+
     pub(crate) async fn run(&self, sql: &str) -> Result<(), LimitError> {
         let tx = self.db.begin().await?;
         tx.execute(sql, []).await?;
