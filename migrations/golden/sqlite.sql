@@ -18,9 +18,11 @@ CREATE INDEX moderation_tokens_live ON moderation_tokens (role, expires_at) WHER
 -- index moderation_tokens_newest
 CREATE INDEX moderation_tokens_newest ON moderation_tokens (created_at DESC, id DESC)
 -- index moderation_tokens_principal
-CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id)
+CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id, created_at DESC, id DESC)
 -- index quarantine_grants_expires
 CREATE INDEX quarantine_grants_expires ON quarantine_grants (expires_at)
+-- index quarantine_records_agent
+CREATE INDEX quarantine_records_agent ON quarantine_records (agent_id, created_at DESC, id DESC)
 -- index quarantine_records_newest
 CREATE INDEX quarantine_records_newest ON quarantine_records (created_at DESC, id DESC)
 -- index quarantine_records_open_agent
@@ -28,7 +30,9 @@ CREATE INDEX quarantine_records_open_agent ON quarantine_records (agent_id, size
 -- index quarantine_records_open_due
 CREATE INDEX quarantine_records_open_due ON quarantine_records (blob_state, expires_at) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW')
 -- index quarantine_records_open_owner
-CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL
+CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id, size_bytes) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL
+-- index quarantine_records_owner
+CREATE INDEX quarantine_records_owner ON quarantine_records (owner_id, created_at DESC, id DESC) WHERE owner_id IS NOT NULL
 -- index quarantine_records_pending
 CREATE INDEX quarantine_records_pending ON quarantine_records (created_at) WHERE blob_state = 'PENDING'
 -- index quarantine_records_review
@@ -38,7 +42,7 @@ CREATE INDEX quarantine_records_shred ON quarantine_records (shred_at) WHERE blo
 -- index quarantine_records_source
 CREATE INDEX quarantine_records_source ON quarantine_records (source_id) WHERE source_id IS NOT NULL
 -- index quarantine_records_status
-CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at DESC, id DESC, size_bytes)
+CREATE INDEX quarantine_records_status ON quarantine_records ( status, created_at DESC, id DESC, size_bytes, blob_state, tier )
 -- index quarantine_repeats_record
 CREATE INDEX quarantine_repeats_record ON quarantine_repeats (record_id)
 -- index quarantine_tombstones_due

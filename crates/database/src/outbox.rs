@@ -23,11 +23,10 @@ const LOCK: &str = "database/outbox";
 /// changed behind our back; it is set aside and said.
 pub async fn take(tx: &Tx, at_most: u32) -> Result<Vec<AuditEvent>, DatabaseError> {
     tx.lock(LOCK).await?;
-    let sql = "DELETE FROM database_outbox WHERE seq IN \
-               (SELECT seq FROM database_outbox WHERE aside = 0 ORDER BY seq LIMIT $1) \
-               RETURNING seq, event, created_us";
+    let first = tx.dialect().is_among("seq", "FROM database_outbox WHERE aside = 0 ORDER BY seq LIMIT $1");
+    let sql = format!("DELETE FROM database_outbox WHERE {first} RETURNING seq, event, created_us");
     let mut taken = Vec::new();
-    for row in tx.rows(sql, [i64::from(at_most).into()]).await? {
+    for row in tx.rows(&sql, [i64::from(at_most).into()]).await? {
         let (seq, json) = (row.get::<i64>("seq")?, row.get::<Vec<u8>>("event")?);
         match AuditEvent::from_json(&json) {
             Ok(event) => taken.push((seq, event)),
