@@ -1,7 +1,9 @@
 //! Throwaway deployments for the tests of the workspace.
 
 pub mod postgres;
+pub mod proxy;
 pub mod registry;
+pub mod tamper;
 
 use std::path::Path;
 

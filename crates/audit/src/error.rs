@@ -85,6 +85,34 @@ pub enum AuditError {
         /// How many events it had.
         pinned: u64,
     },
+    /// The spool could not be read or written.
+    #[error("could not read or write the spool {}", path.display())]
+    Spool {
+        /// Its folder.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A write to the spool failed, and what the disk has is not known.
+    #[error("the spool {} failed once and keeps nothing any more", path.display())]
+    SpoolBroken {
+        /// Its folder.
+        path: std::path::PathBuf,
+    },
+    /// The spool has as much as it may have.
+    #[error("the spool is full: {bytes} of {bytes_max} bytes")]
+    SpoolFull {
+        /// How much it has.
+        bytes: u64,
+        /// How much it may have.
+        bytes_max: u64,
+    },
+    /// Another process uses the spool.
+    #[error("another process uses the spool {}", path.display())]
+    SpoolTaken {
+        /// Its folder.
+        path: std::path::PathBuf,
+    },
     /// The batch of this event was not committed.
     #[error("the batch of the event was not committed")]
     Batch(#[source] std::sync::Arc<Self>),
@@ -117,6 +145,10 @@ impl Fault for AuditError {
             Self::Pin { .. } => "audit/pin",
             Self::PinAltered { .. } => "audit/pin-altered",
             Self::NotExtended { .. } => "audit/not-extended",
+            Self::Spool { .. } => "audit/spool",
+            Self::SpoolBroken { .. } => "audit/spool-broken",
+            Self::SpoolFull { .. } => "audit/spool-full",
+            Self::SpoolTaken { .. } => "audit/spool-taken",
             Self::Batch(e) => e.code(),
             Self::Stopped => "audit/stopped",
         }
@@ -136,7 +168,12 @@ impl Fault for AuditError {
             Self::TooLarge | Self::Seal => FaultKind::Internal,
             Self::Key(e) | Self::State(e) => e.kind(),
             Self::Cursor => FaultKind::Invalid,
-            Self::Pin { .. } | Self::Stopped => FaultKind::Unavailable,
+            Self::Pin { .. }
+            | Self::Stopped
+            | Self::Spool { .. }
+            | Self::SpoolBroken { .. }
+            | Self::SpoolFull { .. } => FaultKind::Unavailable,
+            Self::SpoolTaken { .. } => FaultKind::Locked,
             Self::Batch(e) => e.kind(),
         }
     }
@@ -151,6 +188,14 @@ impl Fault for AuditError {
             Self::PinAltered { .. } => {
                 Some("`claw audit verify` compares; keep the file for whoever investigates".to_owned())
             }
+            Self::Spool { .. } => Some("see whether the disk is full, read-only or failing".to_owned()),
+            Self::SpoolBroken { .. } => Some("see the disk, then restart the process".to_owned()),
+            Self::SpoolFull { .. } => {
+                Some("bring the database back, or raise CLAW_SPOOL_MAX_BYTES".to_owned())
+            }
+            Self::SpoolTaken { .. } => Some(
+                "a serving process replays its spool by itself; each needs a folder of its own".to_owned(),
+            ),
             Self::Key(e) => e.hint(),
             Self::Tree(e) => e.hint(),
             Self::Batch(e) => e.hint(),

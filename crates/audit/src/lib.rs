@@ -28,7 +28,9 @@ mod pin;
 mod proof;
 mod prove;
 mod query;
+mod replay;
 mod signed;
+mod spool;
 mod store;
 mod subjects;
 mod tile;
@@ -50,6 +52,7 @@ pub use proof::{PROOF_BYTES_MAX, TlogProof};
 pub use prove::Extension;
 pub use query::{Entry, LogHead, Query};
 pub use signed::SignedCheckpoint;
+pub use spool::{SpoolConfig, SpoolStatus, dead_letters, spool_status};
 pub use tile::{Edge, TILE_WIDTH, Tile, TilePath};
 pub use tree::{
     Frontier, ProofPlan, TREE_SIZE_MAX, empty_root, node_hash, root_of, verify_consistency, verify_inclusion,

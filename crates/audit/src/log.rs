@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clawexchange_database::{Database, Drain, outbox};
+use clawexchange_database::{Database, Drain, Tx, outbox};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, AuditSink, Clock, Fault as _, KeyProvider, PortError, SystemClock, fail_point,
 };
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
+use crate::replay;
+use crate::spool::{Spool, SpoolConfig};
 use crate::store::{self, Together};
 
 /// How the log is kept.
@@ -21,11 +24,13 @@ pub struct AuditConfig {
     pub batch_max: u32,
     /// Where size and hash of both logs are pinned, outside the database's folder. Nowhere unless set.
     pub pin: Option<PathBuf>,
+    /// Where events are kept while the database is away. Nowhere unless set: then they are refused.
+    pub spool: Option<SpoolConfig>,
 }
 
 impl Default for AuditConfig {
     fn default() -> Self {
-        Self { batch_max: 1000, pin: None }
+        Self { batch_max: 1000, pin: None, spool: None }
     }
 }
 
@@ -40,6 +45,9 @@ pub(crate) struct Inner {
     pub(crate) keys: Arc<dyn KeyProvider>,
     pub(crate) config: AuditConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spool: Option<Mutex<Spool>>,
+    /// Whether a task empties the spool.
+    pub(crate) is_replaying: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -50,7 +58,7 @@ struct Queue {
     is_led: bool,
 }
 
-type Reply = oneshot::Sender<Result<(), Arc<AuditError>>>;
+type Reply = oneshot::Sender<Told>;
 
 impl AuditLog {
     /// Opens the log in a database whose schema is there. `keys` seals personal texts and signs aliases.
@@ -66,15 +74,44 @@ impl AuditLog {
         clock: impl Clock,
     ) -> Result<Self, AuditError> {
         store::begin_logs(&db).await?;
-        let inner =
-            Inner { db, keys: Arc::new(keys), config, clock: Arc::new(clock), queue: Mutex::default() };
-        Ok(Self(Arc::new(inner)))
+        let spool = match config.spool.clone() {
+            Some(spool) => {
+                let opened = tokio::task::spawn_blocking(move || Spool::open(spool)).await;
+                Some(Mutex::new(opened.unwrap_or(Err(AuditError::Stopped))?))
+            }
+            None => None,
+        };
+        let log = Self(Arc::new(Inner {
+            db,
+            keys: Arc::new(keys),
+            config,
+            clock: Arc::new(clock),
+            spool,
+            is_replaying: AtomicBool::new(false),
+            queue: Mutex::default(),
+        }));
+        // What an earlier process left.
+        log.replay_soon();
+        Ok(log)
     }
 
     /// Appends an event. `Ok` means that it is committed.
     pub async fn append(&self, event: AuditEvent) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
         self.wait(|queue| queue.events.push((event, reply)), replied).await
+    }
+
+    /// Appends events as one batch. `Ok` means that all of them are committed.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; an event that the log refuses does not keep the others out.
+    pub async fn append_all(&self, events: Vec<AuditEvent>) -> Result<(), AuditError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let told = self.commit_or_keep(Together::of(events)).await;
+        told.into_iter().collect::<Result<(), _>>().map_err(AuditError::Batch)
     }
 
     /// The alias under which an agent stands in the log; one is made if it has none.
@@ -128,63 +165,108 @@ impl AuditLog {
                 (queue.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut queue.drains))
             };
             let (events, replies): (Vec<_>, Vec<_>) = events.into_iter().unzip();
-            let result = self.commit(events, !drains.is_empty()).await;
-            let result = result.map_err(Arc::new);
-            for reply in replies.into_iter().chain(drains) {
-                if reply.send(result.clone()).is_err() {
+            let (told, drained) = self.commit(events, !drains.is_empty()).await;
+            let drained = std::iter::repeat_n(drained, drains.len());
+            for (reply, result) in replies.into_iter().chain(drains).zip(told.into_iter().chain(drained)) {
+                if reply.send(result).is_err() {
                     tracing::debug!("an event was committed whose caller had gone away");
                 }
             }
         }
     }
 
-    async fn commit(&self, events: Vec<AuditEvent>, with_outbox: bool) -> Result<(), AuditError> {
-        let mut direct = (!events.is_empty()).then(|| Together::of(events));
+    /// Commits events that callers wait for, and the outbox if somebody waits for that: together if that goes, else each
+    /// by itself, so that neither fails for what is wrong with the other.
+    async fn commit(&self, events: Vec<AuditEvent>, with_outbox: bool) -> (Vec<Told>, Told) {
+        let (count, batch) = (events.len(), Together::of(events));
+        if with_outbox && let Ok(more) = self.commit_with_outbox(&batch).await {
+            let drained = if more { self.drain().await } else { Ok(()) };
+            return (vec![Ok(()); count], drained.map_err(Arc::new));
+        }
+        let told = if count == 0 { Vec::new() } else { self.commit_or_keep(batch).await };
+        let drained = if with_outbox { self.drain().await } else { Ok(()) };
+        (told, drained.map_err(Arc::new))
+    }
+
+    /// Moves the outbox into the log, part by part.
+    async fn drain(&self) -> Result<(), AuditError> {
         loop {
-            match self.commit_once(direct.as_ref(), with_outbox).await {
-                Ok(more) => {
-                    direct = None;
-                    if !more {
-                        return Ok(());
-                    }
-                }
-                // Nothing happened, and a moment later it may.
-                Err(AuditError::Database(error)) if error.is_collision() => {}
-                Err(error) => {
-                    // The answer to a commit may be lost on its way: what is in the log is not appended again.
-                    let Some(lost) = direct.filter(|_| error.is_transient()) else { return Err(error) };
-                    if !lost.is_there(&self.0.db.read()).await.unwrap_or(false) {
-                        return Err(error);
-                    }
-                    direct = None;
-                    if !with_outbox {
-                        return Ok(());
-                    }
-                }
+            match self.commit_with_outbox(&Together::of(Vec::new())).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if replay::is_refusal(&error) => return self.drain_piecemeal().await,
+                Err(error) => return Err(error),
             }
         }
     }
 
     /// One transaction: some events, and a part of the outbox. Says whether more may be there.
-    async fn commit_once(&self, direct: Option<&Together>, with_outbox: bool) -> Result<bool, AuditError> {
+    async fn commit_with_outbox(&self, batch: &Together) -> Result<bool, AuditError> {
         let tx = self.0.db.begin().await?;
         fail_point!("append.begun");
-        let mut groups: Vec<Together> = direct.into_iter().cloned().collect();
-        let mut more = false;
-        if with_outbox {
-            let taken = outbox::take(&tx, self.0.config.batch_max).await?;
-            more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
-            groups.extend((!taken.is_empty()).then(|| Together::of(taken)));
+        let taken = outbox::take(&tx, self.0.config.batch_max).await?;
+        let more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
+        let groups = [batch.clone(), Together::of(taken)];
+        match self.append_and_commit(tx, &groups).await {
+            Err(error) if self.is_there_after_all(&error, batch).await => Ok(true),
+            done => done.map(|()| more),
         }
-        if groups.is_empty() {
-            return Ok(false);
+    }
+
+    /// Commits a batch. One whose answer was lost on its way is found by its name and not appended again.
+    pub(crate) async fn commit_named(&self, batch: &Together) -> Result<(), AuditError> {
+        let mut tries = 0;
+        loop {
+            let tx = self.0.db.begin().await?;
+            fail_point!("append.begun");
+            match self.append_and_commit(tx, std::slice::from_ref(batch)).await {
+                // Nothing happened, and a moment later it may.
+                Err(AuditError::Database(error)) if error.is_collision() && tries < COLLISIONS_MAX => {
+                    tries += 1
+                }
+                Err(error) if self.is_there_after_all(&error, batch).await => return Ok(()),
+                done => return done,
+            }
         }
-        store::append(&tx, &*self.0.keys, &groups, self.0.clock.now()).await?;
+    }
+
+    /// Commits those of some batches that are not in the log yet.
+    pub(crate) async fn commit_missing(&self, batches: &[Together]) -> Result<(), AuditError> {
+        let tx = self.0.db.begin().await?;
+        let there = store::there(&tx, batches).await?;
+        let missing: Vec<Together> = batches
+            .iter()
+            .filter(|batch| !batch.uuids.iter().any(|uuid| there.contains(uuid)))
+            .cloned()
+            .collect();
+        self.append_and_commit(tx, &missing).await
+    }
+
+    pub(crate) async fn append_and_commit(&self, tx: Tx, groups: &[Together]) -> Result<(), AuditError> {
+        if groups.iter().all(|group| group.events.is_empty()) {
+            return Ok(());
+        }
+        store::append(&tx, &*self.0.keys, groups, self.0.clock.now()).await?;
         tx.commit().await?;
         fail_point!("append.committed");
-        Ok(more)
+        Ok(())
+    }
+
+    /// Whether a batch is in the log although its commit failed: the answer may be lost on its way.
+    async fn is_there_after_all(&self, error: &AuditError, batch: &Together) -> bool {
+        if batch.events.is_empty() || !error.is_transient() || self.0.db.is_away() {
+            return false;
+        }
+        let there = store::there(&self.0.db.read(), std::slice::from_ref(batch)).await;
+        there.is_ok_and(|there| !there.is_empty())
     }
 }
+
+/// What a caller is told.
+type Told = Result<(), Arc<AuditError>>;
+
+/// How often a batch is tried again that collided with another one.
+const COLLISIONS_MAX: u32 = 10;
 
 /// Lets the next caller lead if the leader is stopped in the middle.
 struct Relief<'a> {

@@ -3,6 +3,8 @@
 mod postgres;
 mod sqlite;
 
+use std::collections::HashSet;
+
 use clawexchange_database::{Database, Dialect, Statements, Tx};
 use clawexchange_ssg_core::{AuditEvent, EventId, KeyProvider, Timestamp, fail_point};
 
@@ -76,13 +78,23 @@ impl Together {
     pub(crate) fn of(events: Vec<AuditEvent>) -> Self {
         Self { events, uuids: [*EventId::fresh().as_bytes(), *EventId::fresh().as_bytes()] }
     }
+}
 
-    /// Whether they are in the log already, after a commit whose answer was lost.
-    pub(crate) async fn is_there(&self, on: &impl Statements) -> Result<bool, AuditError> {
-        let sql = "SELECT 1 AS one FROM audit_batches WHERE batch_uuid = $1 OR batch_uuid = $2 LIMIT 1";
-        let [one, two] = self.uuids;
-        Ok(on.row(sql, [one.to_vec().into(), two.to_vec().into()]).await?.is_some())
+/// Which of the names of some batches are in the log already.
+pub(crate) async fn there(
+    on: &impl Statements,
+    batches: &[Together],
+) -> Result<HashSet<[u8; 16]>, AuditError> {
+    let mut there = HashSet::new();
+    let names: Vec<[u8; 16]> = batches.iter().flat_map(|batch| batch.uuids).collect();
+    for some in names.chunks(500) {
+        let marks: Vec<String> = (1..=some.len()).map(|mark| format!("${mark}")).collect();
+        let sql = format!("SELECT batch_uuid FROM audit_batches WHERE batch_uuid IN ({})", marks.join(", "));
+        for row in on.rows(&sql, some.iter().map(|name| name.to_vec().into())).await? {
+            there.insert(row.get_bytes("batch_uuid")?);
+        }
     }
+    Ok(there)
 }
 
 /// Appends events to their logs: aliases, leaves, rows, a batch each log, and last the end.

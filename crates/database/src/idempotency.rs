@@ -138,11 +138,11 @@ async fn insert(tx: &Tx, named: &Named, holder: &str, now: Timestamp) -> Result<
     Ok(Begun::New(names))
 }
 
-/// Keeps the answer, to be said again.
+/// Keeps the answer, to be said again: the first, should two processes have come to one.
 pub async fn finish(db: &Database, named: &Named, status: u16, answer: &[u8]) -> Result<(), DatabaseError> {
     let tx = db.begin().await?;
     let sql = "UPDATE database_idempotency SET status = $4, answer = $5 \
-               WHERE principal = $1 AND route = $2 AND key = $3";
+               WHERE principal = $1 AND route = $2 AND key = $3 AND status IS NULL";
     tx.execute(sql, key(named).into_iter().chain([i64::from(status).into(), answer.to_vec().into()])).await?;
     tx.commit().await
 }
@@ -159,10 +159,13 @@ pub async fn forget(db: &Database, named: &Named) -> Result<(), DatabaseError> {
 /// Takes out at most `at_most` answers whose time is over, and says how many.
 pub async fn sweep(db: &Database, now: Timestamp, at_most: u32) -> Result<u64, DatabaseError> {
     let tx = db.begin().await?;
-    let sql = "DELETE FROM database_idempotency WHERE (principal, route, key) IN \
-               (SELECT principal, route, key FROM database_idempotency WHERE until_us <= $1 \
-                ORDER BY until_us LIMIT $2)";
-    let swept = tx.execute(sql, [now.as_micros().into(), i64::from(at_most).into()]).await?;
+    let skip = tx.dialect().skip_locked();
+    let sql = format!(
+        "DELETE FROM database_idempotency WHERE (principal, route, key) IN \
+         (SELECT principal, route, key FROM database_idempotency WHERE until_us <= $1 \
+          ORDER BY until_us LIMIT $2{skip})"
+    );
+    let swept = tx.execute(&sql, [now.as_micros().into(), i64::from(at_most).into()]).await?;
     tx.commit().await?;
     Ok(swept)
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clawexchange_database::{Database, STATE, STATE_CONTEXT, StateRow, outbox};
 use clawexchange_quarantine::Note;
 use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, IdError, KeyProvider, Mac, OwnerId, Page,
-    PageLimit, SystemClock, Target, Timestamp, TrustLevel,
+    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, Fault as _, FaultKind, IdError,
+    KeyProvider, Mac, OwnerId, Page, PageLimit, SystemClock, Target, Timestamp, TrustLevel,
 };
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
@@ -30,6 +30,10 @@ pub const TOKEN_TARGET: &str = "token";
 
 /// Tokens that live at once, at most: more than a platform has staff and programs, and few enough to be looked through.
 pub const TOKENS_MAX: u64 = 10_000;
+
+/// What whoever makes a token locks, since how many there are is counted first. It comes before the row of a token, and
+/// that before the outbox.
+const CREATE: &str = "moderation/tokens";
 
 /// The shortest and the longest time that a token may be given.
 const TTL: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(24 * 3653)];
@@ -183,6 +187,7 @@ impl Tokens {
         let (token, row, event) = self.prepare(by, new).await?;
         let info = row.info()?;
         let tx = self.0.db.begin().await?;
+        tx.lock(CREATE).await?;
         if rows::live(&tx, self.now()).await? >= TOKENS_MAX {
             return Err(ModerationError::TooManyTokens { max: TOKENS_MAX });
         }
@@ -202,6 +207,7 @@ impl Tokens {
         let (token, row, event) = self.prepare(&by, &NewToken::new(id.clone(), Role::Admin)).await?;
         let info = row.info()?;
         let tx = self.0.db.begin().await?;
+        tx.lock(CREATE).await?;
         if rows::has_admin(&tx, self.now()).await? {
             return Ok(None);
         }
@@ -215,7 +221,8 @@ impl Tokens {
     /// these is not said.
     ///
     /// A token that was seen within the last second costs no read. A revocation by this value or a clone of it holds at
-    /// once, one by another process within that second.
+    /// once, one by another process within that second. While the database is away, a token that was seen within the last
+    /// quarter of an hour is still known: nobody can revoke one then.
     ///
     /// The row is looked for by the hash of the text, by an index and so not in constant time: what the time tells is
     /// how far a hash agrees with others, and nobody can choose a text by the beginning of its hash, let alone find a
@@ -231,7 +238,14 @@ impl Tokens {
         if seen.is_some() {
             return Ok(seen);
         }
-        let Some(row) = rows::by_hash(&self.0.db.read(), &hash).await? else { return Ok(None) };
+        let row = match rows::by_hash(&self.0.db.read(), &hash).await {
+            Ok(row) => row,
+            Err(error) => {
+                let known = self.0.cache.look_while_away(&hash, now);
+                return known.filter(|_| error.kind() == FaultKind::Unavailable).map(Some).ok_or(error);
+            }
+        };
+        let Some(row) = row else { return Ok(None) };
         self.check_state(&row).await?;
         if !row.is_live(now) {
             return Ok(None);
@@ -252,7 +266,7 @@ impl Tokens {
         let wanted = usize::from(limit.get());
         // One more than asked for tells whether there is a page after this one.
         let at_most = u32::from(limit.get()) + 1;
-        let mut rows = rows::list(&self.0.db.read(), filter, before, at_most, self.now()).await?;
+        let mut rows = rows::list(&self.0.db.replica(), filter, before, at_most, self.now()).await?;
         let more = rows.len() > wanted;
         rows.truncate(wanted);
         let next =

@@ -17,6 +17,7 @@ use clawexchange_ssg_core::{
     InspectorConfig, OwnerId, Pattern, PluginError, PluginRegistry, QuarantineId, RiskTier, SourceId,
     Submission,
 };
+use clawexchange_testkit::tamper;
 use serde_json::json;
 use support::{Held, Rig, code, note, principal};
 
@@ -337,8 +338,13 @@ async fn of_a_program_and_a_person_who_decide_at_once_one_wins() {
 async fn a_decision_whose_event_cannot_be_written_is_not_made() {
     let rig = Rig::new().await;
     let held = rig.hold("one").await;
-    rig.sql("CREATE TRIGGER no_log BEFORE INSERT ON database_outbox BEGIN SELECT RAISE(ABORT, 'full'); END")
-        .await;
+    let no_log = tamper::either(
+        &rig.db,
+        "CREATE TRIGGER no_log BEFORE INSERT ON database_outbox BEGIN SELECT RAISE(ABORT, 'full'); END",
+        "CREATE TRIGGER no_log BEFORE INSERT ON database_outbox FOR EACH ROW \
+         EXECUTE FUNCTION moderation_refuse('full')",
+    );
+    rig.sql(no_log).await;
     assert!(rig.desk.human_act(&ann(), &HumanAction::new(held.id, HumanVerb::Release)).await.is_err());
     assert!(rig.desk.bot_act(&bot(), &action(held.id, BotVerb::Delete, 1000)).await.is_err());
     assert!(rig.desk.hold_legally(&principal("root", Role::Admin), held.id, &note("case 7")).await.is_err());

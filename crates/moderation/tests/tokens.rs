@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clawexchange_moderation::{NewToken, Role, TOKENS_MAX, Token, TokenFilter, TokenId};
 use clawexchange_ssg_core::{Actor, AgentId, Clock as _, Cursor, EventKind, OwnerId, PageLimit, TrustLevel};
+use clawexchange_testkit::tamper;
 use support::{Rig, code, note, principal, setup};
 
 fn id(text: &str) -> AgentId {
@@ -55,12 +56,11 @@ async fn no_text_of_a_token_lies_in_the_database_or_in_anything_that_is_printed(
     let rig = Rig::new().await;
     let made = rig.token("ann", Role::Admin).await;
     let text = made.token.expose();
-    for file in ["claw.db", "claw.db-wal"] {
-        let bytes = std::fs::read(rig.folder.path().join(file)).unwrap();
-        // Not even what is left of it without prefix and hint.
-        let secret = &text.as_bytes()[9..];
-        assert!(!bytes.windows(secret.len()).any(|w| w == secret), "{file}");
-    }
+    let bytes = tamper::everything(&rig.db).await;
+    // Not even what is left of it without prefix and hint.
+    let (hint, secret) = text.as_bytes().split_at(9);
+    assert!(bytes.windows(9).any(|w| w == hint));
+    assert!(!bytes.windows(secret.len()).any(|w| w == secret));
     let printed = format!("{made:?} {:?} {}", rig.tokens, serde_json::to_string(&made.info).unwrap());
     assert!(!printed.contains(&text[9..]));
     assert_eq!(made.info.hint, &text[..9], "its owner knows it again by this");
@@ -96,7 +96,7 @@ async fn an_event_tells_of_each_token_and_names_no_agent_or_owner_in_clear() {
 #[tokio::test]
 async fn a_revocation_holds_at_once_here_and_within_a_second_elsewhere() {
     let rig = Rig::new().await;
-    let other = rig.other_process();
+    let other = rig.other_process().await;
     let made = rig.token("ann", Role::Admin).await;
     let text = made.token.expose();
     for tokens in [&rig.tokens, &other] {
@@ -118,7 +118,7 @@ async fn who_revokes_what_another_process_revoked_can_rely_on_it_at_once() {
     let rig = Rig::new().await;
     let made = rig.token("ann", Role::Admin).await;
     assert!(rig.tokens.authenticate(made.token.expose()).await.unwrap().is_some());
-    rig.other_process().revoke(&ann(), made.info.id, &note("lost")).await.unwrap();
+    rig.other_process().await.revoke(&ann(), made.info.id, &note("lost")).await.unwrap();
     rig.tokens.revoke(&ann(), made.info.id, &note("lost")).await.unwrap();
     assert!(rig.tokens.authenticate(made.token.expose()).await.unwrap().is_none());
 }
@@ -269,7 +269,7 @@ async fn a_list_shows_the_newest_first_narrows_and_pages_by_key() {
 async fn a_row_that_was_put_in_or_edited_by_hand_opens_nothing_and_is_found() {
     let rig = Rig::new().await;
     let made = rig.token("ann", Role::Auditor).await;
-    rig.sql("DROP TRIGGER moderation_tokens_fixed").await;
+    tamper::trigger_off(&rig.db, "moderation_tokens", "fixed").await;
     for edit in ["role = 'admin'", "principal_id = 'eve'", "expires_at = 9000000000000000", "revoked_at = 1"]
     {
         let also = if edit.starts_with("revoked") { ", revoked_by = 'x', revoke_reason = 'x'" } else { "" };
@@ -292,10 +292,10 @@ async fn a_row_that_was_put_in_or_edited_by_hand_opens_nothing_and_is_found() {
     // A token of another deployment, whose hash somebody puts in here.
     let forged = Rig::new().await.token("eve", Role::Admin).await;
     rig.sql(&format!(
-        "INSERT INTO moderation_tokens SELECT '{}', x'{}', hint, 'eve', 'admin', trust, owner_id, created_at, \
+        "INSERT INTO moderation_tokens SELECT '{}', {}, hint, 'eve', 'admin', trust, owner_id, created_at, \
          created_by, expires_at, NULL, NULL, NULL, 1, state_mac FROM moderation_tokens",
         forged.info.id,
-        hash_of(forged.token.expose())
+        tamper::blob(&rig.db, &hash_of(forged.token.expose()))
     ))
     .await;
     assert_eq!(code(rig.tokens.authenticate(forged.token.expose()).await), "moderation/altered");
@@ -312,7 +312,8 @@ fn hash_of(text: &str) -> String {
 async fn the_table_itself_keeps_tokens_and_lets_none_come_back() {
     let rig = Rig::new().await;
     let made = rig.token("ann", Role::Agent).await;
-    for edit in ["role = 'admin'", "trust = 'VERIFIED'", "expires_at = 1", "token_hash = zeroblob(32)"] {
+    let hash = format!("token_hash = {}", tamper::blob(&rig.db, &"00".repeat(32)));
+    for edit in ["role = 'admin'", "trust = 'VERIFIED'", "expires_at = 1", &hash] {
         let sql = format!("UPDATE moderation_tokens SET {edit}, version = version + 1");
         assert!(!rig.try_sql(&sql).await, "{edit}");
     }
@@ -328,7 +329,7 @@ async fn the_first_admin_is_made_once_whoever_asks_at_once() {
     let rig = Rig::new().await;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        let tokens = rig.other_process();
+        let tokens = rig.other_process().await;
         tasks.spawn(async move { tokens.ensure_admin(&id("root")).await.unwrap() });
     }
     let made: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
@@ -345,9 +346,16 @@ async fn the_first_admin_is_made_once_whoever_asks_at_once() {
 async fn no_more_than_ten_thousand_live_and_those_that_ended_do_not_count() {
     let rig = Rig::new().await;
     // Rows that no token belongs to: they are counted, and that is all.
+    let (name, hash) = tamper::either(
+        &rig.db,
+        "printf('%036d', i);CAST(printf('%032d', i) AS BLOB)",
+        "lpad(CAST(i AS TEXT), 36, '0');convert_to(lpad(CAST(i AS TEXT), 32, '0'), 'UTF8')",
+    )
+    .split_once(';')
+    .unwrap();
     rig.sql(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {TOKENS_MAX}) \
-         INSERT INTO moderation_tokens SELECT printf('%036d', i), CAST(printf('%032d', i) AS BLOB), 'claw_0000', \
+         INSERT INTO moderation_tokens SELECT {name}, {hash}, 'claw_0000', \
          'x', 'bot', 'NEW', NULL, 1, 'x', {}, NULL, NULL, NULL, 1, '' FROM n",
         rig.clock.now().plus(Duration::from_secs(1)).as_micros()
     ))

@@ -58,6 +58,11 @@
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
 
+// Locks are taken in one order by all, so that no two wait for each other: first the names "quarantine/agent/…",
+// "quarantine/owner/…", "quarantine/all", of which a store takes one each; then a grant; then the row of a record and what
+// hangs on it; then the outbox. A transaction changes one record, but for a sweep, which waits for none that another
+// holds.
+
 mod config;
 mod error;
 mod keyring;

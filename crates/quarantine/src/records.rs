@@ -240,8 +240,33 @@ pub(crate) async fn load(
     on: &impl Statements,
     id: QuarantineId,
 ) -> Result<Option<StoredRow>, QuarantineError> {
-    let sql = format!("SELECT {COLUMNS} FROM quarantine_records WHERE id = $1");
+    one(on, id, "").await
+}
+
+/// The same, and nobody else changes it while `tx` is open.
+pub(crate) async fn load_locked(tx: &Tx, id: QuarantineId) -> Result<Option<StoredRow>, QuarantineError> {
+    one(tx, id, tx.dialect().for_update()).await
+}
+
+async fn one(
+    on: &impl Statements,
+    id: QuarantineId,
+    wait: &str,
+) -> Result<Option<StoredRow>, QuarantineError> {
+    let sql = format!("SELECT {COLUMNS} FROM quarantine_records WHERE id = $1{wait}");
     Ok(on.row(&sql, [id.to_string().into()]).await?.as_ref().map(StoredRow::of).transpose()?)
+}
+
+/// Waits until nobody else changes a record, or places or lifts its legal hold.
+///
+/// A statement of its own and before all others: the statement that follows sees what those had committed who were
+/// waited for, where the one that waits would not.
+pub(crate) async fn lock(tx: &Tx, id: &str) -> Result<(), QuarantineError> {
+    let wait = tx.dialect().for_update();
+    if !wait.is_empty() {
+        tx.row(&format!("SELECT 1 AS one FROM quarantine_records WHERE id = $1{wait}"), [id.into()]).await?;
+    }
+    Ok(())
 }
 
 /// Rows in the order of their names, after one: those that were acknowledged.
@@ -390,7 +415,8 @@ impl Guard {
 const NO_LEGAL_HOLD: &str = " AND NOT EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = \
                              quarantine_records.id AND h.lifted_at IS NULL)";
 
-/// Turns the row `from` into `to` if it is still what it was, and says whether it did.
+/// Turns the row `from` into `to` if it is still what it was, and says whether it did. Where no legal hold may be in
+/// force, the record is [locked](lock) before.
 pub(crate) async fn change(
     tx: &Tx,
     from: &StoredRow,
@@ -402,7 +428,8 @@ pub(crate) async fn change(
          encryption_key_id = $4, expires_at = $5, shred_at = $6, reviewed_by = $7, reviewed_at = $8, reason = $9, \
          review_notes = $10, version = $11, pending_event = $12, state_mac = $13, updated_at = $14, \
          claimed_by = NULL, lease_until = NULL, fence = NULL \
-         WHERE id = $15 AND version = $16 AND status = $17 AND blob_state = $18 AND state_mac IS $19"
+         WHERE id = $15 AND version = $16 AND status = $17 AND blob_state = $18 \
+         AND state_mac IS NOT DISTINCT FROM $19 AND s3_key IS NOT DISTINCT FROM $20"
         .to_owned();
     let to = to.clone();
     let mut values: Vec<Value> = vec![
@@ -425,6 +452,7 @@ pub(crate) async fn change(
         from.status.clone().into(),
         from.blob_state.clone().into(),
         from.state_mac.clone().into(),
+        from.s3_key.clone().into(),
     ];
     if guard.no_legal_hold {
         sql.push_str(NO_LEGAL_HOLD);
@@ -432,31 +460,33 @@ pub(crate) async fn change(
     match &guard.claim {
         ClaimGuard::Anybody => {}
         ClaimGuard::Nobody(now) => {
-            sql.push_str(" AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $20)");
+            sql.push_str(" AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $21)");
             values.push(now.as_micros().into());
         }
         ClaimGuard::NobodyElse { by, now } => {
             sql.push_str(
-                " AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $20 OR claimed_by = $21)",
+                " AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $21 OR claimed_by = $22)",
             );
             values.extend([now.as_micros().into(), by.as_str().into()]);
         }
         ClaimGuard::Fenced { by, fence } => {
-            sql.push_str(" AND claimed_by = $20 AND fence = $21");
+            sql.push_str(" AND claimed_by = $21 AND fence = $22");
             values.extend([by.as_str().into(), (*fence).into()]);
         }
     }
     Ok(tx.execute(&sql, values).await? == 1)
 }
 
-/// Takes out a store that was given up; says whether it was there.
-pub(crate) async fn abort(tx: &Tx, id: QuarantineId) -> Result<bool, QuarantineError> {
-    let id = id.to_string();
+/// Takes out a store that was given up; says whether it was there. Another attempt under the same id has another
+/// object, and stays.
+pub(crate) async fn abort(tx: &Tx, pending: &StoredRow) -> Result<bool, QuarantineError> {
+    lock(tx, &pending.id).await?;
+    let given_up: [Value; 2] = [pending.id.clone().into(), pending.s3_key.clone().into()];
     let sql = "DELETE FROM encryption_keys WHERE record_id IN \
-               (SELECT id FROM quarantine_records WHERE id = $1 AND blob_state = 'PENDING')";
-    tx.execute(sql, [id.clone().into()]).await?;
-    let sql = "DELETE FROM quarantine_records WHERE id = $1 AND blob_state = 'PENDING'";
-    Ok(tx.execute(sql, [id.into()]).await? == 1)
+               (SELECT id FROM quarantine_records WHERE id = $1 AND s3_key = $2 AND blob_state = 'PENDING')";
+    tx.execute(sql, given_up.clone()).await?;
+    let sql = "DELETE FROM quarantine_records WHERE id = $1 AND s3_key = $2 AND blob_state = 'PENDING'";
+    Ok(tx.execute(sql, given_up).await? == 1)
 }
 
 /// Which rows a sweep looks for.
@@ -470,6 +500,36 @@ pub(crate) enum Due {
     Shredding,
 }
 
+impl Due {
+    /// When it was due, and what else must hold.
+    fn condition(self) -> (&'static str, String) {
+        match self {
+            Self::Expiry => (
+                "expires_at",
+                format!(
+                    "status IN ('QUARANTINED', 'UNDER_REVIEW') AND blob_state = 'PRESENT' AND expires_at <= $1 \
+                     AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $1){NO_LEGAL_HOLD}"
+                ),
+            ),
+            Self::Settlement => ("created_at", "blob_state = 'PENDING' AND created_at <= $1".to_owned()),
+            Self::Shredding => (
+                "shred_at",
+                format!("blob_state = 'PRESENT' AND shred_at IS NOT NULL AND shred_at <= $1{NO_LEGAL_HOLD}"),
+            ),
+        }
+    }
+
+    /// Where a row stands among those that are due.
+    pub(crate) fn place(self, row: &StoredRow) -> (i64, String) {
+        let since = match self {
+            Self::Expiry => row.expires_at,
+            Self::Settlement => row.created_at,
+            Self::Shredding => row.shred_at.unwrap_or(i64::MAX),
+        };
+        (since, row.id.clone())
+    }
+}
+
 /// Names of rows for which something is due at `at`, the longest due first.
 pub(crate) async fn due(
     on: &impl Statements,
@@ -477,23 +537,26 @@ pub(crate) async fn due(
     at: Timestamp,
     at_most: u32,
 ) -> Result<Vec<QuarantineId>, QuarantineError> {
-    let sql = match what {
-        Due::Expiry => format!(
-            "SELECT id FROM quarantine_records WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') \
-             AND blob_state = 'PRESENT' AND expires_at <= $1 \
-             AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $1){NO_LEGAL_HOLD} \
-             ORDER BY expires_at, id LIMIT $2"
-        ),
-        Due::Settlement => {
-            "SELECT id FROM quarantine_records WHERE blob_state = 'PENDING' AND created_at <= $1 \
-                            ORDER BY created_at, id LIMIT $2"
-                .to_owned()
-        }
-        Due::Shredding => format!(
-            "SELECT id FROM quarantine_records WHERE blob_state = 'PRESENT' AND shred_at IS NOT NULL \
-             AND shred_at <= $1{NO_LEGAL_HOLD} ORDER BY shred_at, id LIMIT $2"
-        ),
-    };
+    let (since, condition) = what.condition();
+    let sql = format!("SELECT id FROM quarantine_records WHERE {condition} ORDER BY {since}, id LIMIT $2");
     let rows = on.rows(&sql, [at.as_micros().into(), i64::from(at_most).into()]).await?;
     Ok(rows.iter().map(|row| row.get_parsed("id")).collect::<Result<_, _>>()?)
+}
+
+/// Rows for which something is due at `at`, the longest due first, after one; nobody else changes them while `tx` is
+/// open. What others are changing is passed over.
+pub(crate) async fn take_due(
+    tx: &Tx,
+    what: Due,
+    at: Timestamp,
+    (after, id): (i64, String),
+    at_most: u32,
+) -> Result<Vec<StoredRow>, QuarantineError> {
+    let ((since, condition), skip) = (what.condition(), tx.dialect().skip_locked());
+    let sql = format!(
+        "SELECT {COLUMNS} FROM quarantine_records WHERE {condition} AND ({since}, id) > ($3, $4) \
+         ORDER BY {since}, id LIMIT $2{skip}"
+    );
+    let values: [Value; 4] = [at.as_micros().into(), i64::from(at_most).into(), after.into(), id.into()];
+    read(&tx.rows(&sql, values).await?)
 }

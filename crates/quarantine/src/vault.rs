@@ -112,7 +112,7 @@ impl Vault {
     ) -> Result<Page<QuarantineRecord>, QuarantineError> {
         let before = cursor.map(read_cursor).transpose()?;
         let wanted = usize::from(limit.get());
-        let read = self.0.db.read();
+        let read = self.0.db.replica();
         // One more than asked for tells whether there is a page after this one.
         let mut rows = records::list(&read, filter, before, u32::from(limit.get()) + 1).await?;
         let more = rows.len() > wanted;
@@ -138,7 +138,7 @@ impl Vault {
             return Err(QuarantineError::Offset { max: OFFSET_MAX, items_max: OFFSET_ITEMS_MAX });
         }
         let at_most = u32::try_from(limit).unwrap_or(1);
-        let (rows, total) = records::list_by_offset(&self.0.db.read(), filter, offset, at_most).await?;
+        let (rows, total) = records::list_by_offset(&self.0.db.replica(), filter, offset, at_most).await?;
         Ok((rows.iter().map(StoredRow::record).collect::<Result<_, _>>()?, total))
     }
 
@@ -155,7 +155,7 @@ impl Vault {
 
     /// What is held, summed up.
     pub async fn stats(&self) -> Result<Stats, QuarantineError> {
-        sums::stats(&self.0.db.read()).await
+        sums::stats(&self.0.db.replica()).await
     }
 
     fn now(&self) -> Timestamp {

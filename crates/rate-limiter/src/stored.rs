@@ -40,6 +40,10 @@ pub const QUOTA_TARGET: &str = "rate-limit";
 /// What events about a multiplier have as the type of their target; the id is the level of trust.
 pub const TRUST_TARGET: &str = "trust";
 
+/// What whoever changes limits locks first, since they are checked as a whole. It comes before every row, and those before
+/// the outbox.
+const CHANGE: &str = "rate-limiter/limits";
+
 /// The limits in a database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StoredLimits {
@@ -82,6 +86,7 @@ impl StoredLimits {
         tier: &EndpointTier,
         quota: Quota,
     ) -> Result<Limits, LimitError> {
+        tx.lock(CHANGE).await?;
         let rows = rows(tx).await?;
         let changed = limits(&rows, &slots(tx).await?)?.with_quota(tier.clone(), quota)?;
         let values = [i64::from(quota.per_hour), i64::from(quota.per_minute)];
@@ -101,6 +106,7 @@ impl StoredLimits {
         level: TrustLevel,
         factor: Multiplier,
     ) -> Result<Limits, LimitError> {
+        tx.lock(CHANGE).await?;
         let rows = rows(tx).await?;
         let changed = limits(&rows, &slots(tx).await?)?.with_trust(level, factor)?;
         let values = [i64::from(factor.as_hundredths()), 0];
@@ -122,6 +128,7 @@ impl StoredLimits {
         }
         let by = system("migration")?;
         let tx = self.db.begin().await?;
+        tx.lock(CHANGE).await?;
         for row in rows(&tx).await?.into_iter().filter(|row| !row.is_announced) {
             if !row.is_as_seeded() {
                 return Err(row.broken("has no event and is not as it was seeded"));
@@ -316,7 +323,7 @@ impl StoredRow {
 
 /// Quotas and multipliers as they are at one moment, quotas first, by name.
 async fn rows(on: &impl Statements) -> Result<Vec<StoredRow>, LimitError> {
-    let sql = "SELECT 0 AS is_trust, endpoint_tier AS name, per_hour AS first, burst_per_minute AS second, \
+    let sql = "SELECT CAST(0 AS BIGINT) AS is_trust, endpoint_tier AS name, per_hour AS first, burst_per_minute AS second, \
                created_at, updated_at, version, announced FROM rate_limit_configs \
                UNION ALL SELECT 1, trust_level, multiplier_hundredths, 0, created_at, updated_at, version, announced \
                FROM tier_threshold_configs ORDER BY 1, 2 LIMIT $1";

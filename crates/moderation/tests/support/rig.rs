@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawexchange_database::{
-    Database, DatabaseConfig, Drain, Place, Plan, STATE, STATE_CONTEXT, StateRow, Statements as _, outbox,
-};
+use clawexchange_database::{Database, Drain, Plan, STATE, STATE_CONTEXT, StateRow, Statements as _, outbox};
 use clawexchange_moderation::{
     Created, Desk, DeskConfig, MIGRATIONS, ModerationError, NewToken, Principal, Role, Tokens,
 };
@@ -17,6 +15,7 @@ use clawexchange_ssg_core::{
     Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector,
     KeyId, KeyProvider as _, Mac, MasterKey, PortError, QuarantineId, Submission,
 };
+use clawexchange_testkit::{open_in, tamper};
 use tempfile::TempDir;
 
 pub struct Rig {
@@ -44,8 +43,7 @@ impl Rig {
 
     pub async fn with(config: DeskConfig) -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
-        let place = Place::Sqlite(folder.path().join("claw.db"));
-        let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+        let db = open_in(folder.path()).await;
         let plan = Plan::of([clawexchange_quarantine::MIGRATIONS, MIGRATIONS]);
         plan.up(&db, None, clock.now()).await.unwrap();
         let key = KeyId::new("test").unwrap();
@@ -61,8 +59,8 @@ impl Rig {
     }
 
     /// The same tokens as another process knows them: nothing is shared but the rows.
-    pub fn other_process(&self) -> Tokens {
-        Tokens::new(self.db.clone(), self.keys.clone()).with_clock(self.clock.clone())
+    pub async fn other_process(&self) -> Tokens {
+        Tokens::new(open_in(self.folder.path()).await, self.keys.clone()).with_clock(self.clock.clone())
     }
 
     pub async fn hold(&self, text: &str) -> Held {
@@ -93,9 +91,7 @@ impl Rig {
 
     /// Runs a statement behind everybody's back.
     pub async fn sql(&self, sql: &str) {
-        let tx = self.db.begin().await.unwrap();
-        tx.execute(sql, []).await.unwrap();
-        tx.commit().await.unwrap();
+        tamper::run(&self.db, sql).await;
     }
 
     pub async fn try_sql(&self, sql: &str) -> bool {

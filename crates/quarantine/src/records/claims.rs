@@ -54,12 +54,12 @@ pub(crate) async fn take_next(
     wanted: Wanted<'_>,
 ) -> Result<Option<QuarantineId>, QuarantineError> {
     let mut values: Vec<Value> = parameters(wanted).into();
-    let clauses = narrowed(filter, &mut values);
+    let (clauses, skip) = (narrowed(filter, &mut values), tx.dialect().skip_locked());
     let sql = format!(
         "UPDATE quarantine_records SET claimed_by = $1, lease_until = $2, fence = $3 WHERE id = \
          (SELECT id FROM quarantine_records WHERE {OPEN} \
           AND (claimed_by IS NULL OR lease_until IS NULL OR lease_until <= $4){clauses} \
-          ORDER BY {REVIEW_ORDER}, created_at, id LIMIT 1) RETURNING id"
+          ORDER BY {REVIEW_ORDER}, created_at, id LIMIT 1{skip}) RETURNING id"
     );
     Ok(tx.row(&sql, values).await?.map(|row| row.get_parsed("id")).transpose()?)
 }

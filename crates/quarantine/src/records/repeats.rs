@@ -15,15 +15,17 @@ pub(crate) async fn of_inspection(
     Ok(row.map(|row| row.get_parsed("record_id")).transpose()?)
 }
 
+/// Puts a repeat, and says whether it did: it may be there already.
 pub(crate) async fn insert(
     tx: &Tx,
     inspection: &str,
     record: QuarantineId,
     at: Timestamp,
-) -> Result<(), QuarantineError> {
-    let sql = "INSERT INTO quarantine_repeats (inspection_id, record_id, created_at) VALUES ($1, $2, $3)";
-    tx.execute(sql, [inspection.into(), record.to_string().into(), at.as_micros().into()]).await?;
-    Ok(())
+) -> Result<bool, QuarantineError> {
+    let sql = "INSERT INTO quarantine_repeats (inspection_id, record_id, created_at) VALUES ($1, $2, $3) \
+               ON CONFLICT (inspection_id) DO NOTHING";
+    let values: [Value; 3] = [inspection.into(), record.to_string().into(), at.as_micros().into()];
+    Ok(tx.execute(sql, values).await? == 1)
 }
 
 /// The keys under which codes of an agent's undecided contents were made: one, but after a rotation two.
@@ -40,11 +42,31 @@ pub(crate) async fn same_content(
     agent: &AgentId,
     codes: &[Mac],
 ) -> Result<Option<QuarantineId>, QuarantineError> {
-    let sql = "SELECT id FROM quarantine_records WHERE agent_id = $1 AND hmac_key_id = $2 AND content_hmac = $3 \
-               AND status IN ('QUARANTINED', 'UNDER_REVIEW') AND blob_state = 'PRESENT' ORDER BY created_at LIMIT 1";
+    find(on, agent, codes, "").await
+}
+
+/// The same, and it stays undecided while `tx` is open.
+pub(crate) async fn same_content_locked(
+    tx: &Tx,
+    agent: &AgentId,
+    codes: &[Mac],
+) -> Result<Option<QuarantineId>, QuarantineError> {
+    find(tx, agent, codes, tx.dialect().for_update()).await
+}
+
+async fn find(
+    on: &impl Statements,
+    agent: &AgentId,
+    codes: &[Mac],
+    wait: &str,
+) -> Result<Option<QuarantineId>, QuarantineError> {
+    let sql = format!(
+        "SELECT id FROM quarantine_records WHERE agent_id = $1 AND hmac_key_id = $2 AND content_hmac = $3 \
+         AND status IN ('QUARANTINED', 'UNDER_REVIEW') AND blob_state = 'PRESENT' ORDER BY created_at LIMIT 1{wait}"
+    );
     for code in codes {
         let values: [Value; 3] = [agent.as_str().into(), code.key.as_str().into(), code.tag.to_vec().into()];
-        if let Some(row) = on.row(sql, values).await? {
+        if let Some(row) = on.row(&sql, values).await? {
             return Ok(Some(row.get_parsed("id")?));
         }
     }

@@ -28,7 +28,7 @@ pub(crate) async fn usage(on: &impl Statements, scope: Scope<'_>) -> Result<Usag
         Scope::All => ("", Vec::new()),
     };
     let sql = format!(
-        "SELECT COUNT(*) AS holds, COALESCE(SUM(size_bytes), 0) AS bytes FROM quarantine_records \
+        "SELECT COUNT(*) AS holds, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM quarantine_records \
          WHERE {clause} status IN ('QUARANTINED', 'UNDER_REVIEW')"
     );
     match on.row(&sql, values).await? {
@@ -41,7 +41,7 @@ pub(crate) async fn usage(on: &impl Statements, scope: Scope<'_>) -> Result<Usag
 pub(crate) async fn stats(on: &impl Statements) -> Result<Stats, QuarantineError> {
     let mut stats = Stats::default();
     let sql = "SELECT status, COUNT(*) AS n, \
-               COALESCE(SUM(CASE WHEN blob_state = 'PRESENT' THEN size_bytes ELSE 0 END), 0) AS bytes, \
+               CAST(COALESCE(SUM(CASE WHEN blob_state = 'PRESENT' THEN size_bytes ELSE 0 END), 0) AS BIGINT) AS bytes, \
                MIN(created_at) AS oldest FROM quarantine_records WHERE blob_state <> 'PENDING' GROUP BY status";
     for row in on.rows(sql, []).await? {
         let status = row.get_parsed::<crate::Status>("status")?;

@@ -246,6 +246,9 @@ impl Vault {
     ) -> Result<QuarantineRecord, QuarantineError> {
         let event = self.sign(&mut to, event).await?;
         let tx = self.0.db.begin().await?;
+        if guard.no_legal_hold {
+            records::lock(&tx, &from.id).await?;
+        }
         if !records::change(&tx, from, &to, guard).await? {
             return Err(self.why_not(&tx, from, guard).await?);
         }

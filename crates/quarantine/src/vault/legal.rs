@@ -93,6 +93,7 @@ impl Vault {
             .with_personal("note", why.as_str())?;
         let tx = self.0.db.begin().await?;
         let before = row.version - 1;
+        records::lock(&tx, &row.record_id).await?;
         if !legal::put(&tx, row, before).await? {
             // Somebody was faster, or the content went.
             let current = records::load(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?;

@@ -72,7 +72,7 @@ impl Vault {
             .with("sizeBytes", row.size_bytes)?;
         let tx = self.0.db.begin().await?;
         // Its grace may have ended since it was read.
-        may_be_fetched(&records::load(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?)?;
+        may_be_fetched(&records::load_locked(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?)?;
         outbox::put(&tx, &event).await?;
         fail_point!("fetch.before-commit");
         tx.commit().await?;

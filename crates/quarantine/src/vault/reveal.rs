@@ -64,7 +64,7 @@ impl Vault {
             return Err(QuarantineError::GrantRefused);
         }
         // Somebody may have decided since it was read.
-        may_be_shown(&records::load(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?)?;
+        may_be_shown(&records::load_locked(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?)?;
         outbox::put(&tx, &event).await?;
         fail_point!("reveal.before-commit");
         tx.commit().await?;

@@ -1,7 +1,7 @@
 //! Storing: in one transaction with its row, or as an object in two, so that no crash leaves a row without its bytes
 //! acknowledged or bytes without a row.
 
-use clawexchange_database::{Tx, outbox};
+use clawexchange_database::{Dialect, Statements as _, Tx, outbox};
 use clawexchange_ssg_core::{
     AuditEvent, Held, Hold, InspectionId, KeyId, Mac, QuarantineId, Target, Timestamp, fail_point,
 };
@@ -31,6 +31,25 @@ struct Prepared {
     sealed: Vec<u8>,
 }
 
+/// What a transaction that stores finds.
+enum Entry {
+    /// Nothing of the kind: it may store.
+    New(Tx),
+    /// The same content, undecided; that is noted and committed.
+    Repeat(Held),
+}
+
+/// How a store that was cut short ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Its content is held.
+    Held,
+    /// It is given up.
+    GivenUp,
+    /// Somebody else ended it, whichever way.
+    Elsewhere,
+}
+
 impl Vault {
     pub(super) async fn store(&self, hold: Hold) -> Result<Held, QuarantineError> {
         let inspection = hold.assessment.inspection().inspection_id;
@@ -43,12 +62,11 @@ impl Vault {
         }
         let codes = self.content_codes(&hold).await?;
         let same = repeats::same_content(&self.0.db.read(), &hold.agent, &codes).await?;
-        if same.is_some() {
-            let tx = self.0.db.begin().await?;
-            // It may have been decided since.
-            if let Some(first) = repeats::same_content(&tx, &hold.agent, &codes).await? {
-                return self.repeat(tx, &hold, inspection, first).await;
-            }
+        // It may have been decided since.
+        if same.is_some()
+            && let Entry::Repeat(held) = self.enter(&hold, inspection, &codes).await?
+        {
+            return Ok(held);
         }
         let prepared = self.prepare(&hold, inspection, size, codes.first()).await?;
         fail_point!("store.before-stage");
@@ -63,11 +81,20 @@ impl Vault {
     async fn known(&self, hold: &Hold, inspection: InspectionId) -> Result<Option<Held>, QuarantineError> {
         let read = self.0.db.read();
         if let Some(row) = records::load(&read, hold.id).await? {
-            if row.blob_state()? != BlobState::Pending || self.settle(&row).await? {
-                return Ok(Some(Held::new(hold.id, false)));
+            let mut is_held = row.blob_state()? != BlobState::Pending;
+            if !is_held {
+                is_held = match self.settle(&row).await? {
+                    Settled::Held => true,
+                    Settled::GivenUp => false,
+                    // By its own process, it may be.
+                    Settled::Elsewhere => {
+                        let row = records::load(&read, hold.id).await?;
+                        row.is_some_and(|row| row.blob_state != BlobState::Pending.as_str())
+                    }
+                };
             }
-            // What was there was given up: it is stored anew.
-            return Ok(None);
+            // What was there and was given up is stored anew.
+            return Ok(is_held.then(|| Held::new(hold.id, false)));
         }
         let first = repeats::of_inspection(&read, &inspection.to_string()).await?;
         Ok(first.map(|id| Held::new(id, true)))
@@ -154,10 +181,10 @@ impl Vault {
         codes: &[Mac],
     ) -> Result<Held, QuarantineError> {
         let event = self.sign(&mut prepared.row, hold.event.clone()).await?;
-        let tx = self.0.db.begin().await?;
-        if let Some(first) = repeats::same_content(&tx, &hold.agent, codes).await? {
-            return self.repeat(tx, &hold, inspection, first).await;
-        }
+        let tx = match self.enter(&hold, inspection, codes).await? {
+            Entry::New(tx) => tx,
+            Entry::Repeat(held) => return Ok(held),
+        };
         self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
         let at = Timestamp::from_micros(prepared.row.created_at);
         let id = prepared.row.id.clone();
@@ -180,10 +207,10 @@ impl Vault {
         let event = hold.event.clone().on(Target::new(RECORD, hold.id));
         BlobState::Pending.as_str().clone_into(&mut prepared.row.blob_state);
         prepared.row.pending_event = Some(event.to_json());
-        let tx = self.0.db.begin().await?;
-        if let Some(first) = repeats::same_content(&tx, &hold.agent, codes).await? {
-            return self.repeat(tx, &hold, inspection, first).await;
-        }
+        let tx = match self.enter(&hold, inspection, codes).await? {
+            Entry::New(tx) => tx,
+            Entry::Repeat(held) => return Ok(held),
+        };
         self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
         records::insert(&tx, prepared.row.clone()).await?;
         let at = Timestamp::from_micros(prepared.row.created_at);
@@ -192,7 +219,7 @@ impl Vault {
         fail_point!("store.after-stage");
         if let Err(error) = self.put(&prepared.row, hold.id, prepared.sealed).await {
             // Should this fail as well, a sweep does it.
-            if let Err(later) = self.give_up(&prepared.row, hold.id).await {
+            if let Err(later) = self.give_up(&prepared.row).await {
                 tracing::warn!(id = %hold.id, code = clawexchange_ssg_core::Fault::code(&later), "a store that failed is settled later");
             }
             return Err(error);
@@ -231,9 +258,10 @@ impl Vault {
         Ok(true)
     }
 
-    async fn give_up(&self, pending: &StoredRow, id: QuarantineId) -> Result<bool, QuarantineError> {
+    /// Says whether it was there to be given up.
+    async fn give_up(&self, pending: &StoredRow) -> Result<bool, QuarantineError> {
         let tx = self.0.db.begin().await?;
-        if !records::abort(&tx, id).await? {
+        if !records::abort(&tx, pending).await? {
             return Ok(false);
         }
         if let Some(key) = &pending.s3_key {
@@ -245,9 +273,8 @@ impl Vault {
         Ok(true)
     }
 
-    /// Ends a store that was cut short, and says whether its content is held now: it is if its object came whole.
-    pub(super) async fn settle(&self, pending: &StoredRow) -> Result<bool, QuarantineError> {
-        let id = pending.id()?;
+    /// Ends a store that was cut short: its content is held now if its object came whole.
+    pub(super) async fn settle(&self, pending: &StoredRow) -> Result<Settled, QuarantineError> {
         let event = pending.pending_event.as_deref().map(AuditEvent::from_json);
         let whole = match self.open_sealed(pending).await {
             Ok(_) => true,
@@ -260,12 +287,26 @@ impl Vault {
             }
             Err(error) => return Err(error),
         };
-        match event {
-            Some(Ok(event)) if whole => self.finish(pending, event).await,
-            _ => {
-                self.give_up(pending, id).await?;
-                Ok(false)
-            }
+        let (done, settled) = match event {
+            Some(Ok(event)) if whole => (self.finish(pending, event).await?, Settled::Held),
+            _ => (self.give_up(pending).await?, Settled::GivenUp),
+        };
+        Ok(if done { settled } else { Settled::Elsewhere })
+    }
+
+    /// Begins the transaction that stores: alone among those of one agent, so that what is the same is held once and no
+    /// more is held than may be.
+    async fn enter(
+        &self,
+        hold: &Hold,
+        inspection: InspectionId,
+        codes: &[Mac],
+    ) -> Result<Entry, QuarantineError> {
+        let tx = self.0.db.begin().await?;
+        tx.lock(&format!("quarantine/agent/{}", hold.agent)).await?;
+        match repeats::same_content_locked(&tx, &hold.agent, codes).await? {
+            Some(first) => Ok(Entry::Repeat(self.repeat(tx, hold, inspection, first).await?)),
+            None => Ok(Entry::New(tx)),
         }
     }
 
@@ -277,10 +318,15 @@ impl Vault {
         inspection: InspectionId,
         first: QuarantineId,
     ) -> Result<Held, QuarantineError> {
+        // Another process that does the same request was faster.
+        if first == hold.id {
+            return Ok(Held::new(first, false));
+        }
         let event = hold.event.clone().on(Target::new(RECORD, first)).with("repeatOf", first.to_string())?;
-        repeats::insert(&tx, &inspection.to_string(), first, self.now()).await?;
-        outbox::put(&tx, &event).await?;
-        tx.commit().await?;
+        if repeats::insert(&tx, &inspection.to_string(), first, self.now()).await? {
+            outbox::put(&tx, &event).await?;
+            tx.commit().await?;
+        }
         Ok(Held::new(first, true))
     }
 
@@ -291,10 +337,18 @@ impl Vault {
         let agent = usage(tx, Scope::Agent(&hold.agent)).await?;
         room(agent, size, config.agent_holds_max, config.agent_bytes_max, limited("agent"))?;
         if let Some(owner) = &hold.owner {
+            tx.lock(&format!("quarantine/owner/{owner}")).await?;
             let owner = usage(tx, Scope::Owner(owner)).await?;
             room(owner, size, config.owner_holds_max, u64::MAX, limited("owner"))?;
         }
-        let all = usage(tx, Scope::All).await?;
+        let mut all = usage(tx, Scope::All).await?;
+        // So many are never under way at once that they would fill the other half; beyond, one stores at a time.
+        let is_near =
+            all.holds >= config.holds_max / 2 || all.bytes.saturating_add(size) > config.bytes_max / 2;
+        if is_near && tx.dialect() == Dialect::Postgres {
+            tx.lock("quarantine/all").await?;
+            all = usage(tx, Scope::All).await?;
+        }
         room(all, size, config.holds_max, config.bytes_max, |max, unit| QuarantineError::Full { max, unit })
     }
 }

@@ -3,17 +3,18 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clawexchange_database::outbox;
+use clawexchange_database::{Tx, outbox};
 use clawexchange_ssg_core::{
     Actor, AuditEvent, EventKind, Fault as _, FaultKind, QuarantineId, Timestamp, fail_point,
 };
 use serde::Serialize;
 
+use super::store::Settled;
 use super::{Vault, port};
 use crate::error::QuarantineError;
 use crate::objects::ObjectKey;
 use crate::record::QuarantineRecord;
-use crate::records::{self, Due, Guard, grants, keys, tombstones};
+use crate::records::{self, Due, Guard, StoredRow, grants, keys, tombstones};
 use crate::status::{BlobState, Status};
 
 /// What a sweep did.
@@ -64,6 +65,8 @@ pub struct ReconcileReport {
 
 const LISTED_MAX: u32 = 1000;
 const PAGE: u32 = 500;
+/// Records that are expired or shredded in one transaction.
+const BATCH: u32 = 50;
 const DAY: Duration = Duration::from_hours(24);
 
 impl Vault {
@@ -81,20 +84,20 @@ impl Vault {
     ) -> Result<SweepReport, QuarantineError> {
         let mut report = SweepReport::default();
         let actor = Actor::system("sweep").ok().ok_or(QuarantineError::Stopped)?;
-        let is_late = || until.is_some_and(|until| self.now() > until);
-        for what in [Due::Expiry, Due::Settlement, Due::Shredding] {
-            let at = match what {
-                Due::Settlement => self.now().minus(self.0.config.upload_budget),
-                Due::Expiry | Due::Shredding => self.now(),
+        let steps = [
+            (Due::Expiry, self.now()),
+            (Due::Settlement, self.now().minus(self.0.config.upload_budget)),
+            (Due::Shredding, self.now()),
+        ];
+        for (what, at) in steps {
+            let sweep = Sweep { what, at, until, actor: &actor };
+            let is_late = match what {
+                Due::Settlement => self.settle_due(&sweep, at_most.get(), &mut report).await?,
+                Due::Expiry | Due::Shredding => self.end_due(&sweep, at_most.get(), &mut report).await?,
             };
-            let ids = records::due(&self.0.db.read(), what, at, at_most.get()).await?;
-            report.more |= ids.len() >= at_most.get() as usize;
-            for id in ids {
-                if is_late() {
-                    report.more = true;
-                    return Ok(report);
-                }
-                self.sweep_one(what, id, &actor, &mut report).await?;
+            if is_late {
+                report.more = true;
+                return Ok(report);
             }
         }
         self.bury(at_most, &mut report).await?;
@@ -111,42 +114,121 @@ impl Vault {
         Ok(report)
     }
 
-    async fn sweep_one(
+    /// Settles stores that were cut short, each by itself; says whether it became late before it was through.
+    async fn settle_due(
         &self,
-        what: Due,
-        id: QuarantineId,
-        actor: &Actor,
+        sweep: &Sweep<'_>,
+        at_most: u32,
         report: &mut SweepReport,
-    ) -> Result<(), QuarantineError> {
-        let done = match what {
-            Due::Expiry => self.expire(id, actor).await.map(|()| report.expired += 1),
-            Due::Settlement => self.settle_one(id, report).await,
-            Due::Shredding => self.shred(id, actor).await.map(|_| report.shredded += 1),
-        };
-        match done {
-            // If it is a failure: somebody else was faster, or came to look at it.
-            Ok(())
-            | Err(
-                QuarantineError::Conflict { .. }
-                | QuarantineError::LegalHold { .. }
-                | QuarantineError::NotFound { .. },
-            ) => Ok(()),
-            Err(error @ QuarantineError::Database(_)) if error.is_transient() => Err(error),
-            Err(error) => {
-                report.failed += 1;
-                tracing::error!(%id, code = error.code(), "something that was due could not be done");
-                Ok(())
+    ) -> Result<bool, QuarantineError> {
+        let ids = records::due(&self.0.db.read(), sweep.what, sweep.at, at_most).await?;
+        report.more |= ids.len() >= at_most as usize;
+        for id in ids {
+            if sweep.is_late(self.now()) {
+                return Ok(true);
+            }
+            match self.settle_one(id).await {
+                Ok(Settled::Held) => report.finished += 1,
+                Ok(Settled::GivenUp) => report.aborted += 1,
+                // Somebody else was faster.
+                Ok(Settled::Elsewhere) | Err(QuarantineError::NotFound { .. }) => {}
+                Err(error) => failed(id.to_string(), error, report)?,
             }
         }
+        Ok(false)
     }
 
-    async fn expire(&self, id: QuarantineId, by: &Actor) -> Result<(), QuarantineError> {
-        let from = self.row(id).await?;
-        let (now, current) = (self.now(), from.status()?);
-        if !current.is_open() || from.expires_at > now.as_micros() {
-            return Err(QuarantineError::Conflict { id, current });
+    async fn settle_one(&self, id: QuarantineId) -> Result<Settled, QuarantineError> {
+        let row = records::load(&self.0.db.read(), id).await?.ok_or(QuarantineError::NotFound { id })?;
+        if row.blob_state()? != BlobState::Pending {
+            return Ok(Settled::Elsewhere);
         }
-        let mut to = from.clone();
+        let settled = self.settle(&row).await?;
+        fail_point!("sweep.after-settle");
+        Ok(settled)
+    }
+
+    /// Expires or shreds what is due, some in one transaction. Sweeps at once pass over what another has in hand. Says
+    /// whether it became late before it was through.
+    async fn end_due(
+        &self,
+        sweep: &Sweep<'_>,
+        at_most: u32,
+        report: &mut SweepReport,
+    ) -> Result<bool, QuarantineError> {
+        // Nobody is held up by a look.
+        if records::due(&self.0.db.read(), sweep.what, sweep.at, 1).await?.is_empty() {
+            return Ok(false);
+        }
+        let (mut left, mut size, mut after) = (at_most, BATCH, (i64::MIN, String::new()));
+        while left > 0 {
+            let tx = self.0.db.begin().await?;
+            let wanted = left.min(size);
+            let rows = records::take_due(&tx, sweep.what, sweep.at, after.clone(), wanted).await?;
+            let Some(last) = rows.last() else { return Ok(false) };
+            if sweep.is_late(self.now()) {
+                return Ok(true);
+            }
+            let (taken, last) = (u32::try_from(rows.len()).unwrap_or(wanted), sweep.what.place(last));
+            match self.end_batch(tx, sweep, &rows, report).await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => return Err(error),
+                // What a table refuses undoes the whole transaction: each by itself, then.
+                Err(_) if size > 1 => {
+                    size = 1;
+                    continue;
+                }
+                Err(error) => failed(last.1.clone(), error, report)?,
+            }
+            (left, after) = (left.saturating_sub(taken), last);
+            if taken < wanted {
+                return Ok(false);
+            }
+        }
+        report.more = true;
+        Ok(false)
+    }
+
+    async fn end_batch(
+        &self,
+        tx: Tx,
+        sweep: &Sweep<'_>,
+        rows: &[StoredRow],
+        report: &mut SweepReport,
+    ) -> Result<(), QuarantineError> {
+        let (mut done, mut counted) = (0, *report);
+        for from in rows {
+            let ended = match sweep.what {
+                Due::Expiry => self.expire(&tx, from, sweep.actor).await,
+                Due::Settlement | Due::Shredding => {
+                    self.shred_row(&tx, from, sweep.actor).await.map(|to| to.is_some())
+                }
+            };
+            match ended {
+                Ok(ended) => done += u64::from(ended),
+                Err(error @ QuarantineError::Database(_)) => return Err(error),
+                Err(error) => failed(from.id.clone(), error, &mut counted)?,
+            }
+        }
+        tx.commit().await?;
+        match sweep.what {
+            Due::Expiry => {
+                counted.expired += done;
+                fail_point!("sweep.after-expire");
+            }
+            Due::Settlement | Due::Shredding => {
+                counted.shredded += done;
+                fail_point!("sweep.after-shred");
+            }
+        }
+        *report = counted;
+        Ok(())
+    }
+
+    /// Expires a row, and says whether it was still to be.
+    async fn expire(&self, tx: &Tx, from: &StoredRow, by: &Actor) -> Result<bool, QuarantineError> {
+        self.check_state(from.state_mac.as_deref(), &from.state(), from.id()?).await?;
+        let (now, mut to) = (self.now(), from.clone());
         Status::Expired.as_str().clone_into(&mut to.status);
         to.version += 1;
         to.updated_at = now.as_micros();
@@ -154,23 +236,12 @@ impl Vault {
         let event = AuditEvent::new(EventKind::RecordExpired, by.clone(), now)
             .with("status", Status::Expired.as_str())?
             .with("version", to.version)?;
-        self.commit(&from, to, event, &Guard::idle(now)).await?;
-        fail_point!("sweep.after-expire");
-        Ok(())
-    }
-
-    async fn settle_one(&self, id: QuarantineId, report: &mut SweepReport) -> Result<(), QuarantineError> {
-        let row = records::load(&self.0.db.read(), id).await?.ok_or(QuarantineError::NotFound { id })?;
-        if row.blob_state()? != BlobState::Pending {
-            return Ok(());
+        let event = self.sign(&mut to, event).await?;
+        let is_changed = records::change(tx, from, &to, &Guard::idle(now)).await?;
+        if is_changed {
+            outbox::put(tx, &event).await?;
         }
-        if self.settle(&row).await? {
-            report.finished += 1;
-        } else {
-            report.aborted += 1;
-        }
-        fail_point!("sweep.after-settle");
-        Ok(())
+        Ok(is_changed)
     }
 
     /// Destroys the key of a decided content whose grace is over: from then on its bytes say nothing, wherever they are.
@@ -179,8 +250,26 @@ impl Vault {
         id: QuarantineId,
         by: &Actor,
     ) -> Result<QuarantineRecord, QuarantineError> {
-        let from = self.row(id).await?;
-        let (now, current) = (self.now(), from.status()?);
+        let tx = self.0.db.begin().await?;
+        let from = records::load_locked(&tx, id).await?.ok_or(QuarantineError::NotFound { id })?;
+        let Some(to) = self.shred_row(&tx, &from, by).await? else {
+            return Err(self.why_not(&tx, &from, &Guard::NO_LEGAL_HOLD).await?);
+        };
+        fail_point!("sweep.before-shred");
+        tx.commit().await?;
+        fail_point!("sweep.after-shred");
+        to.record()
+    }
+
+    /// The same for one row, which is locked; `None` if a legal hold keeps it.
+    async fn shred_row(
+        &self,
+        tx: &Tx,
+        from: &StoredRow,
+        by: &Actor,
+    ) -> Result<Option<StoredRow>, QuarantineError> {
+        let (id, now, current) = (from.id()?, self.now(), from.status()?);
+        self.check_state(from.state_mac.as_deref(), &from.state(), id).await?;
         if from.blob_state()? != BlobState::Present || current.is_open() {
             return Err(QuarantineError::Conflict { id, current });
         }
@@ -195,28 +284,27 @@ impl Vault {
             .with("status", current.as_str())?
             .with("version", to.version)?;
         let event = self.sign(&mut to, event).await?;
-        let tx = self.0.db.begin().await?;
-        if !records::change(&tx, &from, &to, &Guard::NO_LEGAL_HOLD).await? {
-            return Err(self.why_not(&tx, &from, &Guard::NO_LEGAL_HOLD).await?);
+        if !records::change(tx, from, &to, &Guard::NO_LEGAL_HOLD).await? {
+            return Ok(None);
         }
-        keys::destroy(&tx, &from.id).await?;
+        keys::destroy(tx, &from.id).await?;
         if let Some(key) = &from.s3_key {
-            tombstones::insert(&tx, key, now, now).await?;
+            tombstones::insert(tx, key, now, now).await?;
         }
-        outbox::put(&tx, &event).await?;
-        fail_point!("sweep.before-shred");
-        tx.commit().await?;
-        fail_point!("sweep.after-shred");
-        to.record()
+        outbox::put(tx, &event).await?;
+        Ok(Some(to))
     }
 
     /// Deletes objects that are to go. Each answer is looked at by itself.
     async fn bury(&self, at_most: NonZeroU32, report: &mut SweepReport) -> Result<(), QuarantineError> {
         let now = self.now();
-        let due = tombstones::due(&self.0.db.read(), now, at_most.get()).await?;
-        if due.is_empty() {
+        if !tombstones::is_due(&self.0.db.read(), now).await? {
             return Ok(());
         }
+        let tx = self.0.db.begin().await?;
+        let due = tombstones::take(&tx, now, at_most.get()).await?;
+        // Objects take their time, and no transaction is open meanwhile.
+        tx.commit().await?;
         report.more |= due.len() >= at_most.get() as usize;
         let keys: Vec<ObjectKey> = due.iter().map(|tombstone| tombstone.key.clone()).collect();
         let mut answers = self.0.objects.delete(&keys).await.into_iter();
@@ -296,6 +384,32 @@ impl Vault {
             Err(source) => Err(QuarantineError::Port { act: "read an object", source }),
         }
     }
+}
+
+/// One thing that a sweep does.
+struct Sweep<'a> {
+    what: Due,
+    /// What is due by then.
+    at: Timestamp,
+    /// Nothing new is begun after it.
+    until: Option<Timestamp>,
+    actor: &'a Actor,
+}
+
+impl Sweep<'_> {
+    fn is_late(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now > until)
+    }
+}
+
+/// Counts what could not be done, unless nothing can be.
+fn failed(id: String, error: QuarantineError, report: &mut SweepReport) -> Result<(), QuarantineError> {
+    if matches!(error, QuarantineError::Database(_)) && error.is_transient() {
+        return Err(error);
+    }
+    report.failed += 1;
+    tracing::error!(id, code = error.code(), "something that was due could not be done");
+    Ok(())
 }
 
 impl ReconcileReport {

@@ -9,6 +9,8 @@ use clawexchange_quarantine::{FAIL_POINTS, Filter, Reason, Status, VaultConfig};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{PageLimit, QuarantineId};
 
+use clawexchange_testkit::open_in;
+
 use crate::rig::{Rig, ann, note, platform};
 
 const FOLDER: &str = "QUARANTINE_CRASH_FOLDER";
@@ -145,6 +147,8 @@ async fn a_process_killed_at_any_step_loses_nothing_and_leaves_nothing() {
         // The second pass is at content that lies as an object, where there are two ways.
         for nth in [1, 2] {
             let temporary = tempfile::tempdir().unwrap();
+            // The database is not the killed process's own, where it is a server's.
+            open_in(temporary.path()).await.close().await.unwrap();
             let armed = format!("{point}:{nth}");
             let killed = killed_at(&armed, temporary.path());
             assert!(killed || nth > 1, "nothing passes {point}");

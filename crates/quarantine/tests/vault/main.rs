@@ -1,4 +1,4 @@
-//! The vault on a real SQLite file and real objects, with a clock that the test moves.
+//! The vault on a real database and real objects, with a clock that the test moves.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bounds;

@@ -3,6 +3,8 @@
 use clawexchange_quarantine::{Filter, OFFSET_MAX, QuarantineError, Reason, Status};
 use clawexchange_ssg_core::{Actor, AgentId, Clock as _, EventKind, InspectionId, Quarantine as _};
 
+use clawexchange_testkit::tamper;
+
 use crate::rig::{Rig, ann, code, platform, triage};
 
 #[tokio::test]
@@ -97,7 +99,7 @@ async fn a_publication_that_was_altered_is_found_and_not_believed() {
     {
         assert!(!rig.try_sql(guarded).await, "{guarded}");
     }
-    rig.sql("DROP TRIGGER quarantine_publications_fixed").await;
+    tamper::trigger_off(&rig.db, "quarantine_publications", "fixed").await;
     rig.sql("UPDATE quarantine_publications SET confirmed_at = 1").await;
     assert_eq!(rig.discrepancies().await, [format!("quarantine_publications {id}: altered")]);
     assert_eq!(code(rig.vault.published_at(id).await), "quarantine/altered");

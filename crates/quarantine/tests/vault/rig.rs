@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use clawexchange_database::{
-    Database, DatabaseConfig, Drain, Place, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox,
-};
+use clawexchange_database::{Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox};
 use clawexchange_quarantine::{
     FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, STATE_TARGETS,
     SweepReport, Vault, VaultConfig,
@@ -18,6 +16,7 @@ use clawexchange_ssg_core::{
     Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, EventKind, Fault, FaultKind, Held, Hold, KeyId,
     KeyProvider as _, Mac, MasterKey, PortError, Quarantine as _, QuarantineId, Timestamp,
 };
+use clawexchange_testkit::{open_in, tamper};
 use tempfile::TempDir;
 
 pub(crate) struct Rig {
@@ -53,8 +52,7 @@ impl Rig {
 
     /// In a folder that stays, under a key that is always the same.
     pub(crate) async fn at(folder: &Path, config: VaultConfig, clock: ManualClock) -> Self {
-        let place = Place::Sqlite(folder.join("claw.db"));
-        let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+        let db = open_in(folder).await;
         Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
         let key = KeyId::new("test").unwrap();
         let keys = KeyRing::from_master(Some(key), MasterKey::new([7; 32]).unwrap());
@@ -64,6 +62,19 @@ impl Rig {
             .unwrap()
             .with_clock(clock.clone());
         Self { db, vault, clock, keys, log, objects, folder: folder.to_owned(), temporary: None }
+    }
+
+    /// The same vault as other processes have it, each over a connection of its own.
+    pub(crate) async fn others<const N: usize>(&self) -> [Vault; N] {
+        let mut others = Vec::new();
+        for _ in 0..N {
+            let db = open_in(&self.folder).await;
+            let log = Log { db: db.clone(), inner: Arc::clone(&self.log.inner) };
+            let config = self.vault.config().clone();
+            let vault = Vault::new(db, self.objects.clone(), self.keys.clone(), log, config).unwrap();
+            others.push(vault.with_clock(self.clock.clone()));
+        }
+        others.try_into().unwrap()
     }
 
     pub(crate) async fn hold(&self, text: &str) -> QuarantineId {
@@ -95,9 +106,11 @@ impl Rig {
 
     /// Runs a statement behind the vault's back.
     pub(crate) async fn sql(&self, sql: &str) {
-        let tx = self.db.begin().await.unwrap();
-        tx.execute(sql, []).await.unwrap();
-        tx.commit().await.unwrap();
+        tamper::run(&self.db, sql).await;
+    }
+
+    pub(crate) fn blob(&self, hex: &str) -> String {
+        tamper::blob(&self.db, hex)
     }
 
     pub(crate) async fn try_sql(&self, sql: &str) -> bool {

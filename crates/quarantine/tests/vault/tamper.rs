@@ -3,6 +3,8 @@
 use clawexchange_quarantine::{Flaw, KeyRing, QuarantineError, Reason, Vault, VaultConfig};
 use clawexchange_ssg_core::{FaultKind, QuarantineId};
 
+use clawexchange_testkit::tamper;
+
 use crate::rig::{Rig, ann, code, note};
 
 fn hex(id: QuarantineId) -> String {
@@ -24,10 +26,10 @@ async fn an_edit_of_any_column_that_the_log_fixes_is_found_and_not_built_upon() 
         "owner_id = 'owner-9'",
         "source_id = 'post-9'",
         "inspection_id = '00000000-0000-7000-8000-000000000000'",
-        "content_hmac = zeroblob(32)",
+        &format!("content_hmac = {}", rig.blob(&"00".repeat(32))),
         "hmac_key_id = 'other'",
         "encryption_key_id = 'other'",
-        "inline_ciphertext = zeroblob(10)",
+        &format!("inline_ciphertext = {}", rig.blob(&"00".repeat(10))),
         "s3_key = 'quarantine/2027/01/15/x', inline_ciphertext = NULL",
         "expires_at = expires_at + 1",
         "shred_at = 1",
@@ -56,23 +58,20 @@ async fn a_row_that_is_forged_or_taken_away_is_found() {
     let rig = Rig::new().await;
     let (one, two) = (rig.hold("one").await, rig.hold("two").await);
     assert!(!rig.try_sql("DELETE FROM quarantine_records").await, "the table keeps what was acknowledged");
-    rig.sql("DROP TRIGGER quarantine_records_kept").await;
+    tamper::trigger_off(&rig.db, "quarantine_records", "kept").await;
     rig.sql(&format!("DELETE FROM encryption_keys WHERE record_id = '{one}'")).await;
     rig.sql(&format!("DELETE FROM quarantine_records WHERE id = '{one}'")).await;
     assert_eq!(rig.discrepancies().await, [format!("quarantine {one}: no row")]);
     let forged = QuarantineId::fresh();
-    let columns: Vec<String> = rig
-        .row(
-            "SELECT group_concat(name) AS names FROM pragma_table_info('quarantine_records') \
-              WHERE name NOT IN ('id', 'inspection_id', 'encryption_key_id')",
-        )
-        .await
-        .get::<String>("names")
-        .unwrap()
-        .split(',')
-        .map(ToOwned::to_owned)
-        .collect();
-    let columns = columns.join(", ");
+    let columns = tamper::either(
+        &rig.db,
+        "SELECT group_concat(name, ', ') AS names FROM pragma_table_info('quarantine_records') \
+         WHERE name NOT IN ('id', 'inspection_id', 'encryption_key_id')",
+        "SELECT string_agg(CAST(attname AS TEXT), ', ') AS names FROM pg_attribute \
+         WHERE attrelid = CAST('quarantine_records' AS regclass) AND attnum > 0 \
+         AND attname NOT IN ('id', 'inspection_id', 'encryption_key_id')",
+    );
+    let columns: String = rig.row(columns).await.get("names").unwrap();
     rig.sql(&format!(
         "INSERT INTO quarantine_records (id, inspection_id, encryption_key_id, {columns}) \
          SELECT '{forged}', '{forged}', '{forged}', {columns} FROM quarantine_records WHERE id = '{two}'"

@@ -9,7 +9,7 @@ use clawexchange_database::{Row, STATE, StateRow, Statements, Tx, outbox};
 use clawexchange_ssg_core::{Actor, AgentId, AuditEvent, EventKind, Target, Timestamp};
 use serde::Serialize;
 
-use super::{StoredLimits, limits, rows, system};
+use super::{CHANGE, StoredLimits, limits, rows, system};
 use crate::error::LimitError;
 use crate::limits::{Limits, Quota};
 use crate::overrides::{OVERRIDES_MAX, Override};
@@ -81,6 +81,7 @@ impl StoredLimits {
         // Counters know whole milliseconds; so that all say the same moment, it is one from the start.
         let until = Timestamp::from(Tick::from(until));
         check(now, until, reason)?;
+        tx.lock(CHANGE).await?;
         let (rows, mut slots) = (rows(tx).await?, slots(tx).await?);
         let has_room = |slots: &[Slot]| {
             slots.len() < OVERRIDES_MAX || slots.iter().any(|slot| slot.is_empty() || slot.is_of(agent, tier))
@@ -139,6 +140,7 @@ impl StoredLimits {
         agent: &AgentId,
         tier: &EndpointTier,
     ) -> Result<Limits, LimitError> {
+        tx.lock(CHANGE).await?;
         let (rows, mut slots) = (rows(tx).await?, slots(tx).await?);
         let found = slots.iter_mut().find(|slot| slot.is_of(agent, tier));
         let slot = found.ok_or_else(|| LimitError::NoOverride { tier: tier.clone() })?;
@@ -182,6 +184,7 @@ impl StoredLimits {
             return Ok(0);
         }
         let tx = self.db.begin().await?;
+        tx.lock(CHANGE).await?;
         let mut slots = slots(&tx).await?;
         let ended = self.end_expired(&tx, &mut slots, now).await?;
         tx.commit().await?;

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clawexchange_database::{Database, DatabaseConfig, Place, STATE, STATE_CONTEXT, outbox};
+use clawexchange_database::{Database, Plan, STATE, STATE_CONTEXT, outbox};
 use clawexchange_rate_limiter::stored::{MIGRATIONS, StoredLimits};
 use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Multiplier, Quota};
 use clawexchange_ssg_core::testing::ManualClock;
-use clawexchange_ssg_core::{Actor, AuditEvent, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel};
+use clawexchange_ssg_core::{
+    Actor, AuditEvent, Clock as _, DataKey, KeyId, KeyProvider, Mac, PortError, TrustLevel,
+};
+use clawexchange_testkit::{open_in, tamper};
 use tempfile::TempDir;
 
 /// Codes that anybody can make: enough to see what they are made over.
@@ -39,7 +42,7 @@ impl KeyProvider for OpenKeys {
 }
 
 pub(crate) struct Setup {
-    pub(crate) _folder: TempDir,
+    pub(crate) folder: TempDir,
     pub(crate) db: Database,
     pub(crate) clock: ManualClock,
     pub(crate) limits: StoredLimits,
@@ -47,16 +50,11 @@ pub(crate) struct Setup {
 
 pub(crate) async fn setup() -> Setup {
     let folder = tempfile::tempdir().unwrap();
-    let config = DatabaseConfig::new(Place::Sqlite(folder.path().join("rows.db"))).creating();
-    let db = Database::open(config).await.unwrap();
+    let db = open_in(folder.path()).await;
     let clock = ManualClock::default();
-    let tx = db.begin().await.unwrap();
-    for step in clawexchange_database::MIGRATIONS.steps.iter().chain(MIGRATIONS.steps) {
-        tx.execute(step.sqlite.up, []).await.unwrap();
-    }
-    tx.commit().await.unwrap();
+    Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
     let limits = StoredLimits::with_clock(db.clone(), Arc::new(OpenKeys), clock.clone());
-    Setup { _folder: folder, db, clock, limits }
+    Setup { folder, db, clock, limits }
 }
 
 impl Setup {
@@ -66,13 +64,11 @@ impl Setup {
         Ok(tx.commit().await?)
     }
 
-    /// Tables may be edited by who has the file, without their rules.
+    /// Tables may be edited by who has the database, without their rules.
     pub(crate) async fn edit(&self, sql: &str) {
-        let tx = self.db.begin().await.unwrap();
-        tx.execute("PRAGMA ignore_check_constraints = ON", []).await.unwrap();
-        tx.execute(sql, []).await.unwrap();
-        tx.execute("PRAGMA ignore_check_constraints = OFF", []).await.unwrap();
-        tx.commit().await.unwrap();
+        let tables = ["rate_limit_configs", "tier_threshold_configs", "rate_limit_overrides"];
+        let table = tables.into_iter().find(|table| sql.contains(table)).unwrap();
+        tamper::unchecked(&self.db, table, sql).await;
     }
 
     pub(crate) async fn set_quota(&self, tier: &EndpointTier, quota: Quota) -> Result<Limits, LimitError> {
