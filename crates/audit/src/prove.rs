@@ -53,8 +53,8 @@ impl AuditLog {
         let plan = ProofPlan::inclusion(index, signed.size())?;
         let path = self.hashes_of(log, &plan).await?;
         let checked = verify_inclusion(index, signed.size(), &leaf_hash(&leaf.leaf), signed.root(), &path);
-        checked
-            .map_err(|_| AuditError::altered(log, index, "its leaf and the tiles do not lead to the root"))?;
+        let altered = || AuditError::altered(log, index, "its leaf and the tiles do not lead to the root");
+        checked.ok().ok_or_else(altered)?;
         Ok(TlogProof::new(index, path, signed.note)?)
     }
 
@@ -66,7 +66,7 @@ impl AuditLog {
         let altered = || AuditError::altered(log, from, "its tiles do not lead to the root that was signed");
         let old_root = root.first().copied().ok_or_else(altered)?;
         let checked = verify_consistency(from, &old_root, to.size(), to.root(), &hashes);
-        checked.map_err(|_| altered())?;
+        checked.ok().ok_or_else(altered)?;
         Ok(Extension { from, old_root, to, hashes })
     }
 

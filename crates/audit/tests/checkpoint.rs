@@ -1,19 +1,20 @@
 //! The log signs what it is, so that others can see that it only grew, and signs nothing else.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/log.rs"]
 #[expect(dead_code, unreachable_pub, reason = "it is shared between tests")]
 mod support;
 
+use async_trait::async_trait;
 use clawexchange_audit::{
-    AuditError, Checkpoint, Log, Note, SignedCheckpoint, Tile, TilePath, TlogProof, TreeError, root_of,
-    verify_consistency,
+    AuditConfig, AuditError, AuditLog, Checkpoint, Log, Note, SignedCheckpoint, Tile, TilePath, TlogProof,
+    TreeError, root_of, verify_consistency,
 };
 use clawexchange_database::Statements as _;
-use clawexchange_ssg_core::{EventKind, Fault as _, FaultKind};
+use clawexchange_ssg_core::{DataKey, EventKind, Fault as _, FaultKind, KeyId, KeyProvider, Mac, PortError};
 use clawexchange_testkit::postgres;
 use ring::digest::{SHA256, digest};
-use support::{Fixture, fixture, open_at};
+use support::{DoesNotOpen, Fixture, TestKeys, fixture, open_at};
 
 fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
     digest(&SHA256, &[&[0][..], leaf].concat()).as_ref().try_into().unwrap()
@@ -96,6 +97,66 @@ async fn another_process_goes_on_where_one_ended_and_signs_with_the_same_key() {
     let two = other.checkpoint(Log::Decisions).await.unwrap();
     assert_eq!((two.size(), &two.verifier), (310, &one.verifier));
     assert_eq!(f.log.checkpoint(Log::Decisions).await.unwrap(), two);
+}
+
+/// Keys after a rotation: what is new is done with `next`, and `test` is there or taken out of the ring.
+#[derive(Clone, Debug)]
+struct Rotated {
+    keys: TestKeys,
+    has_old: bool,
+}
+
+#[async_trait]
+impl KeyProvider for Rotated {
+    fn active(&self) -> KeyId {
+        KeyId::new("next").unwrap()
+    }
+
+    async fn wrap(&self, id: &KeyId, context: &[u8], key: &DataKey) -> Result<Vec<u8>, PortError> {
+        self.keys.wrap(id, context, key).await
+    }
+
+    async fn unwrap(&self, id: &KeyId, context: &[u8], wrapped: &[u8]) -> Result<DataKey, PortError> {
+        self.keys.unwrap(id, context, wrapped).await
+    }
+
+    async fn mac(&self, id: &KeyId, context: &[u8], message: &[u8]) -> Result<Mac, PortError> {
+        if id.as_str() == "test" && !self.has_old {
+            return Err(DoesNotOpen.into());
+        }
+        self.keys.mac(id, context, message).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_master_key_is_rotated_so_is_the_key_that_signs_and_what_was_signed_stands() {
+    let f = fixture().await;
+    append(&f, 3).await;
+    let old = f.log.checkpoint(Log::Decisions).await.unwrap();
+    let open = async |has_old| {
+        let keys = Rotated { keys: TestKeys::default(), has_old };
+        let config = AuditConfig::default();
+        AuditLog::open_with_clock(f.db.clone(), keys, config, f.clock.clone()).await.unwrap()
+    };
+    let rotated = open(true).await;
+    assert_eq!(rotated.checkpoint(Log::Decisions).await.unwrap(), old, "it did not grow");
+    append(&f, 2).await;
+    let new = rotated.checkpoint(Log::Decisions).await.unwrap();
+    assert_ne!(new.verifier, old.verifier);
+    assert_eq!((new.verifier.name(), new.key.as_str()), (old.verifier.name(), "next"));
+    let grown = rotated.prove_extends(Log::Decisions, old.size()).await.unwrap();
+    new.checkpoint.verify_extends(&old.checkpoint, &grown.hashes).unwrap();
+    let report = rotated.verify(&[], &|_, _| {}).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.discrepancies);
+    // Without the old key nobody can say what it signed.
+    let without = open(false).await;
+    assert_eq!(without.checkpoint(Log::Decisions).await.unwrap(), new);
+    let report = without.verify(&[], &|_, _| {}).await.unwrap();
+    let places: Vec<&str> = report.discrepancies.iter().map(|d| d.place.as_str()).collect();
+    assert!(places.contains(&"audit_checkpoints decisions of 3 events"), "{places:?}");
+    f.tamper(&["DELETE FROM audit_checkpoints WHERE size = 5"]).await;
+    let error = without.checkpoint(Log::Decisions).await.unwrap_err();
+    assert!(matches!(error, AuditError::Altered { index: 3, .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,9 +356,7 @@ async fn nothing_is_signed_or_proved_upon_rows_that_were_edited() {
     f.tamper(&["UPDATE audit_tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE level = 0 AND tile_index = 0"]).await;
     assert_eq!(f.log.prove(Log::Decisions, 1).await.unwrap_err().kind(), FaultKind::Integrity);
     let f = signed(300).await;
-    f.tamper(&[&format!(
-        "UPDATE audit_logs SET leaf = CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB) WHERE ord = 0"
-    )])
+    f.tamper(&["UPDATE audit_logs SET leaf = CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB) WHERE ord = 0"])
     .await;
     assert_eq!(f.log.prove(Log::Decisions, 0).await.unwrap_err().kind(), FaultKind::Integrity);
     assert_eq!(f.log.leaves(Log::Decisions, 0, 1).await.unwrap_err().kind(), FaultKind::Integrity);

@@ -145,7 +145,7 @@ async fn a_leaf_rewritten_with_all_hashes_up_to_the_tiles_is_not_what_was_signed
     for row in rewritten {
         let (batch, leaf): (i64, Vec<u8>) = (row.get("batch_id").unwrap(), row.get("leaf").unwrap());
         let hash = digest(&SHA256, &[&[0][..], &leaf].concat());
-        let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = hash.as_ref().iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
         edits.push((batch, hex));
     }
     edits.sort();

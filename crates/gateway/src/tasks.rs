@@ -209,6 +209,10 @@ impl Service {
                 Ok(size) => metrics.set("claw_audit_events", &[("log", name)], size),
                 Err(error) => tracing::warn!(code = error.code(), "a log could not be measured"),
             }
+            match self.log().signed_size(log).await {
+                Ok(size) => metrics.set("claw_audit_signed_events", &[("log", name)], size),
+                Err(error) => tracing::warn!(code = error.code(), "what is signed could not be measured"),
+            }
         }
         match outbox::depth(self.db()).await {
             Ok(depth) => {

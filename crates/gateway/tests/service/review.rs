@@ -166,7 +166,7 @@ async fn the_log_is_proved_to_whoever_may_read_it() {
     let vkey: NoteVerifier = end["vkey"].as_str().unwrap().parse().unwrap();
     let open = |text: &str| Checkpoint::open(&text.parse().unwrap(), &vkey).unwrap();
     let first = open(end["note"].as_str().unwrap());
-    let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |hash: &[u8]| hash.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
     assert_eq!((first.size(), hex(first.root())), (1, end["root"].as_str().unwrap().to_owned()));
     assert_eq!(first.origin(), end["origin"].as_str().unwrap());
     for n in 1..4 {
