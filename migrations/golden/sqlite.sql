@@ -18,9 +18,11 @@ CREATE INDEX moderation_tokens_live ON moderation_tokens (role, expires_at) WHER
 -- index moderation_tokens_newest
 CREATE INDEX moderation_tokens_newest ON moderation_tokens (created_at DESC, id DESC)
 -- index moderation_tokens_principal
-CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id)
+CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id, created_at DESC, id DESC)
 -- index quarantine_grants_expires
 CREATE INDEX quarantine_grants_expires ON quarantine_grants (expires_at)
+-- index quarantine_records_agent
+CREATE INDEX quarantine_records_agent ON quarantine_records (agent_id, created_at DESC, id DESC)
 -- index quarantine_records_newest
 CREATE INDEX quarantine_records_newest ON quarantine_records (created_at DESC, id DESC)
 -- index quarantine_records_open_agent
@@ -28,7 +30,9 @@ CREATE INDEX quarantine_records_open_agent ON quarantine_records (agent_id, size
 -- index quarantine_records_open_due
 CREATE INDEX quarantine_records_open_due ON quarantine_records (blob_state, expires_at) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW')
 -- index quarantine_records_open_owner
-CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL
+CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id, size_bytes) WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL
+-- index quarantine_records_owner
+CREATE INDEX quarantine_records_owner ON quarantine_records (owner_id, created_at DESC, id DESC) WHERE owner_id IS NOT NULL
 -- index quarantine_records_pending
 CREATE INDEX quarantine_records_pending ON quarantine_records (created_at) WHERE blob_state = 'PENDING'
 -- index quarantine_records_review
@@ -38,7 +42,7 @@ CREATE INDEX quarantine_records_shred ON quarantine_records (shred_at) WHERE blo
 -- index quarantine_records_source
 CREATE INDEX quarantine_records_source ON quarantine_records (source_id) WHERE source_id IS NOT NULL
 -- index quarantine_records_status
-CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at DESC, id DESC, size_bytes)
+CREATE INDEX quarantine_records_status ON quarantine_records ( status, created_at DESC, id DESC, size_bytes, blob_state, tier )
 -- index quarantine_repeats_record
 CREATE INDEX quarantine_repeats_record ON quarantine_repeats (record_id)
 -- index quarantine_tombstones_due
@@ -56,6 +60,8 @@ CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) W
 -- index sqlite_autoindex_audit_head_2
 
 -- index sqlite_autoindex_audit_subjects_2
+
+-- index sqlite_autoindex_audit_tiles_1
 
 -- index sqlite_autoindex_database_leases_1
 
@@ -93,12 +99,16 @@ CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) W
 
 -- table audit_batches
 CREATE TABLE audit_batches ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), start_index INTEGER NOT NULL CHECK (start_index >= 0), n INTEGER NOT NULL CHECK (n > 0), batch_id INTEGER NOT NULL CHECK (batch_id >= 0), month INTEGER NOT NULL, batch_uuid BLOB NOT NULL UNIQUE CHECK (length(batch_uuid) = 16), committed_us INTEGER NOT NULL, prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32), batch_hash BLOB NOT NULL CHECK (length(batch_hash) = 32), PRIMARY KEY (log, start_index), UNIQUE (log, batch_id) ) STRICT, WITHOUT ROWID
+-- table audit_checkpoints
+CREATE TABLE audit_checkpoints ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), size INTEGER NOT NULL CHECK (size > 0), root BLOB NOT NULL CHECK (length(root) = 32), note TEXT NOT NULL, key_id TEXT NOT NULL, committed_us INTEGER NOT NULL, PRIMARY KEY (log, size) ) STRICT, WITHOUT ROWID
 -- table audit_head
 CREATE TABLE audit_head ( log TEXT NOT NULL PRIMARY KEY CHECK (log IN ('decisions', 'verdicts')), origin TEXT NOT NULL UNIQUE, batches INTEGER NOT NULL CHECK (batches >= 0), size INTEGER NOT NULL CHECK (size >= batches), committed_us INTEGER NOT NULL, head_hash BLOB NOT NULL CHECK (length(head_hash) = 32) ) STRICT
 -- table audit_logs
 CREATE TABLE audit_logs ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), batch_id INTEGER NOT NULL, ord INTEGER NOT NULL CHECK (ord >= 0), month INTEGER NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) BETWEEN 1 AND 60000), leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32), id TEXT NOT NULL, event_type TEXT NOT NULL, actor_type TEXT NOT NULL CHECK (actor_type IN ('agent', 'bot', 'human', 'system')), actor_id TEXT NOT NULL, target_type TEXT, target_id TEXT, ip_address TEXT, created_us INTEGER NOT NULL, PRIMARY KEY (log, batch_id, ord) ) STRICT, WITHOUT ROWID
 -- table audit_subjects
 CREATE TABLE audit_subjects ( subject_id TEXT NOT NULL PRIMARY KEY, ref TEXT NOT NULL UNIQUE CHECK (length(ref) = 32), key_id TEXT NOT NULL, wrapped_key BLOB NOT NULL, mac TEXT NOT NULL ) STRICT, WITHOUT ROWID
+-- table audit_tiles
+CREATE TABLE audit_tiles ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), level INTEGER NOT NULL CHECK (level BETWEEN 0 AND 7), tile_index INTEGER NOT NULL CHECK (tile_index >= 0), width INTEGER NOT NULL CHECK (width BETWEEN 1 AND 256), hashes BLOB NOT NULL CHECK (length(hashes) = 32 * width), PRIMARY KEY (log, level, tile_index) ) STRICT
 -- table database_deployment
 CREATE TABLE database_deployment ( one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
 -- table database_idempotency
@@ -137,6 +147,12 @@ CREATE TRIGGER audit_batches_no_delete BEFORE DELETE ON audit_batches BEGIN SELE
 CREATE TRIGGER audit_batches_no_replace BEFORE INSERT ON audit_batches WHEN EXISTS (SELECT 1 FROM audit_batches WHERE (log = NEW.log AND start_index = NEW.start_index) OR (log = NEW.log AND batch_id = NEW.batch_id) OR batch_uuid = NEW.batch_uuid) BEGIN SELECT RAISE(ABORT, 'append-only: batches are not replaced'); END
 -- trigger audit_batches_no_update
 CREATE TRIGGER audit_batches_no_update BEFORE UPDATE ON audit_batches BEGIN SELECT RAISE(ABORT, 'append-only: batches do not change'); END
+-- trigger audit_checkpoints_no_delete
+CREATE TRIGGER audit_checkpoints_no_delete BEFORE DELETE ON audit_checkpoints BEGIN SELECT RAISE(ABORT, 'append-only: checkpoints stay'); END
+-- trigger audit_checkpoints_no_update
+CREATE TRIGGER audit_checkpoints_no_update BEFORE UPDATE ON audit_checkpoints BEGIN SELECT RAISE(ABORT, 'append-only: checkpoints do not change'); END
+-- trigger audit_checkpoints_only_grow
+CREATE TRIGGER audit_checkpoints_only_grow BEFORE INSERT ON audit_checkpoints WHEN EXISTS (SELECT 1 FROM audit_checkpoints WHERE log = NEW.log AND size >= NEW.size) BEGIN SELECT RAISE(ABORT, 'append-only: a checkpoint covers more than all before'); END
 -- trigger audit_head_once
 CREATE TRIGGER audit_head_once BEFORE INSERT ON audit_head WHEN EXISTS (SELECT 1 FROM audit_head WHERE log = NEW.log OR origin = NEW.origin) BEGIN SELECT RAISE(ABORT, 'append-only: a log has one end'); END
 -- trigger audit_head_only_grows
@@ -153,6 +169,12 @@ CREATE TRIGGER audit_logs_no_update BEFORE UPDATE ON audit_logs BEGIN SELECT RAI
 CREATE TRIGGER audit_subjects_no_replace BEFORE INSERT ON audit_subjects WHEN EXISTS (SELECT 1 FROM audit_subjects WHERE subject_id = NEW.subject_id OR ref = NEW.ref) BEGIN SELECT RAISE(ABORT, 'append-only: an alias is not replaced'); END
 -- trigger audit_subjects_stay
 CREATE TRIGGER audit_subjects_stay BEFORE UPDATE ON audit_subjects WHEN NEW.subject_id <> OLD.subject_id OR NEW.ref <> OLD.ref BEGIN SELECT RAISE(ABORT, 'append-only: an alias does not change'); END
+-- trigger audit_tiles_no_delete
+CREATE TRIGGER audit_tiles_no_delete BEFORE DELETE ON audit_tiles BEGIN SELECT RAISE(ABORT, 'append-only: tiles stay'); END
+-- trigger audit_tiles_no_replace
+CREATE TRIGGER audit_tiles_no_replace BEFORE INSERT ON audit_tiles WHEN EXISTS (SELECT 1 FROM audit_tiles WHERE (log = NEW.log AND level = NEW.level AND tile_index = NEW.tile_index) OR rowid = NEW.rowid) BEGIN SELECT RAISE(ABORT, 'append-only: tiles are not replaced'); END
+-- trigger audit_tiles_only_grow
+CREATE TRIGGER audit_tiles_only_grow BEFORE UPDATE ON audit_tiles WHEN NEW.log <> OLD.log OR NEW.level <> OLD.level OR NEW.tile_index <> OLD.tile_index OR NEW.width <= OLD.width OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes BEGIN SELECT RAISE(ABORT, 'append-only: a tile only grows'); END
 -- trigger encryption_keys_held
 CREATE TRIGGER encryption_keys_held BEFORE DELETE ON encryption_keys WHEN EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = OLD.record_id AND h.lifted_at IS NULL) BEGIN SELECT RAISE(ABORT, 'a legal hold keeps this key'); END
 -- trigger moderation_tokens_fixed

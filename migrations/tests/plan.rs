@@ -12,10 +12,11 @@ use clawexchange_ssg_core::Timestamp;
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// What has been released or will be: it only ever grows, at the end of each crate's part.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "database_0001_base",
     "database_0002_idempotency",
     "audit_0001_log",
+    "audit_0002_tree",
     "quarantine_0001_records",
     "quarantine_0002_review",
     "rate_limiter_0001_limits",

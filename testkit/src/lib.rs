@@ -1,6 +1,7 @@
 //! Throwaway deployments for the tests of the workspace.
 
 pub mod postgres;
+pub mod proxy;
 pub mod registry;
 pub mod tamper;
 

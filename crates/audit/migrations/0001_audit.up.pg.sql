@@ -62,6 +62,18 @@ CREATE TABLE audit_subjects (
     mac         TEXT  NOT NULL
 );
 
+-- How often an alias was erased. Whoever remembers aliases says which number it knows, and asks anew after another one.
+CREATE SEQUENCE audit_erasures AS BIGINT;
+
+CREATE FUNCTION audit_erasing() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+$$BEGIN
+    PERFORM nextval('audit_erasures');
+    RETURN OLD;
+END$$;
+
+CREATE FUNCTION audit_erased() RETURNS BIGINT LANGUAGE sql SECURITY DEFINER AS
+$$SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM audit_erasures$$;
+
 CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN RAISE EXCEPTION 'append-only: % on % is refused', TG_OP, TG_TABLE_NAME; END$$;
 
@@ -91,6 +103,8 @@ CREATE TRIGGER audit_alias_stays BEFORE UPDATE ON audit_subjects FOR EACH ROW
 WHEN (NEW.subject_id <> OLD.subject_id OR NEW.ref <> OLD.ref)
 EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit_subjects EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_alias_erased BEFORE DELETE ON audit_subjects FOR EACH ROW EXECUTE FUNCTION audit_erasing();
+ALTER TABLE audit_subjects ENABLE ALWAYS TRIGGER audit_alias_erased;
 ALTER TABLE audit_subjects ENABLE ALWAYS TRIGGER audit_alias_stays;
 ALTER TABLE audit_subjects ENABLE ALWAYS TRIGGER audit_no_truncate;
 
@@ -155,10 +169,11 @@ END$$;
 
 -- Appends a batch and says where it begins. Rows first, without a lock; the end of the log last, so that batches wait for
 -- each other only from there to their commit. A batch that is there already is not appended again. Empty texts stand for
--- absent ones, since an array has no room for them.
+-- absent ones, since an array has no room for them. p_erased is what audit_erased said before the caller looked up the
+-- aliases; NULL if it did so in this transaction.
 CREATE FUNCTION audit_append(
     p_log TEXT, p_uuid BYTEA, p_leaves BYTEA[], p_hashes BYTEA[], p_ids TEXT[], p_types TEXT[], p_actor_types TEXT[],
-    p_actor_ids TEXT[], p_target_types TEXT[], p_target_ids TEXT[], p_ips TEXT[], p_created BIGINT[]
+    p_actor_ids TEXT[], p_target_types TEXT[], p_target_ids TEXT[], p_ips TEXT[], p_created BIGINT[], p_erased BIGINT
 ) RETURNS BIGINT LANGUAGE plpgsql SECURITY DEFINER AS
 $$DECLARE
     v_n BIGINT := cardinality(p_leaves);
@@ -173,6 +188,9 @@ BEGIN
     SELECT start_index INTO v_start FROM audit_batches WHERE batch_uuid = p_uuid;
     IF FOUND THEN
         RETURN v_start;
+    END IF;
+    IF p_erased <> audit_erased() THEN
+        RAISE EXCEPTION 'aliases were erased since they were looked up';
     END IF;
     IF v_n IS NULL OR v_n = 0 OR v_n <> ALL (ARRAY[cardinality(p_hashes), cardinality(p_ids), cardinality(p_types),
         cardinality(p_actor_types), cardinality(p_actor_ids), cardinality(p_target_types), cardinality(p_target_ids),
@@ -215,7 +233,8 @@ DO $$DECLARE
     v_name TEXT;
 BEGIN
     FOREACH v_name IN ARRAY ARRAY['audit_partition(BIGINT)', 'audit_partitions_ahead(INTEGER)',
-        'audit_begin(TEXT, TEXT)', 'audit_append(TEXT, BYTEA, BYTEA[], BYTEA[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], BIGINT[])'] LOOP
+        'audit_begin(TEXT, TEXT)', 'audit_erasing()', 'audit_erased()',
+        'audit_append(TEXT, BYTEA, BYTEA[], BYTEA[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], TEXT[], BIGINT[], BIGINT)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', v_name, current_schema());
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_name);
     END LOOP;

@@ -3,6 +3,9 @@
 use clawexchange_database::DatabaseError;
 use clawexchange_ssg_core::{Fault, FaultKind, PortError};
 
+use crate::leaf::Log;
+use crate::tree_error::TreeError;
+
 /// Why the log did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +22,29 @@ pub enum AuditError {
         /// The log.
         log: &'static str,
     },
+    /// Rows of the log, of its tree or of what was signed do not fit each other.
+    #[error("log {log} is not as it was written, at index {index}: {what}")]
+    Altered {
+        /// The log.
+        log: &'static str,
+        /// Where in the log.
+        index: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The log is not as long as that.
+    #[error("log {log} has {size} events and does not reach {asked}")]
+    NotReached {
+        /// The log.
+        log: &'static str,
+        /// How many events it has.
+        size: u64,
+        /// What was asked for: an index, or a size.
+        asked: u64,
+    },
+    /// Something about the tree, a note or a proof.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// A leaf would be larger than 60,000 bytes.
     #[error("an event is larger than a leaf may be")]
     TooLarge,
@@ -59,6 +85,34 @@ pub enum AuditError {
         /// How many events it had.
         pinned: u64,
     },
+    /// The spool could not be read or written.
+    #[error("could not read or write the spool {}", path.display())]
+    Spool {
+        /// Its folder.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A write to the spool failed, and what the disk has is not known.
+    #[error("the spool {} failed once and keeps nothing any more", path.display())]
+    SpoolBroken {
+        /// Its folder.
+        path: std::path::PathBuf,
+    },
+    /// The spool has as much as it may have.
+    #[error("the spool is full: {bytes} of {bytes_max} bytes")]
+    SpoolFull {
+        /// How much it has.
+        bytes: u64,
+        /// How much it may have.
+        bytes_max: u64,
+    },
+    /// Another process uses the spool.
+    #[error("another process uses the spool {}", path.display())]
+    SpoolTaken {
+        /// Its folder.
+        path: std::path::PathBuf,
+    },
     /// The batch of this event was not committed.
     #[error("the batch of the event was not committed")]
     Batch(#[source] std::sync::Arc<Self>),
@@ -67,12 +121,21 @@ pub enum AuditError {
     Stopped,
 }
 
+impl AuditError {
+    pub(crate) const fn altered(log: Log, index: u64, what: &'static str) -> Self {
+        Self::Altered { log: log.as_str(), index, what }
+    }
+}
+
 impl Fault for AuditError {
     fn code(&self) -> &'static str {
         match self {
             Self::Database(e) => e.code(),
             Self::NoSchema => "audit/no-schema",
             Self::Head { .. } => "audit/head",
+            Self::Altered { .. } => "audit/altered",
+            Self::NotReached { .. } => "audit/not-reached",
+            Self::Tree(e) => e.code(),
             Self::TooLarge => "audit/too-large",
             Self::Leaf => "audit/leaf",
             Self::Key(e) => e.code(),
@@ -82,6 +145,10 @@ impl Fault for AuditError {
             Self::Pin { .. } => "audit/pin",
             Self::PinAltered { .. } => "audit/pin-altered",
             Self::NotExtended { .. } => "audit/not-extended",
+            Self::Spool { .. } => "audit/spool",
+            Self::SpoolBroken { .. } => "audit/spool-broken",
+            Self::SpoolFull { .. } => "audit/spool-full",
+            Self::SpoolTaken { .. } => "audit/spool-taken",
             Self::Batch(e) => e.code(),
             Self::Stopped => "audit/stopped",
         }
@@ -91,13 +158,22 @@ impl Fault for AuditError {
         match self {
             Self::Database(e) => e.kind(),
             Self::NoSchema => FaultKind::Pending,
-            Self::Head { .. } | Self::Leaf | Self::PinAltered { .. } | Self::NotExtended { .. } => {
-                FaultKind::Integrity
-            }
+            Self::Head { .. }
+            | Self::Altered { .. }
+            | Self::Leaf
+            | Self::PinAltered { .. }
+            | Self::NotExtended { .. } => FaultKind::Integrity,
+            Self::NotReached { .. } => FaultKind::NotFound,
+            Self::Tree(e) => e.kind(),
             Self::TooLarge | Self::Seal => FaultKind::Internal,
             Self::Key(e) | Self::State(e) => e.kind(),
             Self::Cursor => FaultKind::Invalid,
-            Self::Pin { .. } | Self::Stopped => FaultKind::Unavailable,
+            Self::Pin { .. }
+            | Self::Stopped
+            | Self::Spool { .. }
+            | Self::SpoolBroken { .. }
+            | Self::SpoolFull { .. } => FaultKind::Unavailable,
+            Self::SpoolTaken { .. } => FaultKind::Locked,
             Self::Batch(e) => e.kind(),
         }
     }
@@ -106,13 +182,22 @@ impl Fault for AuditError {
         match self {
             Self::Database(e) => e.hint(),
             Self::NoSchema => Some("run `claw migrate up`".to_owned()),
-            Self::Head { .. } | Self::Leaf | Self::NotExtended { .. } => Some(
+            Self::Head { .. } | Self::Altered { .. } | Self::Leaf | Self::NotExtended { .. } => Some(
                 "`claw audit verify` says what was altered; restore the database from a backup".to_owned(),
             ),
             Self::PinAltered { .. } => {
                 Some("`claw audit verify` compares; keep the file for whoever investigates".to_owned())
             }
+            Self::Spool { .. } => Some("see whether the disk is full, read-only or failing".to_owned()),
+            Self::SpoolBroken { .. } => Some("see the disk, then restart the process".to_owned()),
+            Self::SpoolFull { .. } => {
+                Some("bring the database back, or raise CLAW_SPOOL_MAX_BYTES".to_owned())
+            }
+            Self::SpoolTaken { .. } => Some(
+                "a serving process replays its spool by itself; each needs a folder of its own".to_owned(),
+            ),
             Self::Key(e) => e.hint(),
+            Self::Tree(e) => e.hint(),
             Self::Batch(e) => e.hint(),
             _ => None,
         }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clawexchange_ssg_core::{ActorType, AuditEvent, EventKind, Timestamp, UnknownWord};
 use ring::digest;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::error::AuditError;
 
@@ -92,40 +92,73 @@ impl Leaf {
         owner_ref: Option<&str>,
         sealed: Map<String, Value>,
     ) -> Result<Self, AuditError> {
-        let mut meta = event.meta().clone();
-        if let Some(owner) = owner_ref {
-            meta.insert("owner".to_owned(), owner.into());
+        let owner = owner_ref.map(Value::from);
+        let sealed = (!sealed.is_empty()).then(|| Value::from(sealed));
+        let mut meta: Vec<(&str, &Value)> =
+            event.meta().iter().map(|(name, value)| (name.as_str(), value)).collect();
+        for (name, value) in [("owner", &owner), ("sealed", &sealed)] {
+            if let Some(value) = value {
+                meta.retain(|(known, _)| *known != name);
+                meta.push((name, value));
+            }
         }
-        if !sealed.is_empty() {
-            meta.insert("sealed".to_owned(), sealed.into());
-        }
-        let actor = match (event.actor().kind, actor_ref) {
-            (ActorType::Agent, Some(alias)) => json!({"type": "agent", "ref": alias}),
-            (kind, _) => json!({"type": kind.as_str(), "id": event.actor().id.as_str()}),
+        let projection = Projection {
+            id: event.id().to_string(),
+            event_type: event.kind().as_str().to_owned(),
+            actor_type: event.actor().kind.as_str().to_owned(),
+            actor_id: match (event.actor().kind, actor_ref) {
+                (ActorType::Agent, Some(alias)) => alias.to_owned(),
+                _ => event.actor().id.as_str().to_owned(),
+            },
+            target_type: event.target().map(|target| target.kind.clone()),
+            target_id: event.target().map(|target| target.id.clone()),
+            ip: event.ip().map(ToOwned::to_owned),
+            created_us: event.at().as_micros(),
         };
-        let mut leaf = json!({
-            "v": 1,
-            "id": event.id().to_string(),
-            "ts": event.at().to_string(),
-            "type": event.kind().as_str(),
-            "actor": actor,
-            "meta": meta,
-        });
-        if let Some(members) = leaf.as_object_mut() {
-            if let Some(target) = event.target() {
-                members.insert("target".to_owned(), json!({"type": target.kind, "id": target.id}));
-            }
-            if let Some(ip) = event.ip() {
-                members.insert("ip".to_owned(), ip.into());
-            }
-        }
-        let bytes = canonical(&leaf)?;
+        let is_alias = event.actor().kind == ActorType::Agent && actor_ref.is_some();
+        let bytes = written(&projection, is_alias, event.at(), &mut meta)?;
         if bytes.len() > LEAF_BYTES_MAX {
             return Err(AuditError::TooLarge);
         }
-        let projection = Projection::of(&leaf).ok_or(AuditError::Leaf)?;
         Ok(Self { hash: leaf_hash(&bytes), bytes, projection })
     }
+}
+
+/// The leaf of what the columns say, its members in the order of RFC 8785.
+fn written(
+    p: &Projection,
+    is_alias: bool,
+    at: Timestamp,
+    meta: &mut [(&str, &Value)],
+) -> Result<Vec<u8>, AuditError> {
+    let mut out = Vec::with_capacity(512);
+    out.extend(if is_alias { &br#"{"actor":{"ref":"#[..] } else { br#"{"actor":{"id":"# });
+    write_text(&p.actor_id, &mut out)?;
+    for (name, value) in [
+        (&br#","type":"#[..], Some(&p.actor_type)),
+        (br#"},"id":"#, Some(&p.id)),
+        (br#","ip":"#, p.ip.as_ref()),
+    ] {
+        if let Some(value) = value {
+            out.extend(name);
+            write_text(value, &mut out)?;
+        }
+    }
+    out.extend(br#","meta":"#);
+    write_members(meta, &mut out)?;
+    if let (Some(kind), Some(id)) = (&p.target_type, &p.target_id) {
+        out.extend(br#","target":{"id":"#);
+        write_text(id, &mut out)?;
+        out.extend(br#","type":"#);
+        write_text(kind, &mut out)?;
+        out.push(b'}');
+    }
+    out.extend(br#","ts":"#);
+    write_text(&at.to_string(), &mut out)?;
+    out.extend(br#","type":"#);
+    write_text(&p.event_type, &mut out)?;
+    out.extend(br#","v":1}"#);
+    Ok(out)
 }
 
 impl Projection {
@@ -159,7 +192,69 @@ pub(crate) fn month(us: i64) -> i64 {
 
 /// RFC 8785.
 pub(crate) fn canonical(value: &Value) -> Result<Vec<u8>, AuditError> {
-    serde_json_canonicalizer::to_vec(value).ok().ok_or(AuditError::Leaf)
+    let mut out = Vec::with_capacity(512);
+    write(value, &mut out)?;
+    Ok(out)
+}
+
+/// The largest integer whose double has its digits.
+const EXACT_MAX: u64 = (1 << 53) - 1;
+
+/// Writes what events are made of; the rest, such as a number that is no exact integer, is left to the library that
+/// does all of RFC 8785.
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), AuditError> {
+    match value {
+        Value::Null => out.extend(b"null"),
+        Value::Bool(true) => out.extend(b"true"),
+        Value::Bool(false) => out.extend(b"false"),
+        Value::String(text) => write_text(text, out)?,
+        Value::Number(number) => match number.as_i64() {
+            Some(n) if n.unsigned_abs() <= EXACT_MAX => out.extend(n.to_string().into_bytes()),
+            _ => out.extend(serde_json_canonicalizer::to_vec(value).ok().ok_or(AuditError::Leaf)?),
+        },
+        Value::Array(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out)?;
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value)).collect();
+            write_members(&mut members, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Members are sorted by the UTF-16 code units of their names (section 3.2.3).
+fn write_members(members: &mut [(&str, &Value)], out: &mut Vec<u8>) -> Result<(), AuditError> {
+    members.sort_by(|(one, _), (other, _)| {
+        if one.is_ascii() && other.is_ascii() {
+            one.cmp(other)
+        } else {
+            one.encode_utf16().cmp(other.encode_utf16())
+        }
+    });
+    out.push(b'{');
+    for (at, (name, value)) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_text(name, out)?;
+        out.push(b':');
+        write(value, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// serde_json escapes what section 3.2.2.2 has escaped, as it has it, and nothing else.
+fn write_text(text: &str, out: &mut Vec<u8>) -> Result<(), AuditError> {
+    serde_json::to_writer(out, text).ok().ok_or(AuditError::Leaf)
 }
 
 /// SHA-256(0x00 ‖ leaf).
@@ -244,6 +339,37 @@ mod tests {
         assert_eq!(hex(&leaf.hash), "4415d02cc6e3558f06a941cec4f4f4d38244bb11f9bcc8c37998cd560e72c80d");
         assert_eq!(leaf.projection.actor_id, "00112233445566778899aabbccddeeff");
         assert_eq!(month(leaf.projection.created_us), 202_701);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_value_is_written_as_the_library_writes_it(value in values()) {
+            let library = serde_json_canonicalizer::to_vec(&value).unwrap();
+            proptest::prop_assert_eq!(canonical(&value).unwrap(), library);
+        }
+    }
+
+    /// Names and texts of any characters, among them those whose order differs between UTF-8 and UTF-16.
+    fn values() -> impl proptest::strategy::Strategy<Value = Value> {
+        use proptest::prelude::*;
+        let text =
+            prop_oneof![any::<String>(), "[\u{e000}-\u{ffff}\u{10000}-\u{10010}\0-\u{20}\"\\\\/]{0,4}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (-1000_i64..1000).prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map(text.clone(), inner, 0..5)
+                    .prop_map(|members| Value::from(members.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
     }
 
     #[test]

@@ -8,25 +8,38 @@
 //! Agents and owners stand as aliases; `audit_subjects` alone knows both. This crate knows no content and no
 //! quarantine; whoever owns rows that the log fixes hands them in as a [`StateSource`].
 //!
+//! Each log is a Merkle tree as well. [`AuditLog::checkpoint`] signs its size and root with a key that hangs on the
+//! master key; [`AuditLog::prove`] and [`AuditLog::prove_extends`] prove to whoever has a checkpoint and no database
+//! that an event is in the log, and that the log only grew. Formats are those of C2SP (tlog-checkpoint, tlog-tiles,
+//! tlog-proof), so tools that others wrote check them.
+//!
 //! What it cannot do: whoever owns the database file *and* the pin's folder *and* the master key can write another
-//! history. Checkpoints that leave the machine are not part of this version.
+//! history. Those who keep a checkpoint elsewhere see that it is another.
 //!
 //! The crate has no features.
 
 mod checkpoint;
 mod error;
+mod integrate;
 mod leaf;
 mod log;
 mod note;
 mod pin;
 mod proof;
+mod prove;
 mod query;
+mod replay;
+mod signed;
+mod spool;
 mod store;
 mod subjects;
 mod tile;
 mod tree;
 mod tree_error;
+mod tree_rows;
 mod verify;
+mod verify_tree;
+mod walk;
 
 use clawexchange_database::{MigrationSet, step};
 
@@ -36,17 +49,24 @@ pub use leaf::Log;
 pub use log::{AuditConfig, AuditLog};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteSignature, NoteSigner, NoteVerifier};
 pub use proof::{PROOF_BYTES_MAX, TlogProof};
+pub use prove::Extension;
 pub use query::{Entry, LogHead, Query};
+pub use signed::SignedCheckpoint;
+pub use spool::{SpoolConfig, SpoolStatus, dead_letters, spool_status};
 pub use tile::{Edge, TILE_WIDTH, Tile, TilePath};
 pub use tree::{
     Frontier, ProofPlan, TREE_SIZE_MAX, empty_root, node_hash, root_of, verify_consistency, verify_inclusion,
 };
 pub use tree_error::TreeError;
 pub use verify::{Discrepancy, Report, StateSource};
+pub use walk::LeafAt;
 
 /// The tables of the log.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "audit",
     table: "clawexchange_audit_migrations",
-    steps: &[step!("audit_0001_log", "0001_audit", evidence: &["audit_logs", "audit_subjects"])],
+    steps: &[
+        step!("audit_0001_log", "0001_audit", evidence: &["audit_logs", "audit_subjects"]),
+        step!("audit_0002_tree", "0002_tree", evidence: &["audit_checkpoints"]),
+    ],
 };

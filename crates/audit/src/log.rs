@@ -2,16 +2,21 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clawexchange_database::{Database, Dialect, Drain, outbox};
+use clawexchange_database::{Database, Dialect, Drain, Tx, outbox};
 use clawexchange_ssg_core::{
     AgentId, AuditEvent, AuditSink, Clock, Fault as _, KeyProvider, PortError, SystemClock, fail_point,
 };
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
+use crate::leaf::Log;
+use crate::replay;
+use crate::spool::{Spool, SpoolConfig};
 use crate::store::{self, Together};
+use crate::subjects::Known;
 
 /// How the log is kept.
 #[derive(Clone, Debug)]
@@ -21,11 +26,13 @@ pub struct AuditConfig {
     pub batch_max: u32,
     /// Where size and hash of both logs are pinned, outside the database's folder. Nowhere unless set.
     pub pin: Option<PathBuf>,
+    /// Where events are kept while the database is away. Nowhere unless set: then they are refused.
+    pub spool: Option<SpoolConfig>,
 }
 
 impl Default for AuditConfig {
     fn default() -> Self {
-        Self { batch_max: 1000, pin: None }
+        Self { batch_max: 1000, pin: None, spool: None }
     }
 }
 
@@ -40,17 +47,49 @@ pub(crate) struct Inner {
     pub(crate) keys: Arc<dyn KeyProvider>,
     pub(crate) config: AuditConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spool: Option<Mutex<Spool>>,
+    /// Whether a task empties the spool.
+    pub(crate) is_replaying: AtomicBool,
+    /// Aliases that this process has looked up.
+    pub(crate) known: Known,
     queue: Mutex<Queue>,
 }
 
+impl Inner {
+    fn lane<T>(&self, at: usize, what: impl FnOnce(&mut Lane) -> T) -> T {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let [decisions, verdicts, outbox] = &mut *queue;
+        what(match at {
+            0 => decisions,
+            1 => verdicts,
+            _ => outbox,
+        })
+    }
+}
+
+fn lane_of(event: &AuditEvent) -> usize {
+    match Log::of(event.kind()) {
+        Log::Decisions => 0,
+        Log::Verdicts => 1,
+    }
+}
+
+/// Who waits for one thing: for events to be in one of the logs, or for the outbox to be empty. Lanes do not wait for
+/// each other.
 #[derive(Default)]
-struct Queue {
+struct Lane {
     events: Vec<(AuditEvent, Reply)>,
     drains: Vec<Reply>,
     is_led: bool,
 }
 
-type Reply = oneshot::Sender<Result<(), Arc<AuditError>>>;
+/// A lane for each log, and one for the outbox.
+type Queue = [Lane; 3];
+
+/// The lane of the outbox.
+const OUTBOX: usize = 2;
+
+type Reply = oneshot::Sender<Told>;
 
 impl AuditLog {
     /// Opens the log in a database whose schema is there. `keys` seals personal texts and signs aliases.
@@ -66,15 +105,45 @@ impl AuditLog {
         clock: impl Clock,
     ) -> Result<Self, AuditError> {
         store::begin_logs(&db).await?;
-        let inner =
-            Inner { db, keys: Arc::new(keys), config, clock: Arc::new(clock), queue: Mutex::default() };
-        Ok(Self(Arc::new(inner)))
+        let spool = match config.spool.clone() {
+            Some(spool) => {
+                let opened = tokio::task::spawn_blocking(move || Spool::open(spool)).await;
+                Some(Mutex::new(opened.unwrap_or(Err(AuditError::Stopped))?))
+            }
+            None => None,
+        };
+        let log = Self(Arc::new(Inner {
+            db,
+            keys: Arc::new(keys),
+            config,
+            clock: Arc::new(clock),
+            spool,
+            is_replaying: AtomicBool::new(false),
+            known: Known::default(),
+            queue: Mutex::default(),
+        }));
+        // What an earlier process left.
+        log.replay_soon();
+        Ok(log)
     }
 
     /// Appends an event. `Ok` means that it is committed.
     pub async fn append(&self, event: AuditEvent) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
-        self.wait(|queue| queue.events.push((event, reply)), replied).await
+        self.wait(lane_of(&event), |lane| lane.events.push((event, reply)), replied).await
+    }
+
+    /// Appends events as one batch of each log. `Ok` means that all of them are committed.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; an event that the log refuses does not keep the others out.
+    pub async fn append_all(&self, events: Vec<AuditEvent>) -> Result<(), AuditError> {
+        let mut told = Vec::new();
+        for batch in Together::of(events) {
+            told.extend(self.commit_or_keep(batch).await);
+        }
+        told.into_iter().collect::<Result<(), _>>().map_err(AuditError::Batch)
     }
 
     /// The alias under which an agent stands in the log; one is made if it has none.
@@ -88,7 +157,7 @@ impl AuditLog {
     /// Moves everything that was in the outbox before the call into the log.
     pub async fn drain_outbox(&self) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();
-        self.wait(|queue| queue.drains.push(reply), replied).await
+        self.wait(OUTBOX, |lane| lane.drains.push(reply), replied).await
     }
 
     /// PostgreSQL: sees to it that this month and `ahead` more have their part of the log, and says how many had none.
@@ -102,18 +171,18 @@ impl AuditLog {
 
     async fn wait(
         &self,
-        enter: impl FnOnce(&mut Queue),
-        replied: oneshot::Receiver<Result<(), Arc<AuditError>>>,
+        at: usize,
+        enter: impl FnOnce(&mut Lane),
+        replied: oneshot::Receiver<Told>,
     ) -> Result<(), AuditError> {
-        let leads = {
-            let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            enter(&mut queue);
-            !std::mem::replace(&mut queue.is_led, true)
-        };
+        let leads = self.0.lane(at, |lane| {
+            enter(lane);
+            !std::mem::replace(&mut lane.is_led, true)
+        });
         if leads {
             // A task of its own: a caller that goes away must not take the events of the others with it.
             let log = self.clone();
-            tokio::spawn(async move { log.lead().await });
+            tokio::spawn(async move { log.lead(at).await });
         }
         match replied.await {
             Ok(result) => result.map_err(AuditError::Batch),
@@ -121,90 +190,144 @@ impl AuditLog {
         }
     }
 
-    /// Commits batch after batch until nobody waits.
-    async fn lead(&self) {
-        let mut relief = Relief { log: self, is_needed: true };
+    /// Commits batch after batch until nobody waits in a lane.
+    async fn lead(&self, at: usize) {
+        let mut relief = Relief { log: self, at, is_needed: true };
+        let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
         loop {
-            let (events, drains) = {
-                let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-                if queue.events.is_empty() && queue.drains.is_empty() {
-                    queue.is_led = false;
-                    relief.is_needed = false;
-                    return;
-                }
-                let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
-                let count = queue.events.len().min(most);
-                (queue.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut queue.drains))
+            let taken = self.0.lane(at, |lane| {
+                lane.is_led = !lane.events.is_empty() || !lane.drains.is_empty();
+                let count = lane.events.len().min(most);
+                lane.is_led.then(|| {
+                    (lane.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut lane.drains))
+                })
+            });
+            let Some((events, drains)) = taken else {
+                relief.is_needed = false;
+                return;
             };
             let (events, replies): (Vec<_>, Vec<_>) = events.into_iter().unzip();
-            let result = self.commit(events, !drains.is_empty()).await;
-            let result = result.map_err(Arc::new);
-            for reply in replies.into_iter().chain(drains) {
-                if reply.send(result.clone()).is_err() {
+            let mut told = Vec::with_capacity(replies.len());
+            for batch in Together::of(events) {
+                told.extend(self.commit_or_keep(batch).await);
+            }
+            if !drains.is_empty() {
+                told.extend(vec![self.drain().await.map_err(Arc::new); drains.len()]);
+            }
+            for (reply, result) in replies.into_iter().chain(drains).zip(told) {
+                if reply.send(result).is_err() {
                     tracing::debug!("an event was committed whose caller had gone away");
                 }
             }
         }
     }
 
-    async fn commit(&self, events: Vec<AuditEvent>, with_outbox: bool) -> Result<(), AuditError> {
-        let mut direct = (!events.is_empty()).then(|| Together::of(events));
+    /// Moves the outbox into the log, part by part.
+    async fn drain(&self) -> Result<(), AuditError> {
         loop {
-            match self.commit_once(direct.as_ref(), with_outbox).await {
-                Ok(more) => {
-                    direct = None;
-                    if !more {
-                        return Ok(());
-                    }
-                }
-                // Nothing happened, and a moment later it may.
+            match self.drain_some().await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
                 Err(AuditError::Database(error)) if error.is_collision() => {}
-                Err(error) => {
-                    // The answer to a commit may be lost on its way: what is in the log is not appended again.
-                    let Some(lost) = direct.filter(|_| error.is_transient()) else { return Err(error) };
-                    if !lost.is_there(&self.0.db.read()).await.unwrap_or(false) {
-                        return Err(error);
-                    }
-                    direct = None;
-                    if !with_outbox {
-                        return Ok(());
-                    }
-                }
+                Err(error) if replay::is_refusal(&error) => return self.drain_piecemeal().await,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// One transaction: some events, and a part of the outbox. Says whether more may be there.
-    async fn commit_once(&self, direct: Option<&Together>, with_outbox: bool) -> Result<bool, AuditError> {
+    /// A part of the outbox. Says whether more may be there.
+    async fn drain_some(&self) -> Result<bool, AuditError> {
         let tx = self.0.db.begin().await?;
         fail_point!("append.begun");
-        let mut groups: Vec<Together> = direct.into_iter().cloned().collect();
-        let mut more = false;
-        if with_outbox {
-            let taken = outbox::take(&tx, self.0.config.batch_max).await?;
-            more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
-            groups.extend((!taken.is_empty()).then(|| Together::of(taken)));
-        }
-        if groups.is_empty() {
-            return Ok(false);
-        }
-        store::append(&tx, &*self.0.keys, &groups, self.0.clock.now()).await?;
-        tx.commit().await?;
-        fail_point!("append.committed");
+        let taken = outbox::take(&tx, self.0.config.batch_max).await?;
+        let more = u32::try_from(taken.len()).is_ok_and(|n| n >= self.0.config.batch_max);
+        self.append_and_commit(tx, &Together::of(taken)).await?;
         Ok(more)
     }
+
+    /// Commits a batch. One whose answer was lost on its way is found by its name and not appended again.
+    pub(crate) async fn commit_named(&self, batch: &Together) -> Result<(), AuditError> {
+        let (mut tries, mut has_asked_anew) = (0, false);
+        loop {
+            match self.commit_once(batch).await {
+                // Nothing happened, and a moment later it may.
+                Err(AuditError::Database(error)) if error.is_collision() && tries < COLLISIONS_MAX => {
+                    tries += 1;
+                }
+                // An alias that was remembered may have been erased.
+                Err(error) if replay::is_refusal(&error) && !has_asked_anew && self.remembers() => {
+                    has_asked_anew = true;
+                    self.0.known.forget();
+                }
+                Err(error) if self.is_there_after_all(&error, batch).await => return Ok(()),
+                done => return done,
+            }
+        }
+    }
+
+    async fn commit_once(&self, batch: &Together) -> Result<(), AuditError> {
+        if self.remembers() {
+            fail_point!("append.begun");
+            store::append_at_once(&self.0.db, &*self.0.keys, &self.0.known, batch).await?;
+            fail_point!("append.committed");
+            return Ok(());
+        }
+        let tx = self.0.db.begin().await?;
+        fail_point!("append.begun");
+        self.append_and_commit(tx, std::slice::from_ref(batch)).await
+    }
+
+    /// Whether aliases are remembered from batch to batch.
+    fn remembers(&self) -> bool {
+        self.0.db.dialect() == Dialect::Postgres
+    }
+
+    /// Commits those of some batches that are not in the log yet.
+    pub(crate) async fn commit_missing(&self, batches: &[Together]) -> Result<(), AuditError> {
+        let tx = self.0.db.begin().await?;
+        let there = store::there(&tx, batches).await?;
+        let missing: Vec<Together> =
+            batches.iter().filter(|batch| !there.contains(&batch.uuid)).cloned().collect();
+        self.append_and_commit(tx, &missing).await
+    }
+
+    pub(crate) async fn append_and_commit(&self, tx: Tx, groups: &[Together]) -> Result<(), AuditError> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        store::append(&tx, &*self.0.keys, groups, self.0.clock.now()).await?;
+        tx.commit().await?;
+        fail_point!("append.committed");
+        Ok(())
+    }
+
+    /// Whether a batch is in the log although its commit failed: the answer may be lost on its way.
+    async fn is_there_after_all(&self, error: &AuditError, batch: &Together) -> bool {
+        if !error.is_transient() || self.0.db.is_away() {
+            return false;
+        }
+        let there = store::there(&self.0.db.read(), std::slice::from_ref(batch)).await;
+        there.is_ok_and(|there| !there.is_empty())
+    }
 }
+
+/// What a caller is told.
+type Told = Result<(), Arc<AuditError>>;
+
+/// How often a batch is tried again that collided with another one.
+const COLLISIONS_MAX: u32 = 10;
 
 /// Lets the next caller lead if the leader is stopped in the middle.
 struct Relief<'a> {
     log: &'a AuditLog,
+    at: usize,
     is_needed: bool,
 }
 
 impl Drop for Relief<'_> {
     fn drop(&mut self) {
         if self.is_needed {
-            self.log.0.queue.lock().unwrap_or_else(PoisonError::into_inner).is_led = false;
+            self.log.0.lane(self.at, |lane| lane.is_led = false);
         }
     }
 }

@@ -7,14 +7,14 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clawexchange_database::Statements as _;
 use clawexchange_ssg_core::Mac;
 use serde_json::{Value, json};
 
 use crate::error::AuditError;
-use crate::leaf::{Hash, Log, canonical, genesis};
+use crate::leaf::{Hash, Log, canonical};
 use crate::log::AuditLog;
 use crate::store;
+use crate::walk::end_at;
 
 const PIN_MAC: &[u8] = b"claw/pin/v1";
 
@@ -99,17 +99,8 @@ impl AuditLog {
         if head.origin != pin.origin || head.size < pin.size {
             return Ok(false);
         }
-        if pin.size == 0 {
-            return Ok(pin.hash == genesis(&pin.origin));
-        }
-        let sql = "SELECT start_index, n, batch_hash FROM audit_batches WHERE log = $1 AND start_index < $2 \
-                   ORDER BY start_index DESC LIMIT 1";
-        let size = i64::try_from(pin.size).unwrap_or(i64::MAX);
-        let Some(row) = self.0.db.read().row(sql, [pin.log.as_str().into(), size.into()]).await? else {
-            return Ok(false);
-        };
-        let ends_there = row.get_u64("start_index")?.saturating_add(row.get_u64("n")?) == pin.size;
-        Ok(ends_there && row.get_bytes::<32>("batch_hash")? == pin.hash)
+        let end = end_at(&self.0.db.read(), pin.log, &pin.origin, pin.size).await?;
+        Ok(end.is_some_and(|end| end.hash == pin.hash))
     }
 }
 

@@ -4,13 +4,14 @@ mod postgres;
 mod sqlite;
 
 pub(crate) use postgres::make_months;
+use std::collections::{HashMap, HashSet};
 
 use clawexchange_database::{Database, Dialect, Statements, Tx};
 use clawexchange_ssg_core::{AuditEvent, EventId, KeyProvider, Timestamp, fail_point};
 
 use crate::error::AuditError;
 use crate::leaf::{Hash, Leaf, Log};
-use crate::subjects;
+use crate::subjects::{self, Known, Subject};
 
 /// The end of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,31 +67,71 @@ pub(crate) async fn begin_logs(db: &Database) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// Events that are appended together, and what their batches are called: one in each log. Under these names they are
-/// appended once, however often that is tried.
+/// Events of one log that are appended together, and what their batch is called. Under this name they are appended once,
+/// however often that is tried.
 #[derive(Clone, Debug)]
 pub(crate) struct Together {
+    pub(crate) uuid: [u8; 16],
+    pub(crate) log: Log,
     pub(crate) events: Vec<AuditEvent>,
-    pub(crate) uuids: [[u8; 16]; 2],
 }
 
 impl Together {
-    pub(crate) fn of(events: Vec<AuditEvent>) -> Self {
-        Self { events, uuids: [*EventId::fresh().as_bytes(), *EventId::fresh().as_bytes()] }
+    /// A batch for each log that has some of the events.
+    pub(crate) fn of(events: Vec<AuditEvent>) -> Vec<Self> {
+        let (decisions, verdicts): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|event| Log::of(event.kind()) == Log::Decisions);
+        let batch = |(log, events)| Self { uuid: *EventId::fresh().as_bytes(), log, events };
+        let batches = [(Log::Decisions, decisions), (Log::Verdicts, verdicts)].into_iter();
+        batches.filter(|(_, events)| !events.is_empty()).map(batch).collect()
     }
 
-    /// Whether they are in the log already, after a commit whose answer was lost.
-    pub(crate) async fn is_there(&self, on: &impl Statements) -> Result<bool, AuditError> {
-        let sql = "SELECT 1 AS one FROM audit_batches WHERE batch_uuid = $1 OR batch_uuid = $2 LIMIT 1";
-        let [one, two] = self.uuids;
-        Ok(on.row(sql, [one.to_vec().into(), two.to_vec().into()]).await?.is_some())
+    /// Its leaves, whose agents and owners are among `subjects`.
+    async fn leaves(
+        &self,
+        keys: &dyn KeyProvider,
+        subjects: &HashMap<String, Subject>,
+    ) -> Result<Vec<Leaf>, AuditError> {
+        let mut leaves = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            let actor = subjects.get(&subjects::actor_subject(event));
+            let owner = event.owner().and_then(|o| subjects.get(&subjects::owner_subject(o.as_str())));
+            let sealed = match actor {
+                Some(actor) if !event.personal().is_empty() => subjects::seal(keys, actor, event).await?,
+                _ => serde_json::Map::new(),
+            };
+            leaves.push(Leaf::of(
+                event,
+                actor.map(|s| s.alias.as_str()),
+                owner.map(|s| s.alias.as_str()),
+                sealed,
+            )?);
+        }
+        Ok(leaves)
     }
 }
 
-/// Appends events to their logs: aliases, leaves, rows, a batch each log, and last the end.
+/// Which of the names of some batches are in the log already.
+pub(crate) async fn there(
+    on: &impl Statements,
+    batches: &[Together],
+) -> Result<HashSet<[u8; 16]>, AuditError> {
+    let mut there = HashSet::new();
+    let names: Vec<[u8; 16]> = batches.iter().map(|batch| batch.uuid).collect();
+    for some in names.chunks(500) {
+        let marks: Vec<String> = (1..=some.len()).map(|mark| format!("${mark}")).collect();
+        let sql = format!("SELECT batch_uuid FROM audit_batches WHERE batch_uuid IN ({})", marks.join(", "));
+        for row in on.rows(&sql, some.iter().map(|name| name.to_vec().into())).await? {
+            there.insert(row.get_bytes("batch_uuid")?);
+        }
+    }
+    Ok(there)
+}
+
+/// Appends batches to their logs: aliases, leaves, rows, a batch each, and last the end.
 ///
-/// All aliases are put before the first end is taken: two transactions that each wait for what the other has would wait
-/// for ever.
+/// All aliases are put before the first end is taken, and ends are taken in the order of the logs: two transactions that
+/// each wait for what the other has would wait for ever.
 pub(crate) async fn append(
     tx: &Tx,
     keys: &dyn KeyProvider,
@@ -99,29 +140,11 @@ pub(crate) async fn append(
 ) -> Result<(), AuditError> {
     let subjects = subjects::put(tx, keys, groups).await?;
     fail_point!("append.after-subjects");
-    let mut batches = Vec::new();
-    for (at, log) in Log::ALL.into_iter().enumerate() {
-        for group in groups {
-            let mut leaves = Vec::new();
-            for event in group.events.iter().filter(|event| Log::of(event.kind()) == log) {
-                let actor = subjects.get(&subjects::actor_subject(event));
-                let owner = event.owner().and_then(|o| subjects.get(&subjects::owner_subject(o.as_str())));
-                let sealed = match actor {
-                    Some(actor) if !event.personal().is_empty() => subjects::seal(keys, actor, event).await?,
-                    _ => serde_json::Map::new(),
-                };
-                leaves.push(Leaf::of(
-                    event,
-                    actor.map(|s| s.alias.as_str()),
-                    owner.map(|s| s.alias.as_str()),
-                    sealed,
-                )?);
-            }
-            if let (false, Some(uuid)) = (leaves.is_empty(), group.uuids.get(at)) {
-                batches.push((log, *uuid, leaves));
-            }
-        }
+    let mut batches = Vec::with_capacity(groups.len());
+    for group in groups {
+        batches.push((group.log, group.uuid, group.leaves(keys, &subjects).await?));
     }
+    batches.sort_by_key(|(log, ..)| *log);
     for (log, uuid, leaves) in batches {
         match tx.dialect() {
             Dialect::Sqlite => sqlite::append_batch(tx, log, uuid, &leaves, now).await?,
@@ -129,6 +152,18 @@ pub(crate) async fn append(
         }
     }
     Ok(())
+}
+
+/// PostgreSQL: appends a batch in one statement that is its own transaction, with aliases that are remembered.
+pub(crate) async fn append_at_once(
+    db: &Database,
+    keys: &dyn KeyProvider,
+    known: &Known,
+    batch: &Together,
+) -> Result<(), AuditError> {
+    let (subjects, erased) = known.of(db, keys, batch).await?;
+    let leaves = batch.leaves(keys, &subjects).await?;
+    postgres::append_at_once(db, batch.log, batch.uuid, leaves, erased).await
 }
 
 fn signed(n: u64) -> Result<i64, AuditError> {

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -72,6 +73,81 @@ pub(crate) async fn put(
 pub(crate) async fn alias(tx: &Tx, keys: &dyn KeyProvider, agent: &AgentId) -> Result<String, AuditError> {
     let known = ensure(tx, keys, vec![agent_subject(agent.as_str())]).await?;
     known.into_values().next().map(|subject| subject.alias).ok_or(AuditError::Leaf)
+}
+
+/// Aliases that were looked up and are remembered, for PostgreSQL, where looking is a round trip. An alias that is erased
+/// meanwhile is not used: the database counts erasures, and refuses a batch whose writer knows another count.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// How many erasures there had been before the first of them was looked up.
+    erased: Option<i64>,
+    subjects: HashMap<String, Subject>,
+}
+
+/// Aliases remembered at most; some 300 bytes each.
+const KNOWN_MAX: usize = 20_000;
+
+impl Known {
+    /// The subjects that a batch needs, and the count of erasures that they go with. Those that have no row yet get one.
+    pub(crate) async fn of(
+        &self,
+        db: &Database,
+        keys: &dyn KeyProvider,
+        batch: &Together,
+    ) -> Result<(HashMap<String, Subject>, i64), AuditError> {
+        let needed = needed(std::slice::from_ref(batch));
+        let (mut subjects, erased, missing) = self.look(needed);
+        let erased = match erased {
+            Some(erased) => erased,
+            // Counted before anything is looked up, so that an erasure in between is noticed.
+            None => count_erased(db).await?,
+        };
+        if !missing.is_empty() {
+            let tx = db.begin().await?;
+            let made = ensure(&tx, keys, missing).await?;
+            tx.commit().await?;
+            self.remember(erased, &made);
+            subjects.extend(made);
+        }
+        Ok((subjects, erased))
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Remembered::default();
+    }
+
+    fn look(&self, needed: BTreeSet<String>) -> (HashMap<String, Subject>, Option<i64>, Vec<String>) {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut found, mut missing) = (HashMap::with_capacity(needed.len()), Vec::new());
+        for id in needed {
+            match remembered.subjects.get(&id) {
+                Some(subject) => drop(found.insert(id, subject.clone())),
+                None => missing.push(id),
+            }
+        }
+        (found, remembered.erased, missing)
+    }
+
+    fn remember(&self, erased: i64, made: &HashMap<String, Subject>) {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *remembered.erased.get_or_insert(erased) != erased {
+            return;
+        }
+        if remembered.subjects.len() + made.len() > KNOWN_MAX {
+            remembered.subjects.clear();
+        }
+        let made = made.iter().take(KNOWN_MAX).map(|(id, subject)| (id.clone(), subject.clone()));
+        remembered.subjects.extend(made);
+    }
+}
+
+async fn count_erased(db: &Database) -> Result<i64, AuditError> {
+    let row = db.read().row("SELECT audit_erased() AS erased", []).await?;
+    Ok(row.map(|row| row.get("erased")).transpose()?.unwrap_or_default())
 }
 
 async fn ensure(
@@ -189,7 +265,7 @@ pub(crate) async fn is_genuine(keys: &dyn KeyProvider, subject: &Subject) -> Res
 }
 
 /// A key id that names no key of ours is an alteration of the row as much as a bent byte is.
-fn is_altered(error: &clawexchange_ssg_core::PortError) -> bool {
+pub(crate) fn is_altered(error: &clawexchange_ssg_core::PortError) -> bool {
     use clawexchange_ssg_core::FaultKind::{Configuration, Integrity};
     matches!(error.kind(), Integrity | Configuration)
 }

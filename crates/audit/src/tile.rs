@@ -100,6 +100,20 @@ pub enum TilePath {
     Entries(Tile),
 }
 
+impl TilePath {
+    /// The tile that it asks for, or whose leaves.
+    pub const fn tile(&self) -> Tile {
+        match self {
+            Self::Hashes(tile) | Self::Entries(tile) => *tile,
+        }
+    }
+
+    /// Whether it is full, so that what it asks for will never change.
+    pub const fn is_full(&self) -> bool {
+        self.tile().is_full()
+    }
+}
+
 impl fmt::Display for TilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tile = match self {

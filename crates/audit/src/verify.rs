@@ -10,8 +10,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::AuditError;
-use crate::leaf::{BatchHead, Hash, Log, Projection, batch_hash, canonical, genesis, leaf_hash, month};
+use crate::leaf::{Hash, Log, Projection, batch_hash, canonical, genesis, leaf_hash, month};
 use crate::log::AuditLog;
+use crate::verify_tree::TreeCheck;
+use crate::walk::{Batch, batches, bound, parts};
 use crate::{MIGRATIONS, store, subjects};
 
 /// Rows of other crates whose content the log fixes.
@@ -53,6 +55,8 @@ pub struct Report {
     pub decisions: u64,
     /// Events of the log of verdicts.
     pub verdicts: u64,
+    /// Signed checkpoints of both logs.
+    pub checkpoints: u64,
     /// Rows of state that were compared.
     pub state_rows: u64,
     /// Events that wait in the outbox.
@@ -113,9 +117,9 @@ struct Said {
 }
 
 impl AuditLog {
-    /// Recomputes every hash from the leaves, compares every column with its leaf, the end with the batches, both
-    /// with the pin, the guards with their text, aliases with their codes, and the rows of `sources` with what their
-    /// last events fixed. `progress` is told how many events of how many are done.
+    /// Recomputes every hash from the leaves, compares every column with its leaf, the end with the batches, tiles and
+    /// signed checkpoints with the tree, both logs with the pin, the guards with their text, aliases with their codes,
+    /// and the rows of `sources` with what their last events fixed. `progress` is told how many events of how many are done.
     pub async fn verify(
         &self,
         sources: &[&dyn StateSource],
@@ -207,6 +211,7 @@ impl AuditLog {
         }
         let (mut prev, mut committed_us) = (genesis(&origin), 0);
         let (mut count, mut size, mut from) = (0_u64, 0_u64, 0_u64);
+        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, &origin).await?;
         loop {
             let batches = batches(tx, log, from).await?;
             let Some(last) = batches.last() else { break };
@@ -234,6 +239,7 @@ impl AuditLog {
                     if batch_hash(&batch.head, hashes.iter()) != batch.hash {
                         report.add(&place, "its hash is not that of its parts");
                     }
+                    tree.take(batch, &hashes, report).await?;
                     (prev, committed_us) = (batch.hash, batch.head.committed_us);
                     size = batch.head.start.max(size).saturating_add(u64::from(batch.head.n));
                     count += 1;
@@ -241,6 +247,7 @@ impl AuditLog {
                 progress(size);
             }
         }
+        report.checkpoints += tree.finish(report).await?;
         match head {
             None => report.add(format!("audit_head {}", log.as_str()), "missing"),
             Some(head) if (head.size, head.batches, head.hash) != (size, count, prev) => {
@@ -418,34 +425,6 @@ impl AuditLog {
     }
 }
 
-/// Batches read at once.
-const BATCHES: u16 = 1000;
-
-/// Leaves read at once, at most, unless one batch has more.
-const LEAVES: u64 = 4000;
-
-async fn batches(tx: &Tx, log: Log, from: u64) -> Result<Vec<Batch>, AuditError> {
-    let sql = "SELECT start_index, n, batch_id, month, batch_uuid, committed_us, prev_hash, batch_hash \
-               FROM audit_batches WHERE log = $1 AND start_index >= $2 ORDER BY start_index LIMIT $3";
-    let from = i64::try_from(from).unwrap_or(i64::MAX);
-    let rows = tx.rows(sql, [log.as_str().into(), from.into(), i64::from(BATCHES).into()]).await?;
-    rows.iter().map(Batch::of).collect()
-}
-
-/// Cuts batches into parts that have a bounded number of leaves together.
-fn parts(batches: &[Batch]) -> Vec<&[Batch]> {
-    let mut leaves = 0;
-    let fits = |one: &Batch, next: &Batch| {
-        leaves += u64::from(one.head.n);
-        let fits = leaves + u64::from(next.head.n) <= LEAVES;
-        if !fits {
-            leaves = 0;
-        }
-        fits
-    };
-    batches.chunk_by(fits).collect()
-}
-
 /// The leaves of batches that follow each other.
 async fn leaves(tx: &Tx, log: Log, batches: &[Batch]) -> Result<HashMap<u64, Vec<LeafRow>>, AuditError> {
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(HashMap::new()) };
@@ -453,38 +432,12 @@ async fn leaves(tx: &Tx, log: Log, batches: &[Batch]) -> Result<HashMap<u64, Vec
                l.target_type, l.target_id, l.ip_address, l.created_us \
                FROM audit_batches b JOIN audit_logs l ON l.log = b.log AND l.batch_id = b.batch_id AND l.month = b.month \
                WHERE b.log = $1 AND b.start_index BETWEEN $2 AND $3 ORDER BY b.start_index, l.ord";
-    let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let values = [log.as_str().into(), bound(first.head.start).into(), bound(last.head.start).into()];
     let mut leaves: HashMap<u64, Vec<LeafRow>> = HashMap::new();
     for row in tx.rows(sql, values).await? {
         leaves.entry(row.get_u64("batch_id")?).or_default().push(LeafRow::of(&row)?);
     }
     Ok(leaves)
-}
-
-struct Batch {
-    id: u64,
-    month: i64,
-    head: BatchHead,
-    hash: Hash,
-}
-
-impl Batch {
-    fn of(row: &Row) -> Result<Self, AuditError> {
-        let n = u32::try_from(row.get_u64("n")?).unwrap_or(u32::MAX);
-        Ok(Self {
-            id: row.get_u64("batch_id")?,
-            month: row.get("month")?,
-            head: BatchHead {
-                prev: row.get_bytes("prev_hash")?,
-                start: row.get_u64("start_index")?,
-                n,
-                uuid: row.get_bytes("batch_uuid")?,
-                committed_us: row.get("committed_us")?,
-            },
-            hash: row.get_bytes("batch_hash")?,
-        })
-    }
 }
 
 struct LeafRow {

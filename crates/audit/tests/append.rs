@@ -120,6 +120,11 @@ async fn an_erased_subject_stays_an_alias_and_the_chain_stays_whole() {
     assert!(f.log.query(&query, None, PageLimit::default()).await.unwrap().items.is_empty());
     query.actor = Some(format!("erased:{alias}"));
     assert_eq!(f.log.query(&query, None, PageLimit::default()).await.unwrap().items.len(), 2);
+    // Whoever remembered the alias does not use it any more.
+    f.log.append(f.event(EventKind::SsgPass, "agent-0", "after")).await.unwrap();
+    assert_ne!(alias_of(&f, "agent:agent-0").await, alias);
+    query.actor = Some("agent-0".to_owned());
+    assert_eq!(f.log.query(&query, None, PageLimit::default()).await.unwrap().items.len(), 1);
     let report = f.verify().await;
     assert!(report.is_clean(), "{:?}", report.discrepancies);
 }

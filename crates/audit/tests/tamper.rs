@@ -5,12 +5,13 @@
 #[expect(unreachable_pub, reason = "it is shared between tests")]
 mod support;
 
-use clawexchange_audit::{AuditError, Report};
-use clawexchange_database::{STATE, STATE_CONTEXT, StateRow};
+use clawexchange_audit::{AuditError, Log, Report};
+use clawexchange_database::{STATE, STATE_CONTEXT, StateRow, Statements as _};
 use clawexchange_ssg_core::{
     Actor, AuditEvent, Clock as _, EventKind, Fault as _, FaultKind, KeyProvider as _, Target,
 };
 use clawexchange_testkit::postgres;
+use ring::digest::{SHA256, digest};
 use support::{Fixture, Rows, TestKeys, fixture};
 
 async fn assert_found(edits: &[&str], place: &str) {
@@ -91,6 +92,100 @@ async fn an_edit_of_any_column_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_any_column_of_the_tree_is_found() {
+    for (column, value) in [
+        ("log", "'verdicts', tile_index = 7"),
+        ("level", "1"),
+        ("tile_index", "1"),
+        ("width", "width - 1, hashes = substr(hashes, 33)"),
+        ("width", "width + 1, hashes = CAST(hashes || zeroblob(32) AS BLOB)"),
+        ("hashes", "CAST(zeroblob(32) || substr(hashes, 33) AS BLOB)"),
+        ("hashes", "CAST(substr(hashes, 1, length(hashes) - 32) || zeroblob(32) AS BLOB)"),
+    ] {
+        let edit = format!("UPDATE audit_tiles SET {column} = {value} WHERE log = 'decisions'");
+        assert_found(&[&edit], "audit_tiles").await;
+    }
+    // Of the two of one log, the older and the newer.
+    for size in [2, 3] {
+        for (column, value) in [
+            ("log", "'verdicts', size = 1"),
+            ("size", "size + 40"),
+            ("size", "1"),
+            ("root", "zeroblob(32)"),
+            ("note", "replace(note, 'local/', 'Local/')"),
+            // A second signature, by nobody who is known, would not make it another checkpoint.
+            ("note", "note || substr(note, length(note) - 170, 171)"),
+            ("note", "''"),
+            ("key_id", "'other'"),
+            ("key_id", "'no key'"),
+            ("committed_us", "committed_us + 1"),
+            ("committed_us", "committed_us - 1"),
+        ] {
+            let edit = format!(
+                "UPDATE audit_checkpoints SET {column} = {value} WHERE log = 'decisions' AND size = {size}"
+            );
+            assert_found(&[&edit], "audit_checkpoints").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_rewritten_with_all_hashes_up_to_the_tiles_is_not_what_was_signed() {
+    let f = fixture().await;
+    f.fill().await;
+    // Whoever owns the database can make the tree of another history, and cannot sign it.
+    f.tamper(&[
+        "UPDATE audit_logs SET leaf = CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB) \
+         WHERE log = 'verdicts'",
+    ])
+    .await;
+    let sql = "SELECT batch_id, leaf FROM audit_logs WHERE log = 'verdicts'";
+    let rewritten = f.db.read().rows(sql, []).await.unwrap();
+    let mut edits = Vec::new();
+    for row in rewritten {
+        let (batch, leaf): (i64, Vec<u8>) = (row.get("batch_id").unwrap(), row.get("leaf").unwrap());
+        let hash = digest(&SHA256, &[&[0][..], &leaf].concat());
+        let hex: String = hash.as_ref().iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
+        edits.push((batch, hex));
+    }
+    edits.sort();
+    let literal = |hex: &str| if postgres::is_wanted() { format!("'\\x{hex}'") } else { format!("x'{hex}'") };
+    let mut all: Vec<String> = edits
+        .iter()
+        .map(|(batch, hex)| {
+            format!(
+                "UPDATE audit_logs SET leaf_hash = {} WHERE log = 'verdicts' AND batch_id = {batch}",
+                literal(hex)
+            )
+        })
+        .collect();
+    let hashes: String = edits.iter().map(|(_, hex)| hex.as_str()).collect();
+    all.push(format!("UPDATE audit_tiles SET hashes = {} WHERE log = 'verdicts'", literal(&hashes)));
+    f.tamper(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let report = f.verify().await;
+    let places: Vec<&str> = report.discrepancies.iter().map(|d| d.place.as_str()).collect();
+    assert!(places.iter().any(|place| place.starts_with("audit_checkpoints verdicts")), "{places:?}");
+    assert!(!places.iter().any(|place| place.starts_with("audit_tiles")), "{places:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_altered_leaf_does_not_drown_what_else_is_found() {
+    let f = fixture().await;
+    for n in 0..40 {
+        f.log.append(f.event(EventKind::SsgPass, "agent", &format!("post-{n}"))).await.unwrap();
+        f.log.checkpoint(Log::Verdicts).await.unwrap();
+    }
+    f.tamper(&[
+        "UPDATE audit_logs SET leaf = CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB) \
+         WHERE target_id = 'post-0'",
+    ])
+    .await;
+    let report = f.verify().await;
+    let of = |table: &str| report.discrepancies.iter().filter(|d| d.place.starts_with(table)).count();
+    assert_eq!((of("audit_checkpoints"), of("audit_tiles"), report.checkpoints), (16, 1, 40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_were_deleted_are_missed() {
     for (edit, place) in [
         (format!("DELETE FROM audit_logs WHERE log = 'decisions' AND {}", batch(1)), "decisions"),
@@ -98,6 +193,7 @@ async fn rows_that_were_deleted_are_missed() {
         ("DELETE FROM audit_batches WHERE log = 'decisions' AND start_index = 1".to_owned(), "decisions"),
         ("DELETE FROM audit_batches WHERE log = 'decisions' AND start_index = 2".to_owned(), "decisions"),
         ("DELETE FROM audit_head WHERE log = 'decisions'".to_owned(), "audit_head"),
+        ("DELETE FROM audit_tiles WHERE log = 'decisions'".to_owned(), "audit_tiles"),
         ("DELETE FROM audit_subjects WHERE subject_id = 'agent:agent-2'".to_owned(), "audit_subjects"),
         ("DELETE FROM audit_subjects WHERE subject_id = 'owner:owner-of-all'".to_owned(), "audit_subjects"),
     ] {
@@ -217,8 +313,18 @@ async fn the_guards_refuse_update_delete_and_replace() {
         "UPDATE audit_head SET origin = 'x'",
         "DELETE FROM audit_head",
         "UPDATE audit_subjects SET ref = 'ffffffffffffffffffffffffffffffff'",
+        "UPDATE audit_tiles SET hashes = hashes",
+        "UPDATE audit_tiles SET level = 2",
+        "DELETE FROM audit_tiles",
+        "UPDATE audit_checkpoints SET note = note",
+        "DELETE FROM audit_checkpoints",
     ];
     let sqlite = [
+        "UPDATE audit_tiles SET width = width + 1, hashes = zeroblob(32 * (width + 1))",
+        "INSERT OR REPLACE INTO audit_tiles SELECT * FROM audit_tiles",
+        "INSERT OR REPLACE INTO audit_tiles (rowid, log, level, tile_index, width, hashes) VALUES (1, 'decisions', 5, 5, 1, zeroblob(32))",
+        "INSERT OR REPLACE INTO audit_checkpoints SELECT * FROM audit_checkpoints",
+        "INSERT INTO audit_checkpoints SELECT log, 1, root, note, key_id, committed_us FROM audit_checkpoints WHERE size = 2",
         "INSERT OR REPLACE INTO audit_logs SELECT * FROM audit_logs WHERE batch_id = 0",
         "REPLACE INTO audit_logs SELECT * FROM audit_logs",
         "INSERT OR REPLACE INTO audit_batches SELECT * FROM audit_batches",
@@ -226,6 +332,14 @@ async fn the_guards_refuse_update_delete_and_replace() {
         "INSERT OR REPLACE INTO audit_subjects SELECT * FROM audit_subjects",
     ];
     let postgres = [
+        "UPDATE audit_tiles SET width = width + 1, hashes = decode(repeat('00', CAST(32 * (width + 1) AS INTEGER)), 'hex')",
+        "TRUNCATE audit_tiles",
+        "TRUNCATE audit_checkpoints",
+        "SELECT audit_put_tiles('decisions', ARRAY[CAST(0 AS BIGINT)], ARRAY[CAST(0 AS BIGINT)], ARRAY[sha256('')])",
+        "SELECT audit_put_tiles('decisions', ARRAY[CAST(0 AS BIGINT)], ARRAY[CAST(9 AS BIGINT)], ARRAY[]::BYTEA[])",
+        "SELECT audit_put_checkpoint(log, size, sha256(''), note, key_id, committed_us) FROM audit_checkpoints",
+        "SELECT audit_put_checkpoint('decisions', 1, root, note, key_id, committed_us) FROM audit_checkpoints",
+        "SELECT audit_put_checkpoint('decisions', 4, root, note, key_id, committed_us) FROM audit_checkpoints",
         "TRUNCATE audit_logs",
         "TRUNCATE audit_batches",
         "TRUNCATE audit_head",

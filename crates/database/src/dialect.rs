@@ -40,6 +40,20 @@ impl Dialect {
         }
     }
 
+    /// The condition that a row is among those that `SELECT {key} {from_where}` gives, which are few: `key` is what names
+    /// a row of the table.
+    ///
+    /// PostgreSQL gets an array, since it would go through the whole table rather than look up more than some.
+    pub fn is_among(self, key: &str, from_where: &str) -> String {
+        match self {
+            // Columns in brackets are a row before IN, and one value after SELECT.
+            Self::Sqlite => {
+                format!("{key} IN (SELECT {} {from_where})", key.trim_matches(['(', ')']))
+            }
+            Self::Postgres => format!("{key} = ANY(ARRAY(SELECT {key} {from_where}))"),
+        }
+    }
+
     /// The condition that a column is one of `wanted`, whose values begin at mark `first`, and these values.
     ///
     /// PostgreSQL gets one array, so that the text of the statement is the same for any number of them.

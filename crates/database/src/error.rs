@@ -57,6 +57,9 @@ pub enum DatabaseError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// Somebody waited for the server in vain a moment ago, and it has not answered since.
+    #[error("the database server is away")]
+    Away,
     /// What should say where the database is does not. The message never repeats it: it has a password in it.
     #[error("the address of the database cannot be used: {what}")]
     Url {
@@ -79,8 +82,15 @@ impl DatabaseError {
     pub fn is_collision(&self) -> bool {
         matches!(self, Self::Query { what, .. } if *what == COLLISION)
     }
+
+    /// Whether it says that the server is not there at all, and not that it refused.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Silent { .. })
+            || matches!(self, Self::Query { what, .. } if *what == NO_CONNECTION)
+    }
 }
 
+const NO_CONNECTION: &str = "no connection in time";
 const COLLISION: &str = "it collided with another transaction";
 
 impl fmt::Debug for DatabaseError {
@@ -98,6 +108,7 @@ impl Fault for DatabaseError {
             Self::Row { .. } => "database/row",
             Self::Busy { .. } => "database/busy",
             Self::Silent { .. } => "database/silent",
+            Self::Away => "database/away",
             Self::Url { .. } => "database/url",
             Self::Closed => "database/closed",
             Self::Group { .. } => "database/commit",
@@ -107,7 +118,7 @@ impl Fault for DatabaseError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Missing { .. } => FaultKind::NotFound,
-            Self::Open { .. } | Self::Closed | Self::Silent { .. } => FaultKind::Unavailable,
+            Self::Open { .. } | Self::Closed | Self::Silent { .. } | Self::Away => FaultKind::Unavailable,
             Self::Url { .. } => FaultKind::Configuration,
             Self::Query { kind, .. } | Self::Group { kind } => *kind,
             Self::Row { .. } => FaultKind::Integrity,
@@ -118,7 +129,7 @@ impl Fault for DatabaseError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Busy { .. } => "another process is writing for long; see which one holds the file",
-            Self::Silent { .. } => "see whether the server runs, is reachable and not overloaded",
+            Self::Silent { .. } | Self::Away => REACH,
             Self::Url { .. } => "it looks like postgres://user:password@host:5432/database",
             Self::Query { hint, .. } => hint,
             Self::Group { kind: FaultKind::Unavailable } => DISK,
@@ -154,7 +165,7 @@ fn classify(error: &DbErr) -> Sort {
         DbErr::Exec(RuntimeErr::SqlxError(e))
         | DbErr::Query(RuntimeErr::SqlxError(e))
         | DbErr::Conn(RuntimeErr::SqlxError(e)) => e,
-        DbErr::ConnectionAcquire(_) => return Sort(FaultKind::Unavailable, "no connection in time", REACH),
+        DbErr::ConnectionAcquire(_) => return Sort(FaultKind::Unavailable, NO_CONNECTION, REACH),
         _ => return MISTAKE,
     };
     match &**inner {
@@ -170,7 +181,7 @@ fn classify(error: &DbErr) -> Sort {
             "its address cannot be used",
             "see sslrootcert, sslcert and sslkey",
         ),
-        sqlx::Error::PoolTimedOut => Sort(FaultKind::Unavailable, "no connection in time", REACH),
+        sqlx::Error::PoolTimedOut => Sort(FaultKind::Unavailable, NO_CONNECTION, REACH),
         sqlx::Error::Io(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolClosed

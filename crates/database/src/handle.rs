@@ -10,6 +10,7 @@ use ring::digest;
 use sea_orm::{AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, TransactionTrait as _};
 use tokio::sync::oneshot;
 
+use crate::breaker::Breaker;
 use crate::dialect::Dialect;
 use crate::error::DatabaseError;
 use crate::postgres::{self, PostgresUrl, Reach};
@@ -98,8 +99,7 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     rows: Rows,
     acquire_timeout: Duration,
-    /// How long a statement may take, its wait for a connection included. On SQLite it takes what it takes.
-    patience: Option<Duration>,
+    bounds: Bounds,
     place: Place,
 }
 
@@ -116,23 +116,22 @@ impl Database {
     /// statements and on transactions that idle. Must be called inside a tokio runtime with time enabled.
     pub fn open(config: DatabaseConfig) -> Answer<'static, Self> {
         Box::pin(async move {
-            let (rows, patience) = match &config.place {
-                Place::Sqlite(path) => (Rows::Sqlite(Sqlite::open(path, &config).await?), None),
+            let (rows, bounds) = match &config.place {
+                Place::Sqlite(path) => (Rows::Sqlite(Sqlite::open(path, &config).await?), Bounds::default()),
                 Place::Postgres(url) => {
                     let pool = postgres::connect(url, &config, Reach::Now).await?;
                     let replica = match &config.replica {
                         Some(replica) => Some(postgres::connect(replica, &config, Reach::WhenAsked).await?),
                         None => None,
                     };
-                    let patience = config.acquire_timeout + config.statement_timeout + Duration::from_secs(1);
-                    (
-                        Rows::Postgres { pool, replica },
-                        (!config.statement_timeout.is_zero()).then_some(patience),
-                    )
+                    let breaker = Some(Breaker::new(pool.clone()));
+                    let patience = (!config.statement_timeout.is_zero())
+                        .then(|| config.acquire_timeout + config.statement_timeout + Duration::from_secs(1));
+                    (Rows::Postgres { pool, replica }, Bounds { patience, breaker })
                 }
             };
             let (acquire_timeout, place) = (config.acquire_timeout, config.place);
-            Ok(Self(Arc::new(Inner { rows, acquire_timeout, patience, place })))
+            Ok(Self(Arc::new(Inner { rows, acquire_timeout, bounds, place })))
         })
     }
 
@@ -147,11 +146,12 @@ impl Database {
                     let waited = tokio::time::timeout(self.0.acquire_timeout * 2, sqlite.turn()).await;
                     let seconds = self.0.acquire_timeout.as_secs();
                     let (inner, done) = waited.unwrap_or(Err(DatabaseError::Busy { seconds }))?;
-                    Ok(Tx { inner, done: Some(done), dialect, patience: None })
+                    Ok(Tx { inner, done: Some(done), dialect, bounds: Bounds::default() })
                 }
                 Rows::Postgres { pool, .. } => {
-                    let inner = within(self.0.patience, async { Ok(pool.begin().await?) }).await?;
-                    Ok(Tx { inner, done: None, dialect, patience: self.0.patience })
+                    let bounds = self.0.bounds.clone();
+                    let inner = bounds.from_outside(async { Ok(pool.begin().await?) }).await?;
+                    Ok(Tx { inner, done: None, dialect, bounds })
                 }
             }
         })
@@ -162,16 +162,16 @@ impl Database {
     /// what it would otherwise clear away.
     pub fn snapshot(&self) -> Answer<'_, Tx> {
         Box::pin(async move {
-            let (dialect, patience) = (self.dialect(), self.0.patience);
+            let (dialect, bounds) = (self.dialect(), self.0.bounds.clone());
             let inner = match &self.0.rows {
                 Rows::Sqlite(sqlite) => sqlite.readers.begin().await?,
                 Rows::Postgres { pool, .. } => {
                     let begun = pool
                         .begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly));
-                    within(patience, async { Ok(begun.await?) }).await?
+                    bounds.from_outside(async { Ok(begun.await?) }).await?
                 }
             };
-            Tx { inner, done: None, dialect, patience }.patiently().await
+            Tx { inner, done: None, dialect, bounds }.patiently().await
         })
     }
 
@@ -194,7 +194,12 @@ impl Database {
     }
 
     fn reads(&self, inner: &DatabaseConnection) -> Read {
-        Read { inner: inner.clone(), dialect: self.dialect(), patience: self.0.patience }
+        Read { inner: inner.clone(), dialect: self.dialect(), bounds: self.0.bounds.clone() }
+    }
+
+    /// Whether the server counts as away: somebody waited for it in vain, and it has not answered since.
+    pub fn is_away(&self) -> bool {
+        self.0.bounds.breaker.as_ref().is_some_and(|breaker| breaker.is_open())
     }
 
     /// Where the rows are.
@@ -280,20 +285,48 @@ pub struct Connections {
     pub max: u32,
 }
 
-/// Gives up on what takes longer than it may: a server that was stopped or cut off answers nothing, not even that.
-pub(crate) fn within<'a, T: Send + 'a>(
+/// What holds for every statement on a server: how long it may take, its wait for a connection included, and that
+/// nobody waits while the server is away. Nothing for SQLite, whose statements take what they take.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bounds {
     patience: Option<Duration>,
-    what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
-) -> Answer<'a, T> {
-    Box::pin(async move {
-        match patience {
-            Some(patience) => {
-                let seconds = patience.as_secs();
-                tokio::time::timeout(patience, what).await.unwrap_or(Err(DatabaseError::Silent { seconds }))
-            }
-            None => what.await,
+    breaker: Option<Arc<Breaker>>,
+}
+
+impl Bounds {
+    /// Does something that begins with a wait for a connection.
+    pub(crate) fn from_outside<'a, T: Send + 'a>(
+        &self,
+        what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        match self.breaker.as_ref().map_or(Ok(()), |breaker| breaker.check()) {
+            Ok(()) => self.within(what),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
         }
-    })
+    }
+
+    /// Does something on a connection that is there. Gives up on what takes longer than it may: a server that was
+    /// stopped or cut off answers nothing, not even that.
+    pub(crate) fn within<'a, T: Send + 'a>(
+        &self,
+        what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        let Self { patience, breaker } = self.clone();
+        Box::pin(async move {
+            let done = match patience {
+                Some(patience) => {
+                    let seconds = patience.as_secs();
+                    let timed = tokio::time::timeout(patience, what).await;
+                    timed.unwrap_or(Err(DatabaseError::Silent { seconds }))
+                }
+                None => what.await,
+            };
+            if let (Err(error), Some(breaker)) = (&done, breaker) {
+                breaker.note(error);
+            }
+            done
+        })
+    }
 }
 
 /// Reads what is committed; each statement by itself.
@@ -301,7 +334,7 @@ pub(crate) fn within<'a, T: Send + 'a>(
 pub struct Read {
     inner: DatabaseConnection,
     dialect: Dialect,
-    patience: Option<Duration>,
+    bounds: Bounds,
 }
 
 impl Read {
@@ -313,8 +346,8 @@ impl Read {
         self.dialect
     }
 
-    pub(crate) const fn waits(&self) -> Option<Duration> {
-        self.patience
+    pub(crate) const fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 }
 
@@ -326,7 +359,7 @@ pub struct Tx {
     /// SQLite: tells the writer, and gets the commit of the group.
     done: Option<Done>,
     dialect: Dialect,
-    patience: Option<Duration>,
+    bounds: Bounds,
 }
 
 impl Tx {
@@ -335,8 +368,8 @@ impl Tx {
     /// After an error it may have happened all the same, if the failure was that of the disk or of the network.
     pub fn commit(self) -> Answer<'static, ()> {
         Box::pin(async move {
-            let Self { inner, done, patience, .. } = self;
-            within(patience, async { Ok(inner.commit().await?) }).await?;
+            let Self { inner, done, bounds, .. } = self;
+            bounds.within(async { Ok(inner.commit().await?) }).await?;
             let Some(done) = done else { return Ok(()) };
             let (ack, acked) = oneshot::channel();
             if done.send(ack).is_err() {
@@ -370,7 +403,7 @@ impl Tx {
         if self.dialect == Dialect::Postgres {
             self.execute("SET LOCAL statement_timeout = 0", []).await?;
             self.execute("SET LOCAL idle_in_transaction_session_timeout = 0", []).await?;
-            self.patience = None;
+            self.bounds.patience = None;
         }
         Ok(self)
     }
@@ -383,8 +416,8 @@ impl Tx {
         self.dialect
     }
 
-    pub(crate) const fn waits(&self) -> Option<Duration> {
-        self.patience
+    pub(crate) const fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clawexchange_ssg_core::{InspectionId, QuarantineId, Timestamp};
 
+use crate::dialect::Dialect;
 use crate::error::DatabaseError;
 use crate::handle::{Database, Tx};
 use crate::rows::{Row, Statements as _};
@@ -159,12 +160,16 @@ pub async fn forget(db: &Database, named: &Named) -> Result<(), DatabaseError> {
 /// Takes out at most `at_most` answers whose time is over, and says how many.
 pub async fn sweep(db: &Database, now: Timestamp, at_most: u32) -> Result<u64, DatabaseError> {
     let tx = db.begin().await?;
-    let skip = tx.dialect().skip_locked();
-    let sql = format!(
-        "DELETE FROM database_idempotency WHERE (principal, route, key) IN \
-         (SELECT principal, route, key FROM database_idempotency WHERE until_us <= $1 \
-          ORDER BY until_us LIMIT $2{skip})"
+    let key = match tx.dialect() {
+        Dialect::Sqlite => "(principal, route, key)",
+        // Where a row lies, which does not change while it is locked.
+        Dialect::Postgres => "ctid",
+    };
+    let over = format!(
+        "FROM database_idempotency WHERE until_us <= $1 ORDER BY until_us LIMIT $2{}",
+        tx.dialect().skip_locked()
     );
+    let sql = format!("DELETE FROM database_idempotency WHERE {}", tx.dialect().is_among(key, &over));
     let swept = tx.execute(&sql, [now.as_micros().into(), i64::from(at_most).into()]).await?;
     tx.commit().await?;
     Ok(swept)

@@ -29,6 +29,7 @@
 //! | --- | --- | --- |
 //! | `migrate` | `Plan`: runs, undoes, lists and checks schema changes | no |
 
+mod breaker;
 mod dialect;
 mod error;
 mod handle;

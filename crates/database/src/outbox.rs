@@ -13,18 +13,20 @@ pub async fn put(tx: &Tx, event: &AuditEvent) -> Result<(), DatabaseError> {
     Ok(())
 }
 
+/// The name under which one transaction at a time takes events.
+const LOCK: &str = "database/outbox";
+
 /// Takes up to `at_most` events out, oldest first. They are gone if and when `tx` commits.
 ///
 /// What was read is deleted, never «all up to»: on a database with concurrent writers a smaller number may commit
 /// later. One takes at a time, since two would mix up the order of what they took. A row that does not parse was
 /// changed behind our back; it is set aside and said.
 pub async fn take(tx: &Tx, at_most: u32) -> Result<Vec<AuditEvent>, DatabaseError> {
-    tx.lock("database/outbox").await?;
-    let sql = "DELETE FROM database_outbox WHERE seq IN \
-               (SELECT seq FROM database_outbox WHERE aside = 0 ORDER BY seq LIMIT $1) \
-               RETURNING seq, event, created_us";
+    tx.lock(LOCK).await?;
+    let first = tx.dialect().is_among("seq", "FROM database_outbox WHERE aside = 0 ORDER BY seq LIMIT $1");
+    let sql = format!("DELETE FROM database_outbox WHERE {first} RETURNING seq, event, created_us");
     let mut taken = Vec::new();
-    for row in tx.rows(sql, [i64::from(at_most).into()]).await? {
+    for row in tx.rows(&sql, [i64::from(at_most).into()]).await? {
         let (seq, json) = (row.get::<i64>("seq")?, row.get::<Vec<u8>>("event")?);
         match AuditEvent::from_json(&json) {
             Ok(event) => taken.push((seq, event)),
@@ -40,13 +42,20 @@ pub async fn take(tx: &Tx, at_most: u32) -> Result<Vec<AuditEvent>, DatabaseErro
     Ok(taken.into_iter().map(|(_, event)| event).collect())
 }
 
+/// Sets an event aside that the log refuses, so that it does not stop the others. `false`: it does not wait any more.
+pub async fn set_aside(tx: &Tx, event: &AuditEvent) -> Result<bool, DatabaseError> {
+    tx.lock(LOCK).await?;
+    let sql = "UPDATE database_outbox SET aside = 1 WHERE event = $1 AND aside = 0";
+    Ok(tx.execute(sql, [event.to_json().into()]).await? > 0)
+}
+
 /// What waits in the outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutboxDepth {
     /// Events that the log will take.
     pub waiting: u64,
-    /// Rows that are no events.
+    /// Rows that are no events, or that the log refuses.
     pub aside: u64,
 }
 

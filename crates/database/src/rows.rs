@@ -1,13 +1,12 @@
 //! Statements in, rows out, on whatever can run a statement.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
 
 use crate::dialect::Dialect;
 use crate::error::DatabaseError;
-use crate::handle::{Read, Tx, within};
+use crate::handle::{Read, Tx};
 
 /// Runs statements with numbered parameters (`$1`, `$2`, …), the same text on each database.
 pub trait Statements: Send + Sync {
@@ -18,14 +17,17 @@ pub trait Statements: Send + Sync {
     /// What is spoken there.
     fn dialect(&self) -> Dialect;
 
-    /// How long a statement may take.
+    /// Does something within the bounds that hold there.
     #[doc(hidden)]
-    fn patience(&self) -> Option<Duration>;
+    fn bounded<'a, T: Send + 'a>(
+        &self,
+        what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
+    ) -> Answer<'a, T>;
 
     /// All rows of a query.
     fn rows<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, Vec<Row>> {
         let statement = statement(self.connection(), sql, values);
-        within(self.patience(), async move {
+        self.bounded(async move {
             let rows = self.connection().query_all_raw(statement).await?;
             Ok(rows.into_iter().map(Row).collect())
         })
@@ -34,7 +36,7 @@ pub trait Statements: Send + Sync {
     /// The first row of a query, if there is one.
     fn row<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, Option<Row>> {
         let statement = statement(self.connection(), sql, values);
-        within(self.patience(), async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) })
+        self.bounded(async move { Ok(self.connection().query_one_raw(statement).await?.map(Row)) })
     }
 
     /// Whether there is a table of this name where ours are.
@@ -51,10 +53,7 @@ impl Tx {
     /// Runs a statement that changes rows and says how many it changed.
     pub fn execute<'a>(&'a self, sql: &str, values: impl IntoIterator<Item = Value>) -> Answer<'a, u64> {
         let statement = statement(self.connection(), sql, values);
-        within(
-            self.patience(),
-            async move { Ok(self.connection().execute_raw(statement).await?.rows_affected()) },
-        )
+        self.bounded(async move { Ok(self.connection().execute_raw(statement).await?.rows_affected()) })
     }
 }
 
@@ -67,8 +66,11 @@ impl Statements for Tx {
         self.spoken()
     }
 
-    fn patience(&self) -> Option<Duration> {
-        self.waits()
+    fn bounded<'a, T: Send + 'a>(
+        &self,
+        what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        self.bounds().within(what)
     }
 }
 
@@ -81,8 +83,11 @@ impl Statements for Read {
         self.spoken()
     }
 
-    fn patience(&self) -> Option<Duration> {
-        self.waits()
+    fn bounded<'a, T: Send + 'a>(
+        &self,
+        what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        self.bounds().from_outside(what)
     }
 }
 

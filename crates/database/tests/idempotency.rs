@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_database::idempotency::{Begun, KEPT, Named, begin, finish, forget, sweep};
-use clawexchange_database::{Database, DatabaseConfig, Place, Plan};
+use clawexchange_database::{Database, Plan};
 use clawexchange_ssg_core::Timestamp;
+use clawexchange_testkit::open_in;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 async fn open(folder: &tempfile::TempDir) -> Database {
-    let place = Place::Sqlite(folder.path().join("claw.db"));
-    let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+    let db = open_in(folder.path()).await;
     Plan::of([]).up(&db, None, NOW).await.unwrap();
     db
 }
@@ -25,6 +25,7 @@ async fn an_answer_is_said_again_to_the_same_principal_for_the_same_body_and_to_
     let first = named("ann", "k", 1);
     assert!(matches!(begin(&db, &first, "p1", NOW).await.unwrap(), Begun::New(_)));
     finish(&db, &first, 202, b"held").await.unwrap();
+    finish(&db, &first, 503, b"late").await.unwrap();
     let answered = Begun::Answered { status: 202, answer: b"held".to_vec() };
     assert_eq!(begin(&db, &first, "p1", NOW).await.unwrap(), answered);
     assert_eq!(begin(&db, &first, "p2", NOW).await.unwrap(), answered, "whatever process is asked");

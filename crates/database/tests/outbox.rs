@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use clawexchange_database::{Database, DatabaseConfig, Lease, Place, Plan, outbox};
+use clawexchange_database::{Database, Lease, Plan, outbox};
 use clawexchange_ssg_core::{Actor, AuditEvent, EventKind, Timestamp};
+use clawexchange_testkit::open_in;
+use clawexchange_testkit::tamper::blob;
 
 async fn open(folder: &tempfile::TempDir) -> Database {
-    let place = Place::Sqlite(folder.path().join("rows.db"));
-    let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
+    let db = open_in(folder.path()).await;
     Plan::of([]).up(&db, None, Timestamp::UNIX_EPOCH).await.unwrap();
     db
 }
@@ -56,7 +57,8 @@ async fn a_row_that_is_no_event_does_not_stop_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder).await;
     let tx = db.begin().await.unwrap();
-    tx.execute("INSERT INTO database_outbox (event, created_us) VALUES (x'7b7d', 0)", []).await.unwrap();
+    let sql = format!("INSERT INTO database_outbox (event, created_us) VALUES ({}, 0)", blob(&db, "7b7d"));
+    tx.execute(&sql, []).await.unwrap();
     outbox::put(&tx, &event(1)).await.unwrap();
     tx.commit().await.unwrap();
     let tx = db.begin().await.unwrap();

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 34] = [
+pub const METRICS: [Metric; 35] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -127,6 +127,12 @@ pub const METRICS: [Metric; 34] = [
     counter("claw_quarantine_expired_total", &[], "Records that nobody decided in time."),
     counter("claw_quarantine_sweep_failures_total", &[], "What sweeps could not do and try again."),
     gauge("claw_audit_events", "count", &["log"], "Events in a log."),
+    gauge(
+        "claw_audit_signed_events",
+        "count",
+        &["log"],
+        "Events in a log that its newest checkpoint covers.",
+    ),
     gauge("claw_audit_outbox_events", "count", &[], "Events that wait for the log."),
     gauge("claw_audit_outbox_aside", "count", &[], "Rows of the outbox that are no events."),
     gauge(

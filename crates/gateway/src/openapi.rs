@@ -47,7 +47,7 @@ fn routes_of(on: On) -> impl Iterator<Item = &'static Route> {
 fn describing(on: On) -> Value {
     let mut paths = Map::new();
     for route in routes_of(on) {
-        let item = paths.entry(route.path).or_insert_with(|| Value::Object(Map::new()));
+        let item = paths.entry(route.described_path()).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(item) = item {
             item.insert(route.method.to_ascii_lowercase(), described(route));
         }
@@ -155,7 +155,7 @@ pub(crate) fn page(on: On) -> String {
             page,
             "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{who}</td><td>{}</td></tr>",
             route.method,
-            route.path,
+            route.described_path(),
             listener(route.on),
             route.about
         );

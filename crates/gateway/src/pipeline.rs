@@ -32,9 +32,11 @@ struct Inner {
     vault: Vault,
     tokens: Tokens,
     modes: GateModes,
-    /// Index in the log of decisions up to which releases were heeded.
+    /// Index in the log of decisions up to which it was heeded.
     heeded: AtomicU64,
     looked: Mutex<Option<Instant>>,
+    /// One reads at a time, or what was taken back could be learned again by one who read before.
+    heeding: tokio::sync::Mutex<()>,
 }
 
 /// What a pipeline is put together of.
@@ -112,6 +114,7 @@ impl Pipeline {
             modes,
             heeded: AtomicU64::new(size),
             looked: Mutex::new(None),
+            heeding: tokio::sync::Mutex::new(()),
         }));
         if is_new {
             me.relearn().await?;
@@ -154,7 +157,14 @@ impl Pipeline {
         charge: Charge,
     ) -> Result<Submitted, PartsError> {
         submission.shadow = self.0.modes.of(submission.content.content_type()) == GateMode::Shadow;
-        self.heed_releases().await?;
+        match self.heed_log().await {
+            Ok(()) => {}
+            // Counters go on as they are while the database is away: what others forgave or found is heeded later.
+            Err(error) if error.is_transient() => {
+                tracing::warn!(code = error.code(), "what other processes decided is not known yet");
+            }
+            Err(error) => return Err(error),
+        }
         let (permit, limits) = match charge {
             Charge::Once if !submission.shadow => match self.charge(&submission, trust).await? {
                 Ok((permit, limits)) => (Some(permit), Some(limits)),
@@ -266,8 +276,9 @@ impl Pipeline {
         *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Takes offences back that other processes found to be none: at most a second later.
-    async fn heed_releases(&self) -> Result<(), PartsError> {
+    /// Learns offences that other processes found, and takes back those that were found to be none: at most a second
+    /// later.
+    async fn heed_log(&self) -> Result<(), PartsError> {
         {
             let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
             if looked.is_some_and(|at| at.elapsed() < LOOK) {
@@ -275,6 +286,7 @@ impl Pipeline {
             }
             *looked = Some(Instant::now());
         }
+        let _turn = self.0.heeding.lock().await;
         loop {
             let from = self.0.heeded.load(Ordering::SeqCst);
             let entries = self.0.log.read_from(Log::Decisions, from, PageLimit::MAX).await?;
@@ -295,6 +307,10 @@ impl Pipeline {
     }
 
     async fn heed(&self, entry: &Entry) -> Result<(), PartsError> {
+        // An offence that is known counts once.
+        if let Some((agent, offence)) = offence_of(entry) {
+            return Ok(self.0.limiter.learn(&agent, &offence).await?);
+        }
         let is_release =
             [EventKind::HumanRelease, EventKind::BotRelease].iter().any(|k| k.as_str() == entry.event_type);
         let is_false = entry.metadata.get("reason").and_then(|r| r.as_str()) == Some("FALSE_POSITIVE");
@@ -383,7 +399,8 @@ fn gateway() -> AgentId {
 /// knows the agent any more.
 fn offence_of(entry: &Entry) -> Option<(AgentId, Offence)> {
     let meta = &entry.metadata;
-    if meta.contains_key("repeatOf") || meta.contains_key("byFailure") {
+    let is_verdict = ["SSG_WARN", "SSG_QUARANTINE", "SSG_BLOCK"].contains(&entry.event_type.as_str());
+    if !is_verdict || meta.contains_key("repeatOf") || meta.contains_key("byFailure") {
         return None;
     }
     let tier: RiskTier = meta.get("tier")?.as_str()?.parse().ok()?;

@@ -59,7 +59,7 @@ pub enum RequestBody {
 pub struct Route {
     /// GET, POST or DELETE.
     pub method: &'static str,
-    /// The path with its parameters in braces.
+    /// The path with its parameters in braces; one that takes all the rest has an asterisk before its name.
     pub path: &'static str,
     /// Which listener has it.
     pub on: On,
@@ -70,6 +70,13 @@ pub struct Route {
     /// What it does, in a sentence.
     pub about: &'static str,
     pub(crate) handler: fn() -> MethodRouter<Service>,
+}
+
+impl Route {
+    /// The path as OpenAPI writes it, which knows no parameter that takes all the rest.
+    pub fn described_path(&self) -> String {
+        self.path.replace("{*", "{")
+    }
 }
 
 impl std::fmt::Debug for Route {
@@ -345,7 +352,43 @@ pub const ROUTES: &[Route] = &[
         access: Access::Only(Act::ReadLog),
         body: RequestBody::None,
         handler: || get(audit::checkpoint),
-        about: "Size and head of both logs, to be kept elsewhere and compared later.",
+        about: "Size, head and signed root of both logs, to be kept elsewhere and compared later.",
+    },
+    Route {
+        method: "GET",
+        path: "/v1/audit/{log}/checkpoint",
+        on: On::Admin,
+        access: Access::Only(Act::ReadLog),
+        body: RequestBody::None,
+        handler: || get(audit::note),
+        about: "The checkpoint of a log as it was signed: C2SP tlog-checkpoint.",
+    },
+    Route {
+        method: "GET",
+        path: "/v1/audit/{log}/tile/{*path}",
+        on: On::Admin,
+        access: Access::Only(Act::ReadLog),
+        body: RequestBody::None,
+        handler: || get(audit::tile),
+        about: "A tile of the tree of a log, or the leaves under it: C2SP tlog-tiles.",
+    },
+    Route {
+        method: "GET",
+        path: "/v1/audit/{log}/proof/{index}",
+        on: On::Admin,
+        access: Access::Only(Act::ReadLog),
+        body: RequestBody::None,
+        handler: || get(audit::proof),
+        about: "Proves that an event is in a log: C2SP tlog-proof.",
+    },
+    Route {
+        method: "GET",
+        path: "/v1/audit/{log}/consistency/{from}",
+        on: On::Admin,
+        access: Access::Only(Act::ReadLog),
+        body: RequestBody::None,
+        handler: || get(audit::consistency),
+        about: "Proves that a log continues what it was when it had so many events.",
     },
     Route {
         method: "GET",

@@ -1,11 +1,11 @@
-//! What a serving process does by the clock: limits read anew, refusals summed up, the log pinned, what is due swept,
-//! health looked after.
+//! What a serving process does by the clock: limits read anew, refusals summed up, the log pinned and signed, what is due
+//! swept, health looked after.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clawexchange_audit::Log;
+use clawexchange_audit::{AuditError, Log};
 use clawexchange_database::{Dialect, LEASE_TIME, Lease, idempotency, outbox};
 use clawexchange_rate_limiter::stored::{Looked, Watch};
 use clawexchange_ssg_core::{Clock as _, Fault as _, SystemClock};
@@ -36,6 +36,7 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     let settings = service.parts().settings();
     let mut tasks = JoinSet::new();
     tasks.spawn(each_second(service.clone(), stopped.clone()));
+    tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
     if service.db().dialect() == Dialect::Postgres {
         tasks.spawn(make_months(service.clone(), stopped.clone()));
@@ -107,6 +108,19 @@ async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
     }
 }
 
+/// By itself: a log that was never signed and has millions of events keeps it busy for minutes.
+async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EVERY, stopped.clone());
+    while ticks.next().await {
+        // What was not signed when the service stops is signed when it starts again.
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = service.sign_once() => {}
+        }
+    }
+}
+
 async fn heed_limits(service: &Service, watch: &mut Watch) {
     match watch.look().await {
         Ok(Looked::Same) => {}
@@ -163,6 +177,27 @@ impl Service {
         }
     }
 
+    /// Signs both logs, if they grew. Of instances that share a database one does that, so that there is a checkpoint a
+    /// second and not one for each of them.
+    async fn sign_once(&self) {
+        for log in Log::ALL {
+            if let Err(error) = self.sign(log).await {
+                tracing::error!(code = error.code(), log = log.as_str(), "the log could not be signed");
+            }
+        }
+    }
+
+    async fn sign(&self, log: Log) -> Result<(), AuditError> {
+        if !self.log().has_grown(log).await? {
+            return Ok(());
+        }
+        let is_shared = self.db().dialect() == Dialect::Postgres;
+        if is_shared && Lease::take(self.db(), "checkpoint", self.instance(), LEASE_TIME).await?.is_none() {
+            return Ok(());
+        }
+        self.log().checkpoint(log).await.map(drop)
+    }
+
     /// Writes the sums of refusals of a minute that is over, or of whatever there is.
     pub(crate) async fn tell_refusals(&self, all: bool) {
         for event in self.refusals().take(SystemClock::new().now(), all) {
@@ -195,6 +230,10 @@ impl Service {
             match self.log().size(log).await {
                 Ok(size) => metrics.set("claw_audit_events", &[("log", name)], size),
                 Err(error) => tracing::warn!(code = error.code(), "a log could not be measured"),
+            }
+            match self.log().signed_size(log).await {
+                Ok(size) => metrics.set("claw_audit_signed_events", &[("log", name)], size),
+                Err(error) => tracing::warn!(code = error.code(), "what is signed could not be measured"),
             }
         }
         match outbox::depth(self.db()).await {

@@ -23,7 +23,7 @@ CREATE TABLE moderation_tokens (
 );
 
 CREATE INDEX moderation_tokens_newest ON moderation_tokens (created_at DESC, id DESC);
-CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id);
+CREATE INDEX moderation_tokens_principal ON moderation_tokens (principal_id, created_at DESC, id DESC);
 CREATE INDEX moderation_tokens_live ON moderation_tokens (role, expires_at) WHERE revoked_at IS NULL;
 
 CREATE FUNCTION moderation_refuse() RETURNS trigger LANGUAGE plpgsql AS

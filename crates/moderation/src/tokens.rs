@@ -8,8 +8,8 @@ use std::time::Duration;
 use clawexchange_database::{Database, STATE, STATE_CONTEXT, StateRow, outbox};
 use clawexchange_quarantine::Note;
 use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, IdError, KeyProvider, Mac, OwnerId, Page,
-    PageLimit, SystemClock, Target, Timestamp, TrustLevel,
+    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, Fault as _, FaultKind, IdError,
+    KeyProvider, Mac, OwnerId, Page, PageLimit, SystemClock, Target, Timestamp, TrustLevel,
 };
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
@@ -221,7 +221,8 @@ impl Tokens {
     /// these is not said.
     ///
     /// A token that was seen within the last second costs no read. A revocation by this value or a clone of it holds at
-    /// once, one by another process within that second.
+    /// once, one by another process within that second. While the database is away, a token that was seen within the last
+    /// quarter of an hour is still known: nobody can revoke one then.
     ///
     /// The row is looked for by the hash of the text, by an index and so not in constant time: what the time tells is
     /// how far a hash agrees with others, and nobody can choose a text by the beginning of its hash, let alone find a
@@ -237,7 +238,14 @@ impl Tokens {
         if seen.is_some() {
             return Ok(seen);
         }
-        let Some(row) = rows::by_hash(&self.0.db.read(), &hash).await? else { return Ok(None) };
+        let row = match rows::by_hash(&self.0.db.read(), &hash).await {
+            Ok(row) => row,
+            Err(error) => {
+                let known = self.0.cache.look_while_away(&hash, now);
+                return known.filter(|_| error.kind() == FaultKind::Unavailable).map(Some).ok_or(error);
+            }
+        };
+        let Some(row) = row else { return Ok(None) };
         self.check_state(&row).await?;
         if !row.is_live(now) {
             return Ok(None);

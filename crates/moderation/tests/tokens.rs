@@ -6,12 +6,14 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clawexchange_moderation::{NewToken, Role, TOKENS_MAX, Token, TokenFilter, TokenId};
 use clawexchange_ssg_core::{Actor, AgentId, Clock as _, Cursor, EventKind, OwnerId, PageLimit, TrustLevel};
 use clawexchange_testkit::tamper;
 use support::{Rig, code, note, principal, setup};
+use tokio::sync::Barrier;
 
 fn id(text: &str) -> AgentId {
     AgentId::new(text).unwrap()
@@ -182,17 +184,22 @@ async fn revoking_twice_is_revoking_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_by_many_at_once_it_has_one_event_and_one_reason() {
     let rig = Rig::new().await;
-    let made = rig.token("ann", Role::Admin).await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..10 {
-        let (tokens, id) = (rig.tokens.clone(), made.info.id);
-        tasks.spawn(async move {
-            let by = Actor::human(format!("admin-{n}")).unwrap();
-            tokens.revoke(&by, id, &note("lost")).await.unwrap().revoked_by
-        });
+    let processes = [rig.other_process().await, rig.other_process().await, rig.other_process().await];
+    for round in 1..=10 {
+        let made = rig.token("ann", Role::Admin).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        let barrier = Arc::new(Barrier::new(9));
+        for n in 0..9 {
+            let (tokens, id, barrier) = (processes[n % 3].clone(), made.info.id, Arc::clone(&barrier));
+            tasks.spawn(async move {
+                let by = Actor::human(format!("admin-{n}")).unwrap();
+                barrier.wait().await;
+                tokens.revoke(&by, id, &note("lost")).await.unwrap().revoked_by
+            });
+        }
+        let said: BTreeSet<_> = tasks.join_all().await.into_iter().collect();
+        assert_eq!((said.len(), rig.log.events().await.len()), (1, 2 * round));
     }
-    let said: BTreeSet<_> = tasks.join_all().await.into_iter().collect();
-    assert_eq!((said.len(), rig.log.events().await.len()), (1, 2));
     assert_eq!(rig.discrepancies().await, Vec::<String>::new());
 }
 
@@ -327,13 +334,27 @@ async fn the_table_itself_keeps_tokens_and_lets_none_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_admin_is_made_once_whoever_asks_at_once() {
     let rig = Rig::new().await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..16 {
-        let tokens = rig.other_process().await;
-        tasks.spawn(async move { tokens.ensure_admin(&id("root")).await.unwrap() });
+    let mut processes = Vec::new();
+    for _ in 0..4 {
+        processes.push(rig.other_process().await);
     }
-    let made: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
-    assert_eq!((made.len(), rig.count("moderation_tokens").await, rig.log.events().await.len()), (1, 1, 1));
+    let mut made = Vec::new();
+    for round in 1..=10 {
+        let mut tasks = tokio::task::JoinSet::new();
+        let barrier = Arc::new(Barrier::new(16));
+        for n in 0..16 {
+            let (tokens, barrier) = (processes[n % 4].clone(), Arc::clone(&barrier));
+            tasks.spawn(async move {
+                barrier.wait().await;
+                tokens.ensure_admin(&id("root")).await.unwrap()
+            });
+        }
+        made = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!((made.len(), rig.log.events().await.len()), (1, 2 * round - 1));
+        if round < 10 {
+            rig.tokens.revoke(&ann(), made[0].info.id, &note("lost")).await.unwrap();
+        }
+    }
     let who = rig.tokens.authenticate(made[0].token.expose()).await.unwrap().unwrap();
     assert_eq!(who, principal("root", Role::Admin));
     assert!(rig.tokens.ensure_admin(&id("other")).await.unwrap().is_none());
@@ -362,6 +383,26 @@ async fn no_more_than_ten_thousand_live_and_those_that_ended_do_not_count() {
     .await;
     let new = NewToken::new(id("x"), Role::Bot);
     assert_eq!(code(rig.tokens.create(&ann(), &new).await), "moderation/too-many-tokens");
+    // Three end, and many ask at once for their room.
+    let three = "SELECT id FROM moderation_tokens ORDER BY id LIMIT 3";
+    rig.sql(&format!(
+        "UPDATE moderation_tokens SET revoked_at = 1, revoked_by = 'x', revoke_reason = 'x', version = 2 \
+         WHERE id IN ({three})"
+    ))
+    .await;
+    let mut tasks = tokio::task::JoinSet::new();
+    let barrier = Arc::new(Barrier::new(12));
+    for _ in 0..4 {
+        let tokens = rig.other_process().await;
+        for _ in 0..3 {
+            let (tokens, new, barrier) = (tokens.clone(), new.clone(), Arc::clone(&barrier));
+            tasks.spawn(async move {
+                barrier.wait().await;
+                tokens.create(&ann(), &new).await.is_ok()
+            });
+        }
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|made| *made).count(), 3);
     rig.pass(Duration::from_secs(1));
     assert!(rig.tokens.create(&ann(), &new).await.is_ok());
 }

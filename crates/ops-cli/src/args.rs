@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod limits;
 mod serve;
 mod token;
@@ -9,10 +10,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clawexchange_migrations::RoleName;
-use clawexchange_ssg_core::{
-    ActorType, AgentId, EventKind, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel,
-};
+use clawexchange_ssg_core::{AgentId, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
 
+pub(crate) use self::audit::{AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs};
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::token::TokenCommand;
@@ -80,7 +80,7 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = QUARANTINE_EXAMPLES)]
     Quarantine(QuarantineCommand),
     /// Reads and checks the log.
-    #[command(subcommand, after_help = AUDIT_EXAMPLES)]
+    #[command(subcommand, after_help = audit::AUDIT_EXAMPLES)]
     Audit(AuditCommand),
     /// Shows and sets how often agents may act.
     #[command(subcommand)]
@@ -138,13 +138,6 @@ Examples:
   claw quarantine release 0198… --reason FALSE_POSITIVE
   claw quarantine delete 0198… --reason POLICY_VIOLATION
   claw quarantine sweep --dry-run";
-
-const AUDIT_EXAMPLES: &str = "\
-Examples:
-  claw audit tail
-  claw audit query --event-type SSG_BLOCK,SSG_QUARANTINE --since 24h
-  claw audit query --actor agent-7 --output json
-  claw audit verify";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -349,60 +342,6 @@ pub(crate) struct DecisionArgs {
     /// Why, in words; the log keeps it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) notes: Option<String>,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum AuditCommand {
-    /// Shows the newest events, newest last.
-    Tail {
-        /// How many, 1 to 1000.
-        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
-        lines: u64,
-        /// Goes on as events come in.
-        #[arg(short, long)]
-        follow: bool,
-    },
-    /// Finds events, newest first.
-    Query(QueryArgs),
-    /// Recomputes everything from the leaves and compares the state with the log.
-    Verify,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct QueryArgs {
-    /// In which log.
-    #[arg(long, value_enum, default_value_t = LogArg::All)]
-    pub(crate) log: LogArg,
-    /// Of these types.
-    #[arg(long, value_delimiter = ',', value_name = "T[,T]")]
-    pub(crate) event_type: Vec<EventKind>,
-    /// By this agent, owner or other actor.
-    #[arg(long, value_name = "ID")]
-    pub(crate) actor: Option<String>,
-    /// By this sort of actor.
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) actor_type: Option<ActorType>,
-    /// About the thing of this id.
-    #[arg(long, value_name = "ID")]
-    pub(crate) target: Option<String>,
-    /// About this sort of thing.
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) target_type: Option<String>,
-    /// At or after this moment: RFC 3339, or an age such as 24h, 30m, 7d.
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<When>,
-    /// At or before this moment.
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) until: Option<When>,
-    #[command(flatten)]
-    pub(crate) page: PageArgs,
-}
-
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LogArg {
-    Decisions,
-    Verdicts,
-    All,
 }
 
 /// A moment, or how long ago it was.

@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod man;
 mod migrate;
+mod prove;
 mod quarantine;
 pub(crate) mod serve;
 mod simulate;

@@ -178,6 +178,30 @@ fn killed_before_the_first_byte_is_shown_the_view_is_logged_or_nothing_was_shown
 }
 
 #[test]
+fn killed_while_the_log_is_signed_the_next_signs_the_same_tree() {
+    for point in ["tree.after-tiles", "tree.before-commit", "tree.committed"] {
+        let mut claw = Claw::new();
+        let results = acknowledged(&claw.submit(&posts(0)).text());
+        let first = claw.json(&["audit", "checkpoint"]);
+        let results = [results, acknowledged(&claw.submit(&posts(1)).text())].concat();
+        claw.set("CLAW_FAIL_POINT", point);
+        let killed = claw.run(&["audit", "checkpoint"]);
+        assert_eq!(killed.code, None, "{point} was not reached: {}", killed.all());
+        claw.unset("CLAW_FAIL_POINT");
+        let second = claw.json(&["audit", "checkpoint"]);
+        for (first, second) in
+            first["logs"].as_array().unwrap().iter().zip(second["logs"].as_array().unwrap())
+        {
+            assert!(first["size"].as_u64() < second["size"].as_u64(), "{point}: {second}");
+            assert_eq!(first["vkey"], second["vkey"], "{point}");
+        }
+        assert_whole(&claw, &results, point);
+        let report = claw.json(&["audit", "verify"]);
+        assert_eq!(report["checkpoints"], 4, "{point}: {report}");
+    }
+}
+
+#[test]
 fn a_folder_whose_making_was_cut_short_is_made_by_the_next() {
     let mut claw = Claw::new();
     claw.set("CLAW_FAIL_POINT", "append.begun");

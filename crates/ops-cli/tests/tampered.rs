@@ -123,3 +123,38 @@ fn guards_that_are_dropped_give_exit_6() {
         assert!(answer.text().contains(&named), "{}", answer.text());
     }
 }
+
+#[test]
+fn what_was_edited_is_neither_signed_nor_proved_nor_exported() {
+    let export: &[&str] = &["audit", "export", "--log", "verdicts"];
+    let prove: &[&str] = &["audit", "prove", "0", "--log", "verdicts"];
+    let sign: &[&str] = &["audit", "checkpoint", "--log", "verdicts"];
+    let leaf =
+        "UPDATE audit_logs SET leaf = CAST(replace(CAST(leaf AS TEXT), 'SSG_PASS', 'SSG_WARN') AS BLOB)";
+    for (edit, refused, place) in [
+        (leaf, &[export, prove][..], "audit_logs verdicts"),
+        ("UPDATE audit_logs SET leaf_hash = zeroblob(32)", &[export, prove, sign], "audit_logs verdicts"),
+        ("UPDATE audit_tiles SET hashes = zeroblob(64)", &[prove], "audit_tiles verdicts"),
+        ("DELETE FROM audit_tiles", &[prove], "audit_tiles verdicts"),
+        ("UPDATE audit_checkpoints SET root = zeroblob(32)", &[prove, sign], "audit_checkpoints verdicts"),
+        ("UPDATE audit_checkpoints SET key_id = 'other'", &[prove, sign], "audit_checkpoints verdicts"),
+    ] {
+        let claw = filled();
+        assert_eq!(claw.run(sign).code, Some(0));
+        tamper(&claw, &[edit]);
+        let verified = claw.run(&["audit", "verify"]);
+        assert_eq!(verified.code, Some(6), "{edit}: {}", verified.all());
+        assert!(verified.text().contains(place), "{edit}: {}", verified.all());
+        // What is to be signed next: what was signed stands.
+        if refused.contains(&sign) {
+            tamper(
+                &claw,
+                &["DELETE FROM audit_checkpoints WHERE root <> zeroblob(32) AND key_id <> 'other'"],
+            );
+        }
+        for command in refused {
+            let answer = claw.run(command);
+            assert_eq!(answer.code, Some(6), "{edit}: {command:?}: {}", answer.all());
+        }
+    }
+}

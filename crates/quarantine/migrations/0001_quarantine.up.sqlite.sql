@@ -50,13 +50,18 @@ CREATE TABLE quarantine_records (
 ) STRICT;
 
 CREATE INDEX quarantine_records_newest ON quarantine_records (created_at DESC, id DESC);
--- With the size, so that all that is held is summed up from here alone.
-CREATE INDEX quarantine_records_status ON quarantine_records (status, created_at DESC, id DESC, size_bytes);
+-- With all that sums and counts ask for, so that they are made from here alone.
+CREATE INDEX quarantine_records_status ON quarantine_records (
+    status, created_at DESC, id DESC, size_bytes, blob_state, tier
+);
+CREATE INDEX quarantine_records_agent ON quarantine_records (agent_id, created_at DESC, id DESC);
+CREATE INDEX quarantine_records_owner ON quarantine_records (owner_id, created_at DESC, id DESC)
+    WHERE owner_id IS NOT NULL;
 CREATE INDEX quarantine_records_source ON quarantine_records (source_id) WHERE source_id IS NOT NULL;
 -- Bounds and repeats read these alone.
 CREATE INDEX quarantine_records_open_agent ON quarantine_records (agent_id, size_bytes)
     WHERE status IN ('QUARANTINED', 'UNDER_REVIEW');
-CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id)
+CREATE INDEX quarantine_records_open_owner ON quarantine_records (owner_id, size_bytes)
     WHERE status IN ('QUARANTINED', 'UNDER_REVIEW') AND owner_id IS NOT NULL;
 CREATE INDEX quarantine_records_open_due ON quarantine_records (blob_state, expires_at)
     WHERE status IN ('QUARANTINED', 'UNDER_REVIEW');

@@ -3,6 +3,8 @@
 
 #[path = "stored/overrides.rs"]
 mod overrides;
+#[path = "stored/races.rs"]
+mod races;
 #[path = "stored/setup.rs"]
 mod setup;
 #[path = "stored/watch.rs"]

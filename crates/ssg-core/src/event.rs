@@ -86,6 +86,8 @@ event_kinds! {
     TokenRevoked = "TOKEN_REVOKED",
     /// A key that reveals subjects was destroyed.
     SubjectErased = "SUBJECT_ERASED",
+    /// An event could not be logged, for what is in it, and is kept aside.
+    AuditGap = "AUDIT_GAP",
     /// The log, and the state that it fixes, were checked.
     IntegrityChecked = "INTEGRITY_CHECKED",
     /// The shape of the tables and their guards, as a process found them.

@@ -1,7 +1,7 @@
 //! PostgreSQL: functions that run with the owner's rights. The application's role may append through them and read, and
 //! nothing else.
 
-use clawexchange_database::{Database, Statements as _, Tx};
+use clawexchange_database::{Database, Statements as _, Tx, Value};
 use clawexchange_ssg_core::fail_point;
 
 use crate::error::AuditError;
@@ -23,6 +23,9 @@ pub(crate) async fn make_months(db: &Database, ahead: u32) -> Result<u64, AuditE
     Ok(made)
 }
 
+const APPEND: &str =
+    "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS start_index";
+
 /// Appends a batch: one call, in which the rows are written first and the end of the log is taken last.
 pub(super) async fn append_batch(
     tx: &Tx,
@@ -30,12 +33,29 @@ pub(super) async fn append_batch(
     uuid: [u8; 16],
     leaves: Vec<Leaf>,
 ) -> Result<(), AuditError> {
+    tx.row(APPEND, values(log, uuid, leaves, None)).await?;
+    fail_point!("append.after-head");
+    Ok(())
+}
+
+/// The same as a transaction of its own.
+pub(super) async fn append_at_once(
+    db: &Database,
+    log: Log,
+    uuid: [u8; 16],
+    leaves: Vec<Leaf>,
+    erased: i64,
+) -> Result<(), AuditError> {
+    db.read().row(APPEND, values(log, uuid, leaves, Some(erased))).await?;
+    Ok(())
+}
+
+fn values(log: Log, uuid: [u8; 16], leaves: Vec<Leaf>, erased: Option<i64>) -> [Value; 13] {
     let mut columns = Columns::default();
     for leaf in leaves {
         columns.push(leaf);
     }
-    let sql = "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS start_index";
-    let values = [
+    [
         log.as_str().into(),
         uuid.to_vec().into(),
         columns.leaves.into(),
@@ -48,10 +68,8 @@ pub(super) async fn append_batch(
         columns.target_ids.into(),
         columns.ips.into(),
         columns.created.into(),
-    ];
-    tx.row(sql, values).await?;
-    fail_point!("append.after-head");
-    Ok(())
+        erased.into(),
+    ]
 }
 
 /// A batch by columns: arrays, so that one statement serves batches of any length.

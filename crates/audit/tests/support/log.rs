@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use clawexchange_audit::{AuditConfig, AuditLog, MIGRATIONS, Report, StateSource};
+use clawexchange_audit::{AuditConfig, AuditLog, Log, MIGRATIONS, Report, StateSource};
 use clawexchange_database::{Database, Dialect, Plan, StateRow, Statements as _};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{
@@ -103,9 +103,12 @@ impl Fixture {
             .unwrap()
     }
 
-    /// Some events of both logs, pinned.
+    /// Some events of both logs, pinned; two checkpoints of decisions.
     pub async fn fill(&self) {
         for n in 0..6 {
+            if n == 4 {
+                self.log.checkpoint(Log::Decisions).await.unwrap();
+            }
             let kind = if n % 2 == 0 { EventKind::SsgBlock } else { EventKind::SsgPass };
             self.log
                 .append(self.event(kind, &format!("agent-{}", n % 3), &format!("post-{n}")))
@@ -113,6 +116,9 @@ impl Fixture {
                 .unwrap();
         }
         self.log.pin().await.unwrap();
+        for log in Log::ALL {
+            self.log.checkpoint(log).await.unwrap();
+        }
     }
 
     pub async fn verify(&self) -> Report {
@@ -162,6 +168,7 @@ impl Fixture {
                 "CAST(replace(CAST(leaf AS TEXT), 'CRITICAL', 'HARMLESS') AS BLOB)",
                 "convert_to(replace(convert_from(leaf, 'UTF8'), 'CRITICAL', 'HARMLESS'), 'UTF8')",
             )
+            .replace(" AS BLOB)", " AS BYTEA)")
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) const OF_RIGHTS: [Answer; 4] = [
 
 const LIMITED: Answer = problem(429, "It came too soon; `Retry-After` says when to come back.");
 const UNKNOWN: Answer = problem(404, "There is none of this id, or not for whoever asks.");
+const UNREACHED: Answer = problem(404, "The log does not reach so far, or what was signed of it does not.");
 const CONFLICT: Answer = problem(409, "Somebody was faster, or what is asked may not follow what is.");
 const GONE_WRONG: Answer = problem(500, "What is stored is not as it was left.");
 
@@ -85,6 +86,15 @@ fn id(place: &str, name: &str, about: &str) -> Value {
 
 fn word(name: &str, words: &[&str], about: &str) -> Value {
     parameter("query", name, json!({"type": "string", "enum": words}), about)
+}
+
+fn log() -> Value {
+    let words = json!({"type": "string", "enum": ["decisions", "verdicts"]});
+    parameter("path", "log", words, "Which log.")
+}
+
+fn place(name: &str, about: &str) -> Value {
+    parameter("path", name, json!({"type": "integer", "minimum": 0}), about)
 }
 
 fn number(name: &str, least: u64, most: u64, about: &str) -> Value {
@@ -420,6 +430,66 @@ pub(super) fn operation(route: &Route) -> Operation {
             none(),
             None,
             &[json_of(200, "Checkpoint", "Both logs' ends."), GONE_WRONG],
+        ),
+        ("GET", "/v1/audit/{log}/checkpoint") => make(
+            "signedCheckpoint",
+            "operation",
+            vec![log()],
+            None,
+            &[
+                text(
+                    200,
+                    "text/plain; charset=utf-8",
+                    "The note: its text, an empty line, and the signature.",
+                ),
+                GONE_WRONG,
+            ],
+        ),
+        ("GET", "/v1/audit/{log}/tile/{*path}") => make(
+            "tile",
+            "operation",
+            vec![
+                log(),
+                parameter(
+                    "path",
+                    "path",
+                    json!({"type": "string", "maxLength": 64}),
+                    "`<level>/<index>` or `entries/<index>`, with `.p/<width>` behind it for one that is not full. The index \
+                     stands in parts of three digits, such as `x001/234`: here a slash is not encoded.",
+                ),
+            ],
+            None,
+            &[
+                text(
+                    200,
+                    "application/octet-stream",
+                    "Hashes of 32 bytes, or leaves, each after its length in 16 bits.",
+                ),
+                UNREACHED,
+                GONE_WRONG,
+            ],
+        ),
+        ("GET", "/v1/audit/{log}/proof/{index}") => make(
+            "proof",
+            "operation",
+            vec![log(), place("index", "The index of the event, from 0.")],
+            None,
+            &[
+                text(
+                    200,
+                    "text/plain; charset=utf-8",
+                    "The index, the hashes up to the root, and the signed checkpoint.",
+                ),
+                UNREACHED,
+                GONE_WRONG,
+            ],
+        ),
+        ("GET", "/v1/audit/{log}/consistency/{from}") => make(
+            "consistency",
+            "operation",
+            vec![log(), place("from", "How many events the log had.")],
+            None,
+            &[json_of(200, "Consistency", "The proof of RFC 6962, section 2.1.2."), UNREACHED, GONE_WRONG],
         ),
         ("GET", "/v1/tokens") => make(
             "tokens",

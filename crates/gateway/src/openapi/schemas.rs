@@ -363,7 +363,11 @@ fn operation() -> Value {
         json!({"type": "object", "additionalProperties": word(&["ok", "off", "degraded", "failing"])});
     json!({
         "EventPage": page(event),
-        "Checkpoint": object(&[("logs", list(object(&[("log", text()), ("origin", text()), ("size", count()), ("headHash", text())])))]),
+        "Checkpoint": object(&[("logs", list(object(&[
+            ("log", text()), ("origin", text()), ("size", count()), ("headHash", text()), ("root", text()), ("note", text()),
+            ("vkey", text()),
+        ])))]),
+        "Consistency": object(&[("from", count()), ("to", count()), ("hashes", list(text())), ("note", text())]),
         "Token": object(&token),
         "TokenPage": page(at("Token")),
         "CreatedToken": object(&created),

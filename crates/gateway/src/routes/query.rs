@@ -20,9 +20,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     async fn from_request_parts(head: &mut Head, state: &S) -> Result<Self, Problem> {
         match Path::<String>::from_request_parts(head, state).await {
             Ok(Path(text)) => Ok(Self(text)),
-            Err(_) => Err(bad("gateway/bad-value", "a value cannot be read", "the path is not UTF-8")),
+            Err(_) => Err(not_utf8()),
         }
     }
+}
+
+/// The two parameters of a path, decoded.
+#[derive(Debug)]
+pub(crate) struct Segments(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Head, state: &S) -> Result<Self, Problem> {
+        match Path::<(String, String)>::from_request_parts(head, state).await {
+            Ok(Path((first, second))) => Ok(Self(first, second)),
+            Err(_) => Err(not_utf8()),
+        }
+    }
+}
+
+fn not_utf8() -> Problem {
+    bad("gateway/bad-value", "a value cannot be read", "the path is not UTF-8")
 }
 
 /// Reads a query string, whose members must all be known.

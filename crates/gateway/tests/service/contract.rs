@@ -16,7 +16,8 @@ pub fn route_of(on: On, method: &str, path: &str) -> Option<&'static Route> {
     let method = if method == "HEAD" { "GET" } else { method };
     ROUTES.iter().find(|route| {
         let mut parts = route.path.split('/').zip(path.split('/'));
-        let same = route.path.split('/').count() == path.split('/').count()
+        let (of, asked) = (route.path.split('/').count(), path.split('/').count());
+        let same = (of == asked || (of < asked && route.path.contains("{*")))
             && parts.all(|(of, part)| of == part || (of.starts_with('{') && !part.is_empty()));
         same && route.method == method && (route.on == On::Both || route.on == on)
     })
@@ -36,7 +37,6 @@ pub fn check(on: On, method: &str, path: &str, answer: &Answer) {
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
-        ("cache-control", "no-store"),
         ("cross-origin-resource-policy", "same-origin"),
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}: {what}");
@@ -46,6 +46,9 @@ pub fn check(on: On, method: &str, path: &str, answer: &Answer) {
         "{what}"
     );
     assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control-")), "{what}");
+    let is_kept = path.contains("/tile/") && !path.contains(".p/") && matches!(answer.status, 200);
+    let kept = if is_kept { "private, max-age=31536000, immutable" } else { "no-store" };
+    assert_eq!(answer.header("cache-control"), Some(kept), "{what}");
     let kind = answer.header("content-type");
     if answer.status >= 400 && method != "HEAD" && kind == Some("application/problem+json") {
         let problem = answer.json();
@@ -67,7 +70,7 @@ pub fn check(on: On, method: &str, path: &str, answer: &Answer) {
         assert!(matches!(answer.status, 404 | 405), "{what}");
         return assert_eq!(kind, Some("application/problem+json"), "{what}");
     };
-    let said = &DOCUMENT["paths"][route.path][route.method.to_ascii_lowercase()]["responses"];
+    let said = &DOCUMENT["paths"][route.described_path()][route.method.to_ascii_lowercase()]["responses"];
     let said = said.get(answer.status.to_string()).unwrap_or_else(|| panic!("not documented: {what}"));
     if method == "HEAD" {
         return;

@@ -43,11 +43,11 @@ fn every_route_is_described_and_nothing_else_is() {
             }
         }
     }
-    let routes: BTreeSet<_> = ROUTES.iter().map(|r| (r.method.to_owned(), r.path.to_owned())).collect();
+    let routes: BTreeSet<_> = ROUTES.iter().map(|r| (r.method.to_owned(), r.described_path())).collect();
     assert_eq!(described, routes);
     assert_eq!(routes.len(), ROUTES.len(), "each route stands in the table once");
     for route in ROUTES {
-        let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
+        let operation = &document["paths"][route.described_path()][route.method.to_ascii_lowercase()];
         let is_guarded = matches!(route.access, Access::Only(_));
         assert_eq!(operation["security"].as_array().unwrap().is_empty(), !is_guarded, "{route:?}");
         assert_eq!(operation.get("requestBody").is_some(), route.body != RequestBody::None, "{route:?}");
@@ -96,10 +96,12 @@ async fn each_listener_describes_what_it_answers_and_the_page_loads_nothing() {
     for (client, on) in [(&server.public, On::Public), (&server.admin, On::Admin)] {
         let said = client.get("/openapi.json").send().await.expect(200).json();
         let described: BTreeSet<&String> = said["paths"].as_object().unwrap().keys().collect();
-        let is_here = |path: &str| ROUTES.iter().any(|r| r.path == path && (r.on == on || r.on == On::Both));
+        let is_here = |path: &str| {
+            ROUTES.iter().any(|r| r.described_path() == path && (r.on == on || r.on == On::Both))
+        };
         assert!(described.iter().all(|path| is_here(path)) && described.len() > 10, "{on:?}");
-        for route in ROUTES.iter().filter(|route| is_here(route.path)) {
-            assert!(described.iter().any(|path| *path == route.path), "{on:?}: {route:?}");
+        for route in ROUTES.iter().filter(|route| is_here(&route.described_path())) {
+            assert!(described.iter().any(|path| **path == route.described_path()), "{on:?}: {route:?}");
         }
         let page = client.get("/docs").send().await.expect(200);
         assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));

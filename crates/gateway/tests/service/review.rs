@@ -1,5 +1,6 @@
 //! The operators' routes: claims and fences, decisions, timelines, legal holds, the log, tokens.
 
+use clawexchange_audit::{Checkpoint, NoteVerifier, TlogProof, root_of};
 use clawexchange_moderation::{NewToken, Role};
 use serde_json::{Value, json};
 
@@ -153,6 +154,78 @@ async fn the_log_is_queried_and_its_ends_are_told() {
     let verdicts = ends["logs"].as_array().unwrap().iter().find(|log| log["log"] == "verdicts").unwrap();
     assert_eq!((&verdicts["size"], verdicts["headHash"].as_str().unwrap().len()), (&json!(3), 64), "{ends}");
     server.stop().await;
+}
+
+/// Whoever has the texts that are answered, and nothing of ours but the verifier key, can check the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_proved_to_whoever_may_read_it() {
+    let server = Running::new().await;
+    server.submit("a0", PASS).await.expect(200);
+    let ends = server.get(Role::Auditor, "/v1/audit/checkpoint").await.of(200);
+    let end = ends["logs"].as_array().unwrap().iter().find(|log| log["log"] == "verdicts").unwrap().clone();
+    let vkey: NoteVerifier = end["vkey"].as_str().unwrap().parse().unwrap();
+    let open = |text: &str| Checkpoint::open(&text.parse().unwrap(), &vkey).unwrap();
+    let first = open(end["note"].as_str().unwrap());
+    let hex = |hash: &[u8]| hash.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
+    assert_eq!((first.size(), hex(first.root())), (1, end["root"].as_str().unwrap().to_owned()));
+    assert_eq!(first.origin(), end["origin"].as_str().unwrap());
+    for n in 1..4 {
+        server.submit(&format!("a{n}"), PASS).await.expect(200);
+    }
+    let get = async |path: &str| server.get(Role::Auditor, &format!("/v1/audit/verdicts/{path}")).await;
+    let second = open(&get("checkpoint").await.expect(200).text());
+    assert_eq!(second.size(), 4, "all that was answered is covered");
+
+    let grown = get("consistency/1").await.of(200);
+    let hashes: Vec<[u8; 32]> = grown["hashes"].as_array().unwrap().iter().map(unhex).collect();
+    assert_eq!((grown["from"].as_u64(), grown["to"].as_u64()), (Some(1), Some(4)));
+    open(grown["note"].as_str().unwrap()).verify_extends(&first, &hashes).unwrap();
+
+    let entries = get("tile/entries/000.p/4").await.expect(200).body.clone();
+    let mut leaves = Vec::new();
+    let mut rest = &entries[..];
+    while let Some((length, bytes)) = rest.split_first_chunk() {
+        let (leaf, more) = bytes.split_at(u16::from_be_bytes(*length).into());
+        leaves.push(leaf.to_vec());
+        rest = more;
+    }
+    assert_eq!(leaves.len(), 4);
+    let tile = get("tile/0/000.p/4").await.expect(200).body.clone();
+    let tile: Vec<[u8; 32]> = tile.as_chunks().0.to_vec();
+    assert_eq!(root_of(&tile), *second.root());
+    for (index, leaf) in leaves.iter().enumerate() {
+        let proof: TlogProof = get(&format!("proof/{index}")).await.expect(200).text().parse().unwrap();
+        assert_eq!(proof.verify(leaf, &vkey).unwrap(), second);
+    }
+    for missing in ["proof/4", "consistency/5", "tile/0/000.p/5", "tile/0/001", "tile/1/000"] {
+        assert_eq!(get(missing).await.code(404), "audit/not-reached", "{missing}");
+    }
+    for bad in
+        ["proof/x", "proof/-1", "consistency/1.5", "tile/0/0", "tile/9/000", "tile/0/000.p/0", "tile/x%2F000"]
+    {
+        get(bad).await.expect(400);
+    }
+    server.get(Role::Auditor, "/v1/audit/other/checkpoint").await.expect(400);
+    // A server signs by itself, and what is full may be kept.
+    server.widen_limits().await;
+    for n in 0..256 {
+        server.submit(&format!("b{n}"), PASS).await.expect(200);
+    }
+    until(async || {
+        server.number("SELECT MAX(size) AS n FROM audit_checkpoints WHERE log = 'verdicts'").await >= 256
+    })
+    .await;
+    let full = get("tile/0/000").await.expect(200);
+    assert_eq!((full.body.len(), full.header("content-type")), (8192, Some("application/octet-stream")));
+    assert_eq!(full.body[..128], tile.concat());
+    assert_eq!(get("tile/1/000.p/1").await.expect(200).body.len(), 32);
+    server.stop().await;
+}
+
+fn unhex(text: &Value) -> [u8; 32] {
+    let digits = text.as_str().unwrap().as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+    let bytes: Vec<u8> = digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+    bytes.try_into().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,8 @@ use crate::server::{PASS, Running, actor, agent, events, until};
 fn request<'c>(client: &'c Client, route: &Route, name: &str) -> Request<'c> {
     let id = clawexchange_ssg_core::EventId::fresh().to_string();
     let path = route.path.replace("{inspectionId}", &id).replace("{id}", &id).replace("{agent}", name);
+    let path = path.replace("{log}", "decisions").replace("{index}", "0").replace("{from}", "0");
+    let path = path.replace("{*path}", "0/000.p/1");
     let request = client.request(route.method, &path.replace("{token}", "unknown"));
     if route.body == RequestBody::None { request } else { request.json(&json!({})) }
 }

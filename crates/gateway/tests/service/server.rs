@@ -193,12 +193,14 @@ impl Running {
         self.execute(&sql).await;
     }
 
-    /// Rows of every table, by name.
+    /// Rows of every table, by name; but not of the log's tree, which follows the log by the clock.
     pub async fn row_counts(&self) -> BTreeMap<String, i64> {
         let db = self.parts.database().await.unwrap();
-        let sqlite = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+        let sqlite = "SELECT name FROM sqlite_schema WHERE type = 'table' \
+                      AND name NOT IN ('audit_tiles', 'audit_checkpoints') ORDER BY name";
         let postgres = "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables \
-                        WHERE table_schema = current_schema() AND table_name NOT LIKE 'clawexchange%' ORDER BY 1";
+                        WHERE table_schema = current_schema() AND table_name NOT LIKE 'clawexchange%' \
+                        AND table_name NOT IN ('audit_tiles', 'audit_checkpoints') ORDER BY 1";
         let sql = tamper::either(db, sqlite, postgres);
         let mut counts = BTreeMap::new();
         for row in db.read().rows(sql, []).await.unwrap() {

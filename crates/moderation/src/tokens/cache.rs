@@ -11,6 +11,10 @@ use crate::principal::Principal;
 /// How long what was read holds: so long at most a revocation by another process takes.
 const VALID: Duration = Duration::from_secs(1);
 
+/// How long it holds while the database is away. Nobody can revoke a token then; what was revoked within the last second
+/// before, by another process, is known when the database is back.
+const VALID_AWAY: Duration = Duration::from_mins(15);
+
 /// Tokens remembered at most: as many as may live.
 const SEEN_MAX: usize = 10_000;
 
@@ -34,10 +38,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn holds(&self, now: Timestamp) -> bool {
+    fn holds(&self, now: Timestamp, time: Duration) -> bool {
         // A clock that was set back makes no old entry young.
         self.read_at <= now
-            && now.since(self.read_at) < VALID
+            && now.since(self.read_at) < time
             && self.expires_at.is_none_or(|at| at > now.as_micros())
     }
 }
@@ -46,8 +50,15 @@ impl Cache {
     /// Who the token is, if that was read a moment ago; and the number of revocations so far.
     pub(super) fn look(&self, hash: &[u8; 32], now: Timestamp) -> (Option<Principal>, u64) {
         let seen = self.lock();
-        let known = seen.entries.get(hash).filter(|entry| entry.holds(now));
+        let known = seen.entries.get(hash).filter(|entry| entry.holds(now, VALID));
         (known.map(|entry| entry.principal.clone()), seen.revocations)
+    }
+
+    /// Who the token was when that was read last, for as long as the database cannot be asked.
+    pub(super) fn look_while_away(&self, hash: &[u8; 32], now: Timestamp) -> Option<Principal> {
+        let seen = self.lock();
+        let known = seen.entries.get(hash).filter(|entry| entry.holds(now, VALID_AWAY));
+        known.map(|entry| entry.principal.clone())
     }
 
     /// Remembers what was read, unless something was revoked since.
@@ -68,7 +79,13 @@ impl Cache {
                 return;
             }
             seen.swept_at = Some(read_at);
-            seen.entries.retain(|_, entry| entry.holds(read_at));
+            // Those that the absence of the database would need go last.
+            for time in [VALID_AWAY, VALID] {
+                seen.entries.retain(|_, entry| entry.holds(read_at, time));
+                if seen.entries.len() < SEEN_MAX {
+                    break;
+                }
+            }
             if seen.entries.len() >= SEEN_MAX {
                 return;
             }
@@ -115,6 +132,18 @@ mod tests {
         }
         assert!(cache.look(&[1; 32], at(-1)).0.is_none(), "the clock was set back");
         assert!(cache.look(&[3; 32], at(0)).0.is_none());
+    }
+
+    #[test]
+    fn while_the_database_is_away_it_holds_for_a_quarter_of_an_hour_and_not_beyond_its_own_end() {
+        let cache = Cache::default();
+        cache.put([1; 32], ann(), at(0), 0);
+        cache.put([2; 32], (ann().0, Some(at(500).as_micros())), at(0), 0);
+        let holds = |hash, millis| cache.look_while_away(&[hash; 32], at(millis)).is_some();
+        assert!(holds(1, 899_999) && holds(2, 499));
+        assert!(!holds(1, 900_000) && !holds(2, 500) && !holds(1, -1) && !holds(3, 0));
+        cache.forget(&[1; 32]);
+        assert!(!holds(1, 1), "what was revoked here opens nothing");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `claw audit`: reads and checks the log.
 
-use clawexchange_audit::{Entry, Log, Query, StateSource};
+use clawexchange_audit::{Entry, Query, StateSource};
 use clawexchange_gateway::{HeldStates, Intent, LimitStates, TokenStates};
 use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
 
-use crate::args::{AuditCommand, Global, LogArg, QueryArgs};
+use crate::args::{AuditCommand, Global, QueryArgs};
 use crate::command::follow::Follow;
+use crate::command::prove;
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::report::CliError;
@@ -16,6 +17,10 @@ pub(crate) async fn run(command: &AuditCommand, global: &Global) -> Result<Exit,
         AuditCommand::Tail { lines, follow } => tail(*lines, *follow, global).await,
         AuditCommand::Query(args) => query(args, global).await,
         AuditCommand::Verify => verify(global).await,
+        AuditCommand::Checkpoint { log } => prove::checkpoint(*log, global).await,
+        AuditCommand::Prove { event, log } => prove::prove(*event, *log, global).await,
+        AuditCommand::Export(args) => prove::export(args, global).await,
+        AuditCommand::CheckProof(args) => prove::check(args, global),
     }
 }
 
@@ -23,11 +28,7 @@ async fn query(args: &QueryArgs, global: &Global) -> Result<Exit, CliError> {
     let parts = command::parts(global, Intent::Use)?;
     let now = SystemClock::new().now();
     let mut query = Query::default();
-    query.log = match args.log {
-        LogArg::Decisions => Some(Log::Decisions),
-        LogArg::Verdicts => Some(Log::Verdicts),
-        LogArg::All => None,
-    };
+    query.log = args.log.one();
     query.kinds.clone_from(&args.event_type);
     query.actor.clone_from(&args.actor);
     query.actor_type = args.actor_type;
@@ -142,6 +143,7 @@ async fn verify(global: &Global) -> Result<Exit, CliError> {
             Some(true) => "the logs extend what was pinned",
             Some(false) => "the logs do NOT extend what was pinned",
         })?;
+        output::line(&format!("signed checkpoints: {}", report.checkpoints))?;
         for d in &report.discrepancies {
             let text = format!("ALTERED {}: {}", d.place, d.what);
             output::line(&clawexchange_ssg_core::Escaped(&text).to_string())?;

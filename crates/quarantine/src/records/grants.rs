@@ -80,10 +80,11 @@ pub(crate) async fn spend(
 
 /// Takes out grants that stopped opening before a moment; the log remembers them.
 pub(crate) async fn forget(tx: &Tx, before: Timestamp, at_most: u32) -> Result<u64, QuarantineError> {
-    let skip = tx.dialect().skip_locked();
-    let sql = format!(
-        "DELETE FROM quarantine_grants WHERE token_hash IN \
-         (SELECT token_hash FROM quarantine_grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2{skip})"
+    let dialect = tx.dialect();
+    let over = format!(
+        "FROM quarantine_grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2{}",
+        dialect.skip_locked()
     );
+    let sql = format!("DELETE FROM quarantine_grants WHERE {}", dialect.is_among("token_hash", &over));
     Ok(tx.execute(&sql, [before.as_micros().into(), i64::from(at_most).into()]).await?)
 }

@@ -43,11 +43,14 @@ const TURN: Duration = Duration::from_mins(5);
 
 /// Takes objects whose time has come, the longest due first: no other sweep is given them for a while.
 pub(crate) async fn take(tx: &Tx, now: Timestamp, at_most: u32) -> Result<Vec<Tombstone>, QuarantineError> {
-    let (until, skip) = (now.plus(TURN), tx.dialect().skip_locked());
+    let (until, dialect) = (now.plus(TURN), tx.dialect());
+    let due = format!(
+        "FROM quarantine_tombstones WHERE not_before <= $1 ORDER BY not_before, object_key LIMIT $2{}",
+        dialect.skip_locked()
+    );
     let sql = format!(
-        "UPDATE quarantine_tombstones SET not_before = $3 WHERE object_key IN \
-         (SELECT object_key FROM quarantine_tombstones WHERE not_before <= $1 \
-          ORDER BY not_before, object_key LIMIT $2{skip}) RETURNING object_key, last_at, attempts"
+        "UPDATE quarantine_tombstones SET not_before = $3 WHERE {} RETURNING object_key, last_at, attempts",
+        dialect.is_among("object_key", &due)
     );
     let values: [Value; 3] = [now.as_micros().into(), i64::from(at_most).into(), until.as_micros().into()];
     let mut taken = Vec::new();

@@ -19,6 +19,12 @@ use crate::status::{BlobState, Status};
 /// Separates the codes of contents from all other codes.
 const CONTENT_CONTEXT: &[u8] = b"claw/quarantine/content/v1";
 
+/// More stores than are ever under way at once: each has a connection to the database.
+const STORES_AT_ONCE: u64 = 1000;
+
+/// More bytes than they ever have together.
+const STORED_AT_ONCE_BYTES: u64 = 256 << 20;
+
 /// What a content's data key is wrapped for.
 pub(super) fn wrap_context(record: &str) -> Vec<u8> {
     [b"claw/quarantine/data-key/v1\0", record.as_bytes()].concat()
@@ -342,9 +348,9 @@ impl Vault {
             room(owner, size, config.owner_holds_max, u64::MAX, limited("owner"))?;
         }
         let mut all = usage(tx, Scope::All).await?;
-        // So many are never under way at once that they would fill the other half; beyond, one stores at a time.
-        let is_near =
-            all.holds >= config.holds_max / 2 || all.bytes.saturating_add(size) > config.bytes_max / 2;
+        // Far from the bounds stores do not wait for each other.
+        let is_near = all.holds.saturating_add(STORES_AT_ONCE) > config.holds_max
+            || all.bytes.saturating_add(STORED_AT_ONCE_BYTES) > config.bytes_max;
         if is_near && tx.dialect() == Dialect::Postgres {
             tx.lock("quarantine/all").await?;
             all = usage(tx, Scope::All).await?;

@@ -58,6 +58,17 @@ pub(crate) async fn setup() -> Setup {
 }
 
 impl Setup {
+    /// The same limits as four other processes have them.
+    pub(crate) async fn others(&self) -> Vec<(Database, StoredLimits)> {
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            let db = open_in(self.folder.path()).await;
+            let limits = StoredLimits::with_clock(db.clone(), Arc::new(OpenKeys), self.clock.clone());
+            others.push((db, limits));
+        }
+        others
+    }
+
     pub(crate) async fn run(&self, sql: &str) -> Result<(), LimitError> {
         let tx = self.db.begin().await?;
         tx.execute(sql, []).await?;
