@@ -64,9 +64,14 @@ const CASES_WHOLE: &str = "20000";
 
 /// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
 /// is not among them. What is about PostgreSQL alone runs with the others.
-const ON_POSTGRES: [&str; 15] = [
-    // The log, held content, people, limits.
+const ON_POSTGRES: [&str; 20] = [
+    // The handle, the log, held content, people, limits.
+    "idempotency",
+    "outbox",
+    "races",
     "append",
+    "checkpoint",
+    "spool",
     "tamper",
     "vault",
     "desk",

@@ -110,8 +110,10 @@ fn kill_submit_at(point: &str, nth: usize) {
 fn killed_in_the_middle_of_an_append_nothing_is_lost_or_doubled() {
     for point in APPEND.into_iter().filter(|point| !(postgres::is_wanted() && IN_THE_SERVER.contains(point)))
     {
-        for nth in [1, 3] {
-            kill_submit_at(point, nth);
+        // How many batches transactions make side by side is another number each time.
+        let at: &[usize] = if postgres::is_wanted() { &[1] } else { &[1, 3] };
+        for nth in at {
+            kill_submit_at(point, *nth);
         }
     }
 }

@@ -323,7 +323,7 @@ fn another_schema_than_at_the_last_start_is_in_the_log() {
 #[test]
 fn doctor_tries_the_rights_and_the_triggers_and_says_what_it_cannot_see() {
     let owned = Owned::new();
-    let mut claw = owned.ready();
+    let claw = owned.ready();
     assert_code(&claw.submit(&[json!({"text": "A table for sale.", "agentId": "a"})]), 0);
     let all = "append-only,log-rights,partitions,sessions,table-sizes,pooler,database-superuser,tls-to-services,\
                postgres-private,clock,schema,outbox,pin,data-folder,database,master-key,limits";
@@ -386,6 +386,13 @@ fn doctor_tries_the_rights_and_the_triggers_and_says_what_it_cannot_see() {
         owned.sql(&claw.run(&["migrate", "roles"]).text());
     }
     owned.sql("ALTER ROLE claw_app NOCREATEROLE VALID UNTIL 'infinity'");
+}
+
+#[test]
+fn doctor_says_loudly_who_could_take_the_triggers_away_and_what_a_copy_is() {
+    let owned = Owned::new();
+    let mut claw = owned.ready();
+    assert_code(&claw.submit(&[json!({"text": "A table for sale.", "agentId": "a"})]), 0);
     for (role, check, says) in [
         ("claw_migrate", "log-rights", "owns the log"),
         ("postgres", "log-rights", "SUPERUSER"),

@@ -17,9 +17,14 @@ fn tamper(claw: &Claw, edits: &[&str]) {
         let db = claw.database().await;
         let tx = db.begin().await.unwrap();
         let guards = take_guards(&tx).await;
-        let zeros = tamper::blob(&db, &"00".repeat(32));
+        let zeros = |bytes| tamper::blob(&db, &"00".repeat(bytes));
         for edit in edits {
-            let edit = edit.replace("zeroblob(32)", &zeros);
+            let sqlite = "CAST(replace(CAST(leaf AS TEXT), 'SSG_PASS', 'SSG_WARN') AS BLOB)";
+            let postgres = "convert_to(replace(convert_from(leaf, 'UTF8'), 'SSG_PASS', 'SSG_WARN'), 'UTF8')";
+            let edit = edit
+                .replace("zeroblob(32)", &zeros(32))
+                .replace("zeroblob(64)", &zeros(64))
+                .replace(sqlite, tamper::either(&db, sqlite, postgres));
             tx.execute(&edit, []).await.unwrap_or_else(|e| panic!("the table itself refuses {edit}: {e}"));
         }
         for guard in &guards {
