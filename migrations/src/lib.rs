@@ -4,7 +4,11 @@
 //! another crate's, so the order is for repeatability. `golden/sqlite.sql` is the schema after all of them, and a
 //! test compares.
 
+mod roles;
+
 pub use clawexchange_database::{Destroy, DownTo, Drift, MigrateError, Plan, SchemaState, StepState};
+
+pub use roles::{RoleName, RoleNameError, grants};
 
 /// Every crate's steps, in order.
 pub fn all() -> Plan {

@@ -25,9 +25,22 @@ pub async fn open_in(folder: &Path) -> Database {
     postgres::open(&url_in(folder, postgres::empty)).await
 }
 
+/// The address of the migrated database that belongs to a folder, for its administrator; `None` unless the suites use
+/// PostgreSQL.
+pub async fn migrated_in(folder: &Path) -> Option<String> {
+    if !postgres::is_wanted() {
+        return None;
+    }
+    let made = if folder.join(KEPT).exists() { String::new() } else { postgres::migrated().await };
+    Some(url_in(folder, || made))
+}
+
+/// The file of a folder that has the address of its database.
+const KEPT: &str = "postgres-url";
+
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]
 fn url_in(folder: &Path, make: impl FnOnce() -> String) -> String {
-    let kept = folder.join("postgres-url");
+    let kept = folder.join(KEPT);
     std::fs::read_to_string(&kept).unwrap_or_else(|_| {
         let url = make();
         std::fs::write(&kept, &url).expect("the folder can be written");

@@ -157,14 +157,25 @@ impl Server {
     /// # Panics
     ///
     /// If one fails.
-    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    #[expect(clippy::panic, reason = "a test fails by panicking")]
     pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.sql_as("postgres", database, sql).unwrap_or_else(|said| panic!("{sql}: {said}"))
+    }
+
+    /// Runs statements as a role; an error is what the server says of the first that fails.
+    ///
+    /// # Panics
+    ///
+    /// If psql cannot be started.
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String, String> {
+        let url = self.url_of(role, database);
         let ran = Command::new(program("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql])
             .output()
             .expect("psql can be started");
-        assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(text(&ran.stderr)) }
     }
 
     /// Makes an empty database and gives its name.
@@ -331,7 +342,12 @@ pub async fn migrated() -> String {
     });
     let template = template.await;
     let server = shared();
-    let url = server.url(&server.create_from(template));
+    let name = server.create_from(template);
+    // Rights on the database itself are not part of a copy.
+    let app = APPLICATION.parse().expect("a plain name is one");
+    let grants = clawexchange_migrations::grants(&app).await.expect("every step says what it leaves");
+    server.sql(&name, &grants);
+    let url = server.url(&name);
     let db = open(&url).await;
     let tx = db.begin().await.expect("a transaction begins");
     let sql = "INSERT INTO database_deployment (one, id, created_us) VALUES (1, decode(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 'hex'), 0)";
@@ -339,6 +355,28 @@ pub async fn migrated() -> String {
     tx.commit().await.expect("it commits");
     db.close().await.expect("it closes");
     url
+}
+
+/// The role that has the rights of the application in every database that [`migrated`] makes.
+pub const APPLICATION: &str = "claw_app";
+
+/// The same database for the application: of what [`migrated`] gives, which is for the administrator.
+pub fn for_application(url: &str) -> String {
+    url.replacen("postgres://postgres@", &format!("postgres://{APPLICATION}@"), 1)
+}
+
+/// As [`migrated`], for a test that has no runtime of its own.
+///
+/// # Panics
+///
+/// If it cannot be made.
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+pub fn migrated_blocking() -> String {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made")
+    });
+    runtime.block_on(migrated())
 }
 
 /// Opens a database.

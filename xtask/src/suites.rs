@@ -62,9 +62,34 @@ impl fmt::Display for Tally {
 /// Cases of each property in a whole run; a sample has proptest's own 256.
 const CASES_WHOLE: &str = "20000";
 
+/// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
+/// is not among them. What is about PostgreSQL alone runs with the others.
+const ON_POSTGRES: [&str; 15] = [
+    // The log, held content, people, limits.
+    "append",
+    "tamper",
+    "vault",
+    "desk",
+    "tokens",
+    "stored",
+    // The service, in this process and as one of its own.
+    "service",
+    "crash",
+    "first_day",
+    "hostile_http",
+    "http_crash",
+    "limits",
+    "readme_first_day",
+    "serve",
+    "tampered",
+];
+
+/// The variable that says so to `clawexchange-testkit`.
+const DATABASE: (&str, &str) = ("CLAW_TEST_DATABASE", "postgres");
+
 /// Runs the suites that are asked for, all of them whatever the first ones say, and adds up what they report.
 ///
-/// The tests find in their environment: `PROPTEST_RNG_SEED` and `CLAW_TEST_SEED`, both made of the commit id, unless
+/// Those of [`ON_POSTGRES`] run twice. The tests find in their environment: `PROPTEST_RNG_SEED` and `CLAW_TEST_SEED`, both made of the commit id, unless
 /// set before; in a whole run also `CLAW_TEST_FULL=1` and more `PROPTEST_CASES`.
 pub(crate) fn run(
     workspace: &Workspace,
@@ -105,9 +130,15 @@ fn commands(workspace: &Workspace, selection: &Selection) -> Result<Vec<Command>
             let hint = format!("there are {}", known.join(", "));
             return Err(Failed::new(format!("no test target is called {suite}")).hinting(hint));
         }
-        let mut command = workspace.cargo(&test);
-        command.args(["--test", suite, "--"]).args(&selection.args);
-        return Ok(vec![command]);
+        let of = |mut command: Command| {
+            command.args(["--test", suite, "--"]).args(&selection.args);
+            command
+        };
+        let mut commands = vec![of(workspace.cargo(&test))];
+        if ON_POSTGRES.contains(&suite) {
+            commands.push(of(on_postgres(workspace.cargo(&test))));
+        }
+        return Ok(commands);
     }
     let mut all = workspace.cargo(&test);
     if selection.args.is_empty() {
@@ -118,7 +149,14 @@ fn commands(workspace: &Workspace, selection: &Selection) -> Result<Vec<Command>
     }
     let mut docs = workspace.cargo(&test);
     docs.args(["--doc", "--"]).args(&selection.args);
-    Ok(vec![all, docs])
+    let mut again = on_postgres(workspace.cargo(&test));
+    again.args(ON_POSTGRES.iter().flat_map(|suite| ["--test", suite])).arg("--").args(&selection.args);
+    Ok(vec![all, docs, again])
+}
+
+fn on_postgres(mut command: Command) -> Command {
+    command.env(DATABASE.0, DATABASE.1);
+    command
 }
 
 fn environment(command: &mut Command, workspace: &Workspace, selection: &Selection) {
@@ -154,6 +192,15 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Tally::of_line(line).map(|t| (t.passed, t.failed)), counted, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_suite_that_runs_on_both_databases_is_one() {
+        let workspace = Workspace::find().unwrap();
+        let known = workspace.targets("test");
+        for suite in ON_POSTGRES {
+            assert!(known.contains(&suite), "{suite} is no test target");
         }
     }
 

@@ -16,7 +16,13 @@ struct Tool {
 const GIT: Tool = Tool { program: "git", package: "git", purpose: "samples are drawn by the commit id" };
 
 /// What the documents have their readers use, and what stands for programs of others.
-const OTHERS: [Tool; 3] = [
+const OTHERS: [Tool; 4] = [
+    // Debian's package starts a server of its own when it is installed; ours are others, on ports that are free.
+    Tool {
+        program: "initdb",
+        package: "postgresql",
+        purpose: "the suites start PostgreSQL servers of their own",
+    },
     Tool { program: "curl", package: "curl", purpose: "the README's first day is run as it is written" },
     Tool {
         program: "sqlite3",
@@ -52,11 +58,20 @@ pub(crate) fn provide(workspace: &Workspace, install: bool) -> Result<(), Failed
 
 fn apt(args: &[&str]) -> Result<bool, Failed> {
     eprintln!("+ apt-get {}", args.join(" "));
-    let status = Command::new("apt-get").args(args).stdout(Stdio::null()).status();
+    let mut command = Command::new("apt-get");
+    // Nobody is there to answer what a package asks.
+    let status = command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()).status();
     Ok(status.map_err(|e| Failed::start("apt-get", &e))?.success())
 }
 
+/// Where Debian has the programs of PostgreSQL's server, a folder a version.
+const POSTGRES: &str = "/usr/lib/postgresql";
+
 fn is_there(program: &str) -> bool {
+    let mut versions = std::fs::read_dir(POSTGRES).into_iter().flatten().flatten();
+    if versions.any(|version| version.path().join("bin").join(program).exists()) {
+        return true;
+    }
     let mut command = Command::new(program);
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }

@@ -160,6 +160,15 @@ impl AuditLog {
         self.wait(OUTBOX, |lane| lane.drains.push(reply), replied).await
     }
 
+    /// PostgreSQL: sees to it that this month and `ahead` more have their part of the log, and says how many had none.
+    /// On SQLite there are no parts.
+    pub async fn make_months(&self, ahead: u32) -> Result<u64, AuditError> {
+        match self.0.db.dialect() {
+            Dialect::Sqlite => Ok(0),
+            Dialect::Postgres => store::make_months(&self.0.db, ahead).await,
+        }
+    }
+
     async fn wait(
         &self,
         at: usize,

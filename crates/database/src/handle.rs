@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::breaker::Breaker;
 use crate::dialect::Dialect;
 use crate::error::DatabaseError;
-use crate::postgres::{self, PostgresUrl};
+use crate::postgres::{self, PostgresUrl, Reach};
 use crate::rows::{Answer, Statements as _};
 use crate::sqlite::{Done, Sqlite};
 
@@ -57,8 +57,8 @@ pub struct DatabaseConfig {
     pub connections_min: u32,
     /// PostgreSQL: connections at most: 20 unless set, and 2 at least.
     pub connections_max: u32,
-    /// PostgreSQL: how long one statement may take: 5 s unless set. A server that does not even refuse is given up on
-    /// a second later.
+    /// PostgreSQL: how long one statement may take: 5 s unless set; with zero what it takes. A server that does not even
+    /// refuse is given up on a second later.
     pub statement_timeout: Duration,
 }
 
@@ -119,9 +119,9 @@ impl Database {
             let (rows, bounds) = match &config.place {
                 Place::Sqlite(path) => (Rows::Sqlite(Sqlite::open(path, &config).await?), Bounds::default()),
                 Place::Postgres(url) => {
-                    let pool = postgres::connect(url, &config).await?;
+                    let pool = postgres::connect(url, &config, Reach::Now).await?;
                     let replica = match &config.replica {
-                        Some(replica) => Some(postgres::connect(replica, &config).await?),
+                        Some(replica) => Some(postgres::connect(replica, &config, Reach::WhenAsked).await?),
                         None => None,
                     };
                     let breaker = Some(Breaker::new(pool.clone()));
@@ -212,6 +212,18 @@ impl Database {
         self.0.place.dialect()
     }
 
+    /// How many connections there are now; `None` on SQLite, where they do not come and go.
+    pub fn connections(&self) -> Option<Connections> {
+        let Rows::Postgres { pool, .. } = &self.0.rows else { return None };
+        let pool = pool.get_postgres_connection_pool();
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Some(Connections {
+            used: pool.size().saturating_sub(idle),
+            idle,
+            max: pool.options().get_max_connections(),
+        })
+    }
+
     /// Which deployment this is: 16 random bytes, fixed when the schema was first made. `None` before that.
     pub async fn deployment(&self) -> Result<Option<[u8; 16]>, DatabaseError> {
         if !self.read().has_table("database_deployment").await? {
@@ -259,6 +271,18 @@ impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Database").field(&self.0.place).finish()
     }
+}
+
+/// The connections of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connections {
+    /// Somebody works on them.
+    pub used: u32,
+    /// They wait for work.
+    pub idle: u32,
+    /// So many there may be.
+    pub max: u32,
 }
 
 /// What holds for every statement on a server: how long it may take, its wait for a connection included, and that

@@ -46,13 +46,13 @@ mod steps;
 
 pub use dialect::Dialect;
 pub use error::DatabaseError;
-pub use handle::{Database, DatabaseConfig, Place, Read, Tx};
+pub use handle::{Connections, Database, DatabaseConfig, Place, Read, Tx};
 pub use lease::{LEASE_TIME, Lease};
 pub use outbox::{Drain, STATE, STATE_CONTEXT, StateRow};
 #[cfg(feature = "migrate")]
 pub use plan::{Destroy, DownTo, Drift, MigrateError, Plan, SchemaState, StepState};
 pub use postgres::{PostgresUrl, Tls};
 pub use rows::{Answer, Row, Statements};
-pub use schema::{SchemaObject, expected_schema, schema, shape};
+pub use schema::{SchemaObject, expected_schema, fingerprint, schema, shape};
 pub use sea_orm::{TryGetable, Value};
 pub use steps::{MIGRATIONS, MigrationSet, Script, Step};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sea_orm::sqlx::{ConnectOptions as _, Executor as _};
-use sea_orm::{ConnectOptions, DatabaseConnection};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::error::DatabaseError;
 use crate::handle::DatabaseConfig;
@@ -111,6 +111,12 @@ impl PostgresUrl {
         Self::parse(&format!("postgres://{}{password}@{host}:{port}/{}", encode(user), encode(database)))
     }
 
+    /// The port; `None` for a socket in a folder.
+    pub fn port(&self) -> Option<u16> {
+        let read = PgConnectOptions::from_str(&self.url).ok()?;
+        read.get_socket().is_none().then(|| read.get_port())
+    }
+
     /// Whether it is reached without a network.
     pub const fn is_local(&self) -> bool {
         self.is_local
@@ -171,16 +177,28 @@ fn settings(config: &DatabaseConfig) -> String {
     )
 }
 
+/// When the first connection of a pool is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// At once: who cannot be reached is an error.
+    Now,
+    /// With the first statement: nothing else waits for a copy that is away.
+    WhenAsked,
+}
+
 /// Opens a pool.
 pub(crate) async fn connect(
     place: &PostgresUrl,
     config: &DatabaseConfig,
+    reach: Reach,
 ) -> Result<DatabaseConnection, DatabaseError> {
-    let (place, settings) = (place.options()?, settings(config));
+    let (place, settings) = (place.options()?.disable_statement_logging(), settings(config));
+    let direct = place.clone();
     let mut options = ConnectOptions::new("postgres://unused");
     options
-        .min_connections(config.connections_min)
+        .min_connections(config.connections_min.min(config.connections_max))
         .max_connections(config.connections_max.max(2))
+        .connect_lazy(reach == Reach::WhenAsked)
         .acquire_timeout(config.acquire_timeout)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
@@ -189,7 +207,7 @@ pub(crate) async fn connect(
         .idle_timeout(Duration::from_mins(10))
         .max_lifetime(Duration::from_mins(30))
         .map_sqlx_postgres_opts(move |_| {
-            let place = place.clone().disable_statement_logging();
+            let place = place.clone();
             if place.get_application_name().is_none() { place.application_name("claw") } else { place }
         })
         .map_sqlx_postgres_pool_opts(move |pool| {
@@ -201,7 +219,25 @@ pub(crate) async fn connect(
                 )
             })
         });
-    Ok(sea_orm::Database::connect(options).await?)
+    let pool = match sea_orm::Database::connect(options).await {
+        Ok(pool) => pool,
+        Err(error) => return Err(cause(error, direct).await.into()),
+    };
+    Ok(pool)
+}
+
+/// How long it is tried once more to find out what is wrong.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
+/// A pool tells of nothing but its patience, so the server is asked once without one.
+async fn cause(error: DbErr, direct: PgConnectOptions) -> DbErr {
+    if !matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::SqlxError(_))) {
+        return error;
+    }
+    match tokio::time::timeout(LAST_TRY, direct.connect()).await {
+        Ok(Err(cause)) => DbErr::Conn(RuntimeErr::SqlxError(cause.into())),
+        Ok(Ok(_)) | Err(_) => error,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ring::digest;
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::dialect::Dialect;
@@ -145,6 +146,18 @@ pub fn shape(before: &BTreeSet<SchemaObject>, after: &BTreeSet<SchemaObject>) ->
     let gone = before.difference(after).filter(|o| !is_in(o)).map(|o| format!("- {} {}\n", o.kind, o.name));
     let come = after.difference(before).map(|o| format!("+ {} {}\n{}\n", o.kind, o.name, o.sql));
     gone.chain(come).collect()
+}
+
+/// SHA-256 over the text of a schema, in hexadecimal: another one whenever a part comes, goes or changes.
+pub fn fingerprint(schema: &BTreeSet<SchemaObject>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in schema {
+        for text in [&part.kind, &part.name, &part.sql] {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+    }
+    context.finish().as_ref().iter().fold(String::new(), |hex, b| hex + &format!("{b:02x}"))
 }
 
 fn object(kind: String, name: String, sql: &str) -> SchemaObject {

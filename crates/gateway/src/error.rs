@@ -35,7 +35,7 @@ pub enum PartsError {
         pending: Vec<&'static str>,
     },
     /// A newer version was here.
-    #[error("the data folder was written by a newer version: step {step} is not known")]
+    #[error("the data was written by a newer version: step {step} is not known")]
     Newer {
         /// A step that this version does not know.
         step: String,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clawexchange_ssg_core::{Fault, FaultKind};
 
-/// A folder that is there, is ours and is open to nobody else.
+/// A folder that is ours and open to nobody else.
 #[derive(Clone, Debug)]
 pub struct DataFolder(PathBuf);
 
@@ -19,6 +19,14 @@ impl DataFolder {
             Ok(true) => Ok(folder),
             Ok(false) => Err(FolderError::Missing { path: path.to_owned() }),
             Err(source) => Err(FolderError::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Takes a folder that may not be there yet: where rows are on a server, it has what this process holds and counts.
+    pub fn expected(path: &Path) -> Result<Self, FolderError> {
+        match Self::checked(path) {
+            Err(FolderError::Missing { path }) => Ok(Self(path)),
+            checked => checked,
         }
     }
 
@@ -57,7 +65,7 @@ impl DataFolder {
         &self.0
     }
 
-    /// The database, readable by stock sqlite3.
+    /// The database, readable by stock sqlite3, unless rows are on a server.
     pub fn database(&self) -> PathBuf {
         self.0.join("claw.db")
     }

@@ -27,6 +27,7 @@ mod connections;
 mod doctor;
 mod error;
 mod file;
+mod fingerprint;
 mod folder;
 mod guard;
 mod health;
@@ -61,9 +62,9 @@ pub use routes::{Access, On, ROUTES, RequestBody, Route};
 pub use serve::{Addresses, Server};
 pub use service::{Phase, Service};
 pub use settings::{
-    ByteQuota, CategoryActionSetting, Environment, GateMode, GateModes, KeySource, LogFormat,
-    ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, Settings, SettingsError, Shown,
-    Sources, TlsFiles,
+    ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
+    LogFormat, ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, Settings, SettingsError,
+    Shown, Sources, TlsFiles,
 };
 pub use states::{HeldStates, LimitStates, TokenStates};
 pub use view::limits_json;

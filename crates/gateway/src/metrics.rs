@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 33] = [
+pub const METRICS: [Metric; 35] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -135,6 +135,13 @@ pub const METRICS: [Metric; 33] = [
     ),
     gauge("claw_audit_outbox_events", "count", &[], "Events that wait for the log."),
     gauge("claw_audit_outbox_aside", "count", &[], "Rows of the outbox that are no events."),
+    gauge(
+        "claw_database_connections",
+        "count",
+        &["state"],
+        "PostgreSQL: connections of the pool, by whether somebody works on them.",
+    ),
+    gauge("claw_database_connections_max", "count", &[], "PostgreSQL: connections of the pool at most."),
     gauge(
         "claw_health_consecutive_failures",
         "count",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clawexchange_audit::{AuditConfig, AuditLog};
-use clawexchange_database::{Database, DatabaseConfig, Place, SchemaState};
+use clawexchange_database::{Database, Dialect, Place, SchemaState};
 use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
@@ -93,9 +93,11 @@ impl Parts {
     pub async fn folder(&self) -> Result<&DataFolder, PartsError> {
         self.folder
             .get_or_try_init(|| async {
+                let path = &self.settings.data_dir;
                 Ok(match self.intent {
-                    Intent::Use => DataFolder::existing(&self.settings.data_dir)?,
-                    Intent::Create => DataFolder::created(&self.settings.data_dir)?,
+                    Intent::Create => DataFolder::created(path)?,
+                    Intent::Use if self.settings.database.server.is_some() => DataFolder::expected(path)?,
+                    Intent::Use => DataFolder::existing(path)?,
                 })
             })
             .await
@@ -103,23 +105,29 @@ impl Parts {
 
     /// The database, whatever its schema is.
     pub async fn bare_database(&self) -> Result<Database, PartsError> {
-        let mut config = DatabaseConfig::new(Place::Sqlite(self.folder().await?.database()));
+        let place = match &self.settings.database.server {
+            Some(server) => Place::Postgres(server.clone()),
+            None => Place::Sqlite(self.folder().await?.database()),
+        };
+        let mut config = self.settings.database.config(place);
         config.create = self.intent == Intent::Create;
         Ok(Database::open(config).await?)
     }
 
-    /// The database with the schema of this version. A new one is given it; one that holds data is not changed.
+    /// The database with the schema of this version. A new file is given it; one that holds data is not changed, and one
+    /// on a server is not ours alone, so its owner changes it.
     pub async fn database(&self) -> Result<&Database, PartsError> {
         self.database
             .get_or_try_init(|| async {
                 let db = self.bare_database().await?;
                 let plan = clawexchange_migrations::all();
-                match (plan.state(&db).await?, self.intent) {
+                let may_make = self.intent == Intent::Create && db.dialect() == Dialect::Sqlite;
+                match (plan.state(&db).await?, may_make) {
                     (SchemaState::Current, _) => {}
-                    (SchemaState::Empty, Intent::Create) => {
+                    (SchemaState::Empty, true) => {
                         plan.up(&db, None, SystemClock::new().now()).await?;
                     }
-                    (SchemaState::Empty, Intent::Use) => {
+                    (SchemaState::Empty, false) => {
                         let pending = plan.steps().map(|(_, step)| step.name).collect();
                         return Err(PartsError::Pending { pending });
                     }
@@ -211,10 +219,13 @@ impl Parts {
         self.vault.get_or_try_init(|| self.open_vault(VaultConfig::default())).await
     }
 
-    /// Held content, for a sweep. While nobody serves the folder, every store under way was cut short, so the sweep
-    /// need not wait as long for it as beside a process that may be about to finish it.
+    /// Held content, for a sweep. While nobody serves the folder of a database that is a file in it, every store under
+    /// way was cut short, so the sweep need not wait as long for it as beside a process that may be about to finish it.
     pub async fn vault_for_sweep(&self) -> Result<Vault, PartsError> {
         let mut config = VaultConfig::default();
+        if self.settings.database.server.is_some() {
+            return self.open_vault(config).await;
+        }
         match self.lock().await {
             Ok(()) => config.upload_budget = Duration::from_secs(1),
             Err(PartsError::Folder(FolderError::Served { .. })) => {}

@@ -14,6 +14,7 @@ use clawexchange_ssg_core::{Clock as _, EventId, SystemClock};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::PartsError;
+use crate::fingerprint;
 use crate::health::LastLook;
 use crate::idempotent::InFlight;
 use crate::identity::Place;
@@ -81,6 +82,7 @@ impl Service {
             last_look: LastLook::default(),
             parts: Arc::clone(parts),
         };
+        fingerprint::note(&inner.db, &inner.log).await?;
         let began = SystemClock::new().now().as_micros() / 1_000_000;
         inner.metrics.set("claw_start_time_seconds", &[], began.unsigned_abs());
         Ok(Self(Arc::new(inner)))

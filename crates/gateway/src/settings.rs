@@ -1,5 +1,6 @@
 //! Every setting, where it came from, and all that is wrong with them at once.
 
+mod database;
 mod manual;
 mod problem;
 mod reader;
@@ -27,8 +28,8 @@ use reader::Reader;
 use setting::Setting;
 use value::Value;
 pub use words::{
-    ByteQuota, CategoryActionSetting, Environment, GateMode, GateModes, KeySource, LogFormat,
-    ModerationSettings, PluginSetting, PolicyProfile, TlsFiles,
+    ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
+    LogFormat, ModerationSettings, PluginSetting, PolicyProfile, TlsFiles,
 };
 
 /// Where a value came from. Later ones win.
@@ -46,7 +47,7 @@ pub enum Origin {
     Flag,
 }
 
-/// A setting as it holds; a secret shows no more than that it is set.
+/// A setting as it holds; a secret shows no more than that it is set, and a database not its password.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Shown {
@@ -91,8 +92,10 @@ impl Sources {
 pub struct Settings {
     /// What the deployment is for.
     pub environment: Environment,
-    /// Rows, held content and counters.
+    /// Held content and counters, and the rows unless they are on a server.
     pub data_dir: PathBuf,
+    /// Where the rows are.
+    pub database: DatabaseSettings,
     /// Generated keys and pins, outside the data folder.
     pub state_dir: PathBuf,
     /// The master key.
@@ -182,6 +185,19 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The same settings for whoever owns the schema: the owner's connection, if one is set, no copy that lags behind,
+    /// and statements that take what they take.
+    #[must_use]
+    pub fn as_owner(mut self) -> Self {
+        let database = &mut self.database;
+        if let Some(owner) = database.owner.take() {
+            database.server = Some(owner);
+        }
+        database.replica = None;
+        database.statement_timeout = Duration::ZERO;
+        self
+    }
+
     /// Variables that look like ours and mean nothing, a sentence each: perhaps a name is misspelt.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
@@ -243,6 +259,7 @@ impl Reader<'_> {
         Settings {
             environment: self.environment,
             data_dir: self.path(&table::DATA_DIR).unwrap_or_default(),
+            database: self.database(),
             state_dir: self.state_dir(),
             key: match self.value(&table::KEY) {
                 Some(Value::MasterKey(key)) => KeySource::Given(key),

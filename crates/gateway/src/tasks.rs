@@ -19,6 +19,11 @@ use crate::service::Service;
 /// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is seen to that the months ahead have their part of the log, and how many of them have. An event of a
+/// month without one would have to make it, in the middle of a submission.
+const EACH_HOUR: Duration = Duration::from_hours(1);
+const MONTHS_AHEAD: u32 = 3;
+
 /// What one sweep does at most of each sort, so that it does not hold up the others for long.
 const SWEEP_MAX: NonZeroU32 = NonZeroU32::new(500).expect("500 is not zero");
 
@@ -33,6 +38,9 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     tasks.spawn(each_second(service.clone(), stopped.clone()));
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
+    if service.db().dialect() == Dialect::Postgres {
+        tasks.spawn(make_months(service.clone(), stopped.clone()));
+    }
     if let Some(every) = settings.healthchecks {
         tasks.spawn(look_after_health(service.clone(), every, stopped.clone()));
     }
@@ -95,6 +103,20 @@ async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => return,
             () = service.sign_once() => {}
+        }
+    }
+}
+
+async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EACH_HOUR, stopped);
+    while ticks.next().await {
+        match service.log().make_months(MONTHS_AHEAD).await {
+            Ok(0) => {}
+            Ok(made) => tracing::info!(made, "the log has room for further months"),
+            Err(error) => {
+                let hint = "run `claw migrate roles` and what it prints, or see the server's log";
+                tracing::warn!(code = error.code(), %error, hint, "the log has no room for further months");
+            }
         }
     }
 }
@@ -220,6 +242,11 @@ impl Service {
                 metrics.set("claw_audit_outbox_aside", &[], depth.aside);
             }
             Err(error) => tracing::warn!(code = error.code(), "the outbox could not be counted"),
+        }
+        if let Some(connections) = self.db().connections() {
+            metrics.set("claw_database_connections", &[("state", "used")], connections.used.into());
+            metrics.set("claw_database_connections", &[("state", "idle")], connections.idle.into());
+            metrics.set("claw_database_connections_max", &[], connections.max.into());
         }
         metrics.set("claw_ready", &[], u64::from(self.readiness().await.is_ready()));
         for (flag, is_on) in self.parts().settings().flags() {

@@ -9,6 +9,7 @@ mod watch;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clawexchange_migrations::RoleName;
 use clawexchange_ssg_core::{AgentId, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
 
 pub(crate) use self::audit::{AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs};
@@ -412,7 +413,19 @@ pub(crate) enum MigrateCommand {
     Plan,
     /// Compares the schema with what the steps make.
     Verify,
+    /// Prints the statements that give PostgreSQL's role of the application what it needs, and nothing else.
+    #[command(after_help = ROLES_EXAMPLES)]
+    Roles {
+        /// The role as which the application logs in.
+        #[arg(long, value_name = "ROLE", default_value = "claw_app")]
+        app: RoleName,
+    },
 }
+
+const ROLES_EXAMPLES: &str = "\
+Examples:
+  claw migrate roles | psql -v ON_ERROR_STOP=1 claw
+  claw migrate roles --app shop_claw";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigCommand {

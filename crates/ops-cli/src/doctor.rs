@@ -5,6 +5,8 @@ mod elsewhere;
 mod files;
 mod flow;
 mod people;
+mod postgres;
+mod rights;
 mod rows;
 
 use std::pin::Pin;
@@ -116,7 +118,7 @@ macro_rules! check {
 }
 
 /// Every check, in the order in which they are told: what others need stands first.
-pub(crate) const CHECKS: [Check; 45] = [
+pub(crate) const CHECKS: [Check; 51] = [
     check!("config", "every setting is one, and means what it should", files::config),
     check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
     check!("space", "the disk of the data folder has room", files::space),
@@ -136,6 +138,12 @@ pub(crate) const CHECKS: [Check; 45] = [
     check!("integrity", "the pages of the database are whole", rows::integrity),
     check!("schema", "every step of the schema has run, and nothing else has", rows::schema),
     check!("append-only", "triggers refuse to change or delete events", rows::append_only),
+    check!(
+        "log-rights",
+        "the role of the application appends to the log and reads it, and nothing else",
+        rights::log_rights
+    ),
+    check!("partitions", "the months ahead have their part of the log", postgres::partitions),
     check!("outbox", "no event waits for the log, and none lies aside", rows::outbox),
     check!("pin", "both logs extend what was pinned outside the data folder", rows::pin),
     check!("clock", "clocks agree, and none went back behind the log", rows::clock),
@@ -164,11 +172,19 @@ pub(crate) const CHECKS: [Check; 45] = [
     check!("bucket-policy", "the bucket of held content is not public", elsewhere::object_store),
     check!("redis-auth", "Redis asks for a password", elsewhere::redis),
     check!("redis-private", "Redis cannot be reached from outside", elsewhere::redis),
-    check!("postgres-private", "PostgreSQL cannot be reached from outside", elsewhere::postgres),
-    check!("database-credentials", "database credentials are changed from time to time", elsewhere::postgres),
-    check!("database-superuser", "the user of the database is no SUPERUSER", elsewhere::postgres),
+    check!("server-settings", "PostgreSQL keeps what it acknowledged", postgres::server_settings),
+    check!("sessions", "no session of PostgreSQL holds up the others", postgres::sessions),
+    check!("table-sizes", "how much room the tables of PostgreSQL take", postgres::table_sizes),
+    check!("pooler", "a pooler before PostgreSQL keeps what connections set", postgres::pooler),
+    check!("postgres-private", "PostgreSQL cannot be reached from outside", postgres::private),
+    check!(
+        "database-credentials",
+        "database credentials are changed from time to time",
+        postgres::credentials
+    ),
+    check!("database-superuser", "the user of the database is no SUPERUSER", rights::superuser),
     check!("tls-to-services", "connections to services speak TLS", elsewhere::services),
-    check!("read-replica", "queries of the log have a replica", elsewhere::postgres),
+    check!("read-replica", "queries of the log have a replica", postgres::replica),
     check!("health-checks", "the server checks its own parts", flow::health_checks),
 ];
 

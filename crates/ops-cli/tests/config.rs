@@ -25,11 +25,13 @@ fn is_harmless(text: &str) -> bool {
 
 #[test]
 fn a_check_says_ok_and_what_should_be_known() {
-    let answer = Claw::new().run(&["config", "check"]);
+    let answer = Claw::on_sqlite().run(&["config", "check"]);
     assert_eq!(answer.code, Some(0), "{}", answer.all());
     assert!(answer.text().starts_with("ok: ") && answer.stderr.is_empty(), "{}", answer.all());
-    let claw =
-        Claw::new().with("QUARANTINE_ENABLED", "off").with("CLAW_ENV", "staging").with("CLAW_LISTN", "x");
+    let claw = Claw::on_sqlite()
+        .with("QUARANTINE_ENABLED", "off")
+        .with("CLAW_ENV", "staging")
+        .with("CLAW_LISTN", "x");
     let answer = claw.run(&["config", "check"]);
     assert_eq!(answer.code, Some(0), "{}", answer.all());
     for note in ["note: QUARANTINE_ENABLED: ", "note: DATABASE_URL: ", "note: CLAW_LISTN is no setting"] {
@@ -43,7 +45,7 @@ fn a_check_says_ok_and_what_should_be_known() {
 
 #[test]
 fn a_check_for_programs_lists_each_problem_with_its_line() {
-    let claw = Claw::new().with("CLAW_LISTEN", "nowhere");
+    let claw = Claw::on_sqlite().with("CLAW_LISTEN", "nowhere");
     let path = file(&claw, "[tiers]\nlow = 0\n");
     let answer = claw.run(&["config", "check", "--config", path.to_str().unwrap(), "--output", "json"]);
     assert_eq!(answer.code, Some(78), "{}", answer.all());
@@ -57,7 +59,7 @@ fn a_check_for_programs_lists_each_problem_with_its_line() {
 
 #[test]
 fn production_is_refused_with_all_that_mends_it_by_every_command() {
-    let claw = Claw::new().with("CLAW_ENV", "production").with("CLAW_ADMIN_LISTEN", "0.0.0.0:9090");
+    let claw = Claw::on_sqlite().with("CLAW_ENV", "production").with("CLAW_ADMIN_LISTEN", "0.0.0.0:9090");
     for args in [&["config", "check"][..], &["config", "show"], &["quarantine", "list"], &["inspect", "-"]] {
         let answer = claw.run(args);
         assert_eq!(answer.code, Some(78), "{}", answer.all());
@@ -72,7 +74,7 @@ fn production_is_refused_with_all_that_mends_it_by_every_command() {
 
 #[test]
 fn what_holds_is_shown_with_where_it_came_from() {
-    let mut claw = Claw::new().with("QUARANTINE_EXPIRY_HOURS", "24");
+    let mut claw = Claw::on_sqlite().with("QUARANTINE_EXPIRY_HOURS", "24");
     let path = file(
         &claw,
         "[server]\nlisten = \"127.0.0.1:1\"\nconnections_max = 7\n[rules.email-address]\nmode = \"off\"\n",
@@ -99,7 +101,7 @@ fn what_holds_is_shown_with_where_it_came_from() {
 
 #[test]
 fn the_example_is_a_file_that_is_taken() {
-    let claw = Claw::new();
+    let claw = Claw::on_sqlite();
     for args in [&["config", "example"][..], &["config", "example", "--production"]] {
         let example = claw.run(args);
         assert_eq!(example.code, Some(0), "{}", example.all());
@@ -115,7 +117,7 @@ fn the_example_is_a_file_that_is_taken() {
 
 #[test]
 fn descriptions_need_no_settings_that_are_well() {
-    let claw = Claw::new().with("CLAW_ENV", "nonsense");
+    let claw = Claw::on_sqlite().with("CLAW_ENV", "nonsense");
     assert_eq!(
         claw.run(&["config", "example"]).code,
         Some(0),
@@ -126,7 +128,7 @@ fn descriptions_need_no_settings_that_are_well() {
 
 #[test]
 fn the_key_is_never_printed() {
-    let claw = Claw::new().with("ENCRYPTION_MASTER_KEY", KEY);
+    let claw = Claw::on_sqlite().with("ENCRYPTION_MASTER_KEY", KEY);
     let path = file(&claw, &format!("[server]\nlisten = \"{KEY}\"\n"));
     let broken = path.to_str().unwrap();
     for args in [
@@ -143,7 +145,7 @@ fn the_key_is_never_printed() {
         let answer = claw.run(args);
         assert!(!answer.all().contains(&KEY[..20]), "{args:?}: {}", answer.all());
     }
-    let cut = Claw::new().with("ENCRYPTION_MASTER_KEY", &KEY[..40]);
+    let cut = Claw::on_sqlite().with("ENCRYPTION_MASTER_KEY", &KEY[..40]);
     for args in [&["config", "check"][..], &["config", "check", "--output", "json"], &["quarantine", "list"]]
     {
         let answer = cut.run(args);
@@ -164,14 +166,14 @@ fn nothing_hostile_reaches_the_terminal() {
         "XDG_STATE_HOME",
     ] {
         let value = if name == "XDG_STATE_HOME" { format!("/{hostile}") } else { hostile.to_owned() };
-        let claw = Claw::new().with(name, &value);
+        let claw = Claw::on_sqlite().with(name, &value);
         for args in [&["config", "check"][..], &["config", "show", "--origin"]] {
             let answer = claw.run(args);
             assert!(is_harmless(&answer.text()) && is_harmless(&answer.stderr), "{name}: {:?}", answer.all());
             assert!(!answer.all().contains("\nerror: forged"), "{name}: {:?}", answer.all());
         }
     }
-    let claw = Claw::new().with(&format!("CLAW_{hostile}"), "x");
+    let claw = Claw::on_sqlite().with(&format!("CLAW_{hostile}"), "x");
     let path = file(&claw, "\"a\\u001b[2J\\u202eb\" = 1\n[tiers]\n\"\\u0007\" = 1\n");
     for args in [&["config", "check"][..], &["config", "check", "--config", path.to_str().unwrap()]] {
         let answer = claw.run(args);

@@ -9,6 +9,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use clawexchange_testkit::postgres;
 use serde_json::{Value, json};
 use support::Claw;
 
@@ -20,6 +21,9 @@ const APPEND: [&str; 6] = [
     "append.after-head",
     "append.committed",
 ];
+
+/// On PostgreSQL leaves, batch and head are one call, which the server does or does not.
+const IN_THE_SERVER: [&str; 2] = ["append.after-leaves", "append.after-batch"];
 
 /// Lines of all sorts: passed, warned, held in a row, held as a file, blocked.
 fn posts(run: usize) -> Vec<Value> {
@@ -46,7 +50,13 @@ fn posts(run: usize) -> Vec<Value> {
 fn assert_whole(claw: &Claw, acknowledged: &[Value], point: &str) {
     let restarted = claw.submit(&[json!({"text": "A lamp for sale.", "agentId": "after"})]);
     assert_eq!(restarted.code, Some(0), "{point}: {}", restarted.all());
-    // A store that was cut short is settled when it is a second old.
+    // A store that was cut short is settled when it is a second old; on a server, where another process may be about to
+    // finish it, when that cannot be any more.
+    if let Some(server) = claw.server() {
+        let age =
+            "UPDATE quarantine_records SET created_at = created_at - 3600000000 WHERE blob_state = 'PENDING'";
+        let _aged = postgres::shared().sql(server.rsplit('/').next().unwrap(), age);
+    }
     for _ in 0..200 {
         assert_eq!(claw.run(&["quarantine", "sweep"]).code, Some(0), "{point}");
         if claw.json(&["quarantine", "stats"])["pending"] == 0 {
@@ -98,7 +108,8 @@ fn kill_submit_at(point: &str, nth: usize) {
 
 #[test]
 fn killed_in_the_middle_of_an_append_nothing_is_lost_or_doubled() {
-    for point in APPEND {
+    for point in APPEND.into_iter().filter(|point| !(postgres::is_wanted() && IN_THE_SERVER.contains(point)))
+    {
         for nth in [1, 3] {
             kill_submit_at(point, nth);
         }

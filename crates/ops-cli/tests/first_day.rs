@@ -66,6 +66,7 @@ fn the_table_says_why_and_what_to_try_next_and_those_commands_work() {
             .env("HOME", claw.home.path())
             .env("XDG_STATE_HOME", claw.home.path().join("state"))
             .env("CLAW_DATA_DIR", claw.data())
+            .envs(claw.variables())
             .output()
             .unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));

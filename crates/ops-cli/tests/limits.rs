@@ -7,7 +7,7 @@ mod support;
 
 use std::fs::File;
 
-use clawexchange_database::{Database, DatabaseConfig, Place, outbox};
+use clawexchange_database::outbox;
 use clawexchange_ssg_core::{Actor, AgentId, AuditEvent, Clock, EventKind, SystemClock};
 use serde_json::{Value, json};
 use support::Claw;
@@ -35,10 +35,9 @@ fn shown(claw: &Claw, tier: &str, trust: &str) -> (u64, u64) {
     (row["perHour"].as_u64().unwrap(), row["perMinute"].as_u64().unwrap())
 }
 
-fn sqlite(claw: &Claw, sql: &str) {
+fn edit(claw: &Claw, sql: &str) {
     runtime().block_on(async {
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
+        let db = claw.database().await;
         let tx = db.begin().await.unwrap();
         tx.execute(sql, []).await.unwrap();
         tx.commit().await.unwrap();
@@ -138,7 +137,8 @@ fn what_does_not_go_together_is_refused_and_nothing_is_set() {
     assert_eq!(full("1h", " ", "POSTS"), (Some(1), "rate-limiter/override-reason".to_owned()));
     assert_eq!(full("1h", "r", "SEARCHES"), (Some(1), "rate-limiter/unknown-tier".to_owned()));
     assert_eq!(claw.run(&["limits", "override", "a", "--tier", "POSTS", "--lift"]).code, Some(5));
-    assert_eq!(claw.run(&["limits", "overrides", "--data-dir", "/nonexistent"]).code, Some(5));
+    let elsewhere = Claw::on_sqlite();
+    assert_eq!(elsewhere.run(&["limits", "overrides", "--data-dir", "/nonexistent"]).code, Some(5));
     assert_eq!(shown(&claw, "POSTS", "ESTABLISHED"), (10, 3));
     assert_eq!(claw.json(&["limits", "overrides"])["items"], json!([]));
     claw.assert_verified();
@@ -187,8 +187,7 @@ fn an_override_holds_for_its_agent_alone_is_listed_and_is_lifted() {
     assert_eq!(event["targetId"], items[0]["slot"].to_string());
     let leaf = runtime().block_on(async {
         use clawexchange_database::Statements as _;
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
+        let db = claw.database().await;
         let sql = "SELECT leaf FROM audit_logs WHERE target_type = 'limit-override'";
         db.read().row(sql, []).await.unwrap().unwrap().get::<Vec<u8>>("leaf").unwrap()
     });
@@ -226,7 +225,7 @@ fn an_override_that_was_edited_or_taken_out_behind_the_logs_back_is_found() {
         ];
         claw.json(&args);
         claw.assert_verified();
-        sqlite(&claw, sql);
+        edit(&claw, sql);
         let answer = claw.run(&["audit", "verify"]);
         assert_eq!(answer.code, Some(6), "{sql}");
         assert!(answer.text().contains(place), "{}", answer.text());
@@ -318,8 +317,7 @@ fn a_simulation_knows_what_counted_against_an_agent_and_what_was_found_harmless(
 /// Puts events beside the rows, as whoever serves does; the next command that writes takes them into the log.
 fn limited(claw: &Claw, refusals: &[(&str, &str, u64)]) {
     runtime().block_on(async {
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
+        let db = claw.database().await;
         let tx = db.begin().await.unwrap();
         for (agent, tier, count) in refusals {
             let now = SystemClock::new().now();

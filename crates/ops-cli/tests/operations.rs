@@ -63,7 +63,7 @@ fn a_deployment_is_restored_from_its_backup_as_the_page_says() {
             .is_ok_and(|status| status.success()),
         "backups are made with sqlite3: install it to run this test"
     );
-    let mut claw = Claw::new();
+    let mut claw = Claw::on_sqlite();
     let data = claw.home.path().join("claw-data");
     claw.set("CLAW_DATA_DIR", data.to_str().unwrap());
     let large = format!("{ORDERS} {}", "la ".repeat(40_000));
@@ -97,7 +97,7 @@ fn a_deployment_is_restored_from_its_backup_as_the_page_says() {
 
 #[test]
 fn a_newer_pin_than_the_database_is_told_for_what_it_is() {
-    let claw = Claw::new();
+    let claw = Claw::on_sqlite();
     hold(&claw, ORDERS, "a");
     let (path, kept) = (claw.data().join("claw.db"), claw.home.path().join("kept.db"));
     sh(&claw, &format!("sqlite3 {} '.backup {}'", path.display(), kept.display()));

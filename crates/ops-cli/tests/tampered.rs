@@ -1,34 +1,54 @@
 //! Who edits the database behind the log's back is found, with the place and exit code 6.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod support;
 
-use clawexchange_database::{Database, DatabaseConfig, Place, Statements as _};
+use clawexchange_database::{Dialect, Statements as _, Tx};
+use clawexchange_testkit::tamper;
 use serde_json::json;
 use support::Claw;
 
-/// Guards off, edit, guards on again: what somebody with the file in their hands would do.
+/// Guards off, edit, guards on again: what somebody with the database in their hands would do.
 fn tamper(claw: &Claw, edits: &[&str]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let db =
-            Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db")))).await.unwrap();
-        let guards =
-            db.read().rows("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'", []).await.unwrap();
+        let db = claw.database().await;
         let tx = db.begin().await.unwrap();
-        for guard in &guards {
-            tx.execute(&format!("DROP TRIGGER {}", guard.get::<String>("name").unwrap()), []).await.unwrap();
-        }
+        let guards = take_guards(&tx).await;
+        let zeros = tamper::blob(&db, &"00".repeat(32));
         for edit in edits {
-            assert!(tx.execute(edit, []).await.is_ok(), "the table itself refuses {edit}");
+            let edit = edit.replace("zeroblob(32)", &zeros);
+            tx.execute(&edit, []).await.unwrap_or_else(|e| panic!("the table itself refuses {edit}: {e}"));
         }
         for guard in &guards {
-            tx.execute(&guard.get::<String>("sql").unwrap(), []).await.unwrap();
+            tx.execute(guard, []).await.unwrap();
         }
         tx.commit().await.unwrap();
     });
+}
+
+/// Takes every trigger away, and gives the statements that put them back as they were.
+async fn take_guards(tx: &Tx) -> Vec<String> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => {
+            "SELECT 'DROP TRIGGER ' || name AS take, sql AS give FROM sqlite_schema WHERE type = 'trigger'"
+        }
+        // Those of a part of a table are ordered by themselves.
+        Dialect::Postgres => {
+            "SELECT format('ALTER TABLE ONLY %I DISABLE TRIGGER %I', c.relname, t.tgname) AS take, \
+                    format('ALTER TABLE ONLY %I ENABLE %s TRIGGER %I', c.relname, \
+                           CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' ELSE '' END, t.tgname) AS give \
+             FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal"
+        }
+    };
+    let mut give = Vec::new();
+    for row in tx.rows(sql, []).await.unwrap() {
+        tx.execute(&row.get::<String>("take").unwrap(), []).await.unwrap();
+        give.push(row.get::<String>("give").unwrap());
+    }
+    give
 }
 
 fn filled() -> Claw {
@@ -85,20 +105,22 @@ fn edits_of_log_and_state_give_exit_6_and_the_place() {
 
 #[test]
 fn guards_that_are_dropped_give_exit_6() {
-    for guard in ["audit_logs_no_update", "quarantine_records_kept"] {
+    for (sqlite, table, guard) in [
+        ("audit_logs_no_update", "audit_logs", "audit_no_change"),
+        ("quarantine_records_kept", "quarantine_records", "kept"),
+    ] {
         let claw = filled();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let db = Database::open(DatabaseConfig::new(Place::Sqlite(claw.data().join("claw.db"))))
-                .await
-                .unwrap();
-            let tx = db.begin().await.unwrap();
-            tx.execute(&format!("DROP TRIGGER {guard}"), []).await.unwrap();
-            tx.commit().await.unwrap();
+            let db = claw.database().await;
+            let (dropped, disabled) =
+                (format!("DROP TRIGGER {sqlite}"), format!("ALTER TABLE {table} DISABLE TRIGGER {guard}"));
+            tamper::run(&db, tamper::either(&db, &dropped, &disabled)).await;
         });
+        let named = if claw.server().is_some() { format!("{table}.{guard}") } else { sqlite.to_owned() };
         let answer = claw.run(&["audit", "verify"]);
         assert_eq!(answer.code, Some(6), "{guard}: {}", answer.all());
-        assert!(answer.text().contains(guard), "{}", answer.text());
+        assert!(answer.text().contains(&named), "{}", answer.text());
     }
 }
 

@@ -13,6 +13,16 @@ pub(super) async fn begin_log(tx: &Tx, log: Log, origin: String) -> Result<bool,
     Ok(row.map(|row| row.get("begun")).transpose()?.unwrap_or(false))
 }
 
+/// Sees to it that this month and `ahead` more have their partition, and says how many had none.
+pub(crate) async fn make_months(db: &Database, ahead: u32) -> Result<u64, AuditError> {
+    let tx = db.begin().await?;
+    let ahead = i32::try_from(ahead).unwrap_or(i32::MAX);
+    let row = tx.row("SELECT audit_partitions_ahead($1) AS made", [ahead.into()]).await?;
+    let made = row.map(|row| row.get_u64("made")).transpose()?.unwrap_or(0);
+    tx.commit().await?;
+    Ok(made)
+}
+
 const APPEND: &str =
     "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS start_index";
 

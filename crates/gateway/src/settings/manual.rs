@@ -40,7 +40,7 @@ pub(super) fn example(environment: Environment) -> String {
             text,
             "# Production also needs these, for which this version has no support yet; it refuses to start without:"
         );
-        for name in ["DATABASE_URL", "REDIS_URL", "S3_ENDPOINT", "S3_BUCKET"] {
+        for name in ["REDIS_URL", "S3_ENDPOINT", "S3_BUCKET"] {
             line!(text, "#   {name}=");
         }
     }
@@ -175,7 +175,7 @@ fn leaf(setting: &Setting) -> Json {
             { "type": "number", "minimum": 0.5, "maximum": 1 },
             { "type": "string" }
         ] }),
-        Kind::Path | Kind::MasterKey | Kind::Id | Kind::Address => {
+        Kind::Path | Kind::MasterKey | Kind::Postgres | Kind::Password | Kind::Id | Kind::Address => {
             json!({ "type": "string", "minLength": 1 })
         }
     };
@@ -233,7 +233,7 @@ pub(super) fn reference() -> String {
     line!(text, "\n## What this version refuses\n");
     line!(
         text,
-        "Each of these, and the same with `_FILE`, ends with exit code 78: who sets a database wants no other.\n"
+        "Each of these, and the same with `_FILE`, ends with exit code 78: who sets a server wants no other.\n"
     );
     line!(text, "| variable | would be |\n| --- | --- |");
     for (name, what) in NOT_YET {
@@ -293,8 +293,8 @@ const TAIL: &str = "
 ## Environments
 
 Production is for deployments that others depend on.
-It refuses, all at once and each with what mends it: rows in SQLite, held content in files, limits counted in one process, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
-This version has no PostgreSQL, Redis or S3, so it does not run in production yet.
+It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, limits counted in one process, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
+This version has no Redis or S3, so it does not run in production yet.
 Staging says the same as notices and runs.
 Development says no more than that an address is open.
 A switch that is off and a gate that only watches are said at every start, wherever they are.

@@ -47,6 +47,11 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(name, what));
     }
 
+    /// Whether something is wrong with a setting.
+    pub(super) fn has_problem(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| problem.name.trim_end_matches("_FILE") == name)
+    }
+
     /// What holds, in the order of the table.
     pub(super) fn take_shown(&mut self) -> Vec<Shown> {
         let mut shown = std::mem::take(&mut self.shown);

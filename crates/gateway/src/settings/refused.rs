@@ -1,16 +1,14 @@
 //! What this version does not do, and what a deployment that others depend on may not be.
 
+use clawexchange_database::Tls;
+
 use super::Settings;
 use super::reader::Reader;
 use super::table;
 use super::words::{Environment, KeySource};
 
-/// What this version does not do. It is refused and not ignored: who sets a database wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 10] = [
-    ("DATABASE_URL", "rows in PostgreSQL"),
-    ("CLAW_MIGRATE_DATABASE_URL", "rows in PostgreSQL"),
-    ("DB_HOST", "rows in PostgreSQL"),
-    ("DB_NAME", "rows in PostgreSQL"),
+/// What this version does not do. It is refused and not ignored: who sets a server wants no other.
+pub(crate) const NOT_YET: [(&str, &str); 6] = [
     ("REDIS_URL", "counters in Redis"),
     ("S3_ENDPOINT", "held content in S3"),
     ("S3_BUCKET", "held content in S3"),
@@ -73,12 +71,25 @@ fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
             found.push(Unfit { name, what, mend });
         }
     };
+    let database = &settings.database;
     add(
-        !is_set(&["DATABASE_URL", "DATABASE_URL_FILE"]),
-        "DATABASE_URL",
+        database.server.is_none() && !reader.has_problem(table::DATABASE.name()),
+        table::DATABASE.name(),
         "rows lie in SQLite, on one machine",
-        "name a PostgreSQL server, for which this version has no support yet",
+        "name a PostgreSQL server",
     );
+    for (setting, url) in [
+        (&table::DATABASE, &database.server),
+        (&table::OWNER_DATABASE, &database.owner),
+        (&table::READ_DATABASE, &database.replica),
+    ] {
+        add(
+            url.as_ref().is_some_and(|url| !url.is_local() && url.tls() != Tls::Full),
+            setting.name(),
+            "the server lies beyond this machine, and whoever answers in its place is believed",
+            "set sslmode=verify-full in it, and sslrootcert to the authority unless it is a public one",
+        );
+    }
     add(
         !is_set(&["S3_ENDPOINT", "S3_ENDPOINT_FILE"]),
         "S3_ENDPOINT",
@@ -193,7 +204,7 @@ mod tests {
         ];
         assert_eq!(names, all, "{said}");
         for mend in [
-            "PostgreSQL",
+            "PostgreSQL server",
             "S3 server",
             "Redis",
             "claw keys generate",
@@ -211,14 +222,36 @@ mod tests {
             ("CLAW_AUDIT_OFF_REASON", "the platform keeps its own"),
         ];
         assert_eq!(Given::env(&mended).bad().0, ["DATABASE_URL", "S3_ENDPOINT", "REDIS_URL"]);
-        let set = [
+        let unread = [
             ("CLAW_ENV", "production"),
             ("ENCRYPTION_MASTER_KEY", KEY),
-            ("DATABASE_URL", "postgres://u:hunter2@h/d"),
+            ("DATABASE_URL", "mysql://u:hunter2@h/d"),
         ];
-        let (names, said) = Given::env(&set).bad();
+        let (names, said) = Given::env(&unread).bad();
         assert_eq!(names, ["DATABASE_URL", "S3_ENDPOINT", "REDIS_URL"], "a database is said once");
-        assert!(said.contains("no support for rows in PostgreSQL") && !said.contains("hunter2"), "{said}");
+        assert!(said.contains("postgres://") && !said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn production_wants_a_server_elsewhere_to_prove_its_name() {
+        let base = [("CLAW_ENV", "production"), ("ENCRYPTION_MASTER_KEY", KEY)];
+        for (url, good) in [
+            ("postgres://u:p@db.example/d", true),
+            ("postgres://u:p@db.example/d?sslmode=verify-full", true),
+            ("postgres://u:p@db.example/d?sslmode=verify-ca", false),
+            ("postgres://u:p@db.example/d?sslmode=require", false),
+            ("postgres://u:p@db.example/d?sslmode=disable", false),
+            ("postgres://u:p@127.0.0.1/d", true),
+            ("postgres://u@%2Frun%2Fpostgresql/d", true),
+        ] {
+            for name in ["DATABASE_URL", "CLAW_MIGRATE_DATABASE_URL", "CLAW_READ_DATABASE_URL"] {
+                let mut given = Given::env(&base);
+                given.sources.env.insert("DATABASE_URL".to_owned(), "postgres://u@localhost/d".into());
+                given.sources.env.insert(name.to_owned(), url.into());
+                let names = given.bad().0;
+                assert_eq!(names.iter().any(|n| n == name), !good, "{name}={url}: {names:?}");
+            }
+        }
     }
 
     #[test]

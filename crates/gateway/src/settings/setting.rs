@@ -81,9 +81,9 @@ impl Setting {
         self.env.or(self.key).unwrap_or_default()
     }
 
-    /// Whether its value is never shown, and may also come from a file that `<NAME>_FILE` names.
+    /// Whether what is secret of its value is never shown, and it may also come from a file that `<NAME>_FILE` names.
     pub(crate) const fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::MasterKey)
+        matches!(self.kind, Kind::MasterKey | Kind::Postgres | Kind::Password)
     }
 
     /// The parts of its key; none if it stands in no file.

@@ -68,6 +68,14 @@ const FIELDS_MAX: u64 = 4096;
 const DEPTH_MAX: u64 = 64;
 /// What the limiter counts in.
 const QUOTA_MAX: u64 = u32::MAX as u64;
+/// More connections than this a server of PostgreSQL does not bear.
+const POOL_MAX: u64 = 1000;
+/// Who waits longer for a connection has long been given up by whoever asked.
+const ACQUIRE_SECONDS_MAX: u64 = 60;
+/// An hour for one statement: longer ones belong to `claw migrate`, which has no bound.
+const STATEMENT_SECONDS_MAX: u64 = 3600;
+/// As long as a name of PostgreSQL gets, and a host a little longer.
+const NAME_CHARS_MAX: usize = 255;
 /// A reason is a sentence or two.
 const REASON_CHARS_MAX: usize = 500;
 /// A filter names a few modules.
@@ -95,7 +103,7 @@ pub(super) static DATA_DIR: Setting = Setting::env(
     "CLAW_DATA_DIR",
     Kind::Path,
     Usual::Same("./claw-data"),
-    "the folder of rows, held content and counters",
+    "the folder of counters and held content, and of the rows unless DATABASE_URL is set",
 )
 .flag("--data-dir");
 pub(super) static STATE_DIR: Setting = Setting::env(
@@ -106,6 +114,75 @@ pub(super) static STATE_DIR: Setting = Setting::env(
 );
 pub(super) static ADMIN_USER: Setting =
     Setting::env("ADMIN_USER_ID", Kind::Id, Usual::Unset("nobody"), "the id of the first administrator");
+
+pub(super) static DATABASE: Setting = Setting::env(
+    "DATABASE_URL",
+    Kind::Postgres,
+    Usual::Unset("SQLite in the data folder"),
+    "the PostgreSQL database of the rows; a server beyond this machine must prove its name by a certificate unless `sslmode` says otherwise",
+);
+pub(super) static DB_HOST: Setting = Setting::env(
+    "DB_HOST",
+    Kind::Text { chars_max: NAME_CHARS_MAX },
+    Usual::Unset("not asked for"),
+    "the host of the database, for who has the parts of DATABASE_URL apart",
+);
+pub(super) static DB_PORT: Setting =
+    Setting::env("DB_PORT", number(1, 65_535, ""), Usual::Same("5432"), "its port, beside DB_HOST");
+pub(super) static DB_NAME: Setting = Setting::env(
+    "DB_NAME",
+    Kind::Text { chars_max: NAME_CHARS_MAX },
+    Usual::Unset("not asked for"),
+    "the name of the database, beside DB_HOST",
+);
+pub(super) static DB_USER: Setting = Setting::env(
+    "DB_USER",
+    Kind::Text { chars_max: NAME_CHARS_MAX },
+    Usual::Unset("not asked for"),
+    "who the database is asked as, beside DB_HOST",
+);
+pub(super) static DB_PASSWORD: Setting =
+    Setting::env("DB_PASSWORD", Kind::Password, Usual::Unset("none"), "the password of DB_USER");
+pub(super) static OWNER_DATABASE: Setting = Setting::env(
+    "CLAW_MIGRATE_DATABASE_URL",
+    Kind::Postgres,
+    Usual::Unset("as DATABASE_URL"),
+    "the same database for its owner, as whom `claw migrate` changes the schema",
+);
+pub(super) static READ_DATABASE: Setting = Setting::env(
+    "CLAW_READ_DATABASE_URL",
+    Kind::Postgres,
+    Usual::Unset("as DATABASE_URL"),
+    "a copy that follows the database, for lists and searches",
+);
+pub(super) static POOL_MIN: Setting = Setting::env(
+    "CLAW_DB_POOL_MIN",
+    number(0, POOL_MAX, ""),
+    Usual::Same("2"),
+    "PostgreSQL: how many connections are kept open",
+)
+.key("database.pool_min");
+pub(super) static POOL: Setting = Setting::env(
+    "CLAW_DB_POOL_MAX",
+    number(2, POOL_MAX, ""),
+    Usual::Same("20"),
+    "PostgreSQL: how many connections are open at once",
+)
+.key("database.pool_max");
+pub(super) static ACQUIRE_TIMEOUT: Setting = Setting::env(
+    "CLAW_DB_ACQUIRE_TIMEOUT",
+    number(1, ACQUIRE_SECONDS_MAX, "seconds"),
+    Usual::Same("5"),
+    "how long a transaction waits for its turn, and PostgreSQL for a connection",
+)
+.key("database.acquire_timeout_seconds");
+pub(super) static STATEMENT_TIMEOUT: Setting = Setting::env(
+    "CLAW_DB_STATEMENT_TIMEOUT",
+    number(1, STATEMENT_SECONDS_MAX, "seconds"),
+    Usual::Same("5"),
+    "PostgreSQL: how long one statement may take; those of `claw migrate` may take what they take",
+)
+.key("database.statement_timeout_seconds");
 
 pub(super) static LISTEN: Setting = Setting::env(
     "CLAW_LISTEN",
@@ -436,8 +513,25 @@ const fn bot(key: &'static str, usual: &'static str, about: &'static str) -> Set
 }
 
 /// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 10] = [
+pub(crate) static SECTIONS: [Section; 11] = [
     Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
+    Section {
+        title: "Database",
+        settings: &[
+            &DATABASE,
+            &DB_HOST,
+            &DB_PORT,
+            &DB_NAME,
+            &DB_USER,
+            &DB_PASSWORD,
+            &OWNER_DATABASE,
+            &READ_DATABASE,
+            &POOL_MIN,
+            &POOL,
+            &ACQUIRE_TIMEOUT,
+            &STATEMENT_TIMEOUT,
+        ],
+    },
     Section {
         title: "Server",
         settings: &[

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use clawexchange_database::PostgresUrl;
 use clawexchange_ssg_core::{AgentId, Fault, MasterKey};
 use ipnet::IpNet;
 
@@ -30,6 +31,10 @@ pub(crate) enum Kind {
     Path,
     /// Standard base64 of 32 bytes.
     MasterKey,
+    /// Where a PostgreSQL database is, with a password in it.
+    Postgres,
+    /// Any line, which is never shown.
+    Password,
     /// An id as agents have it.
     Id,
     /// An IP address and a port.
@@ -43,7 +48,7 @@ pub(crate) enum Kind {
 }
 
 /// The value of a setting.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Value {
     Boolean(bool),
     Number(u64),
@@ -51,12 +56,16 @@ pub(super) enum Value {
     List(Vec<String>),
     Path(PathBuf),
     MasterKey(MasterKey),
+    Postgres(PostgresUrl),
+    Password(String),
     Address(SocketAddr),
     Networks(Vec<IpNet>),
     /// In thousandths; nothing stands for never.
     Share(Option<u16>),
 }
 
+/// Longer than any that a database takes from a secrets manager.
+const PASSWORD_CHARS_MAX: usize = 1000;
 /// As long as a proxy list gets; it is walked for each request.
 const NETWORKS_MAX: usize = 256;
 /// As long as a list of hosts gets that people keep by hand.
@@ -84,6 +93,8 @@ impl Kind {
             }
             Self::Path => "a path".to_owned(),
             Self::MasterKey => "standard base64 of 32 bytes".to_owned(),
+            Self::Postgres => "a URL such as postgres://user:password@host:5432/database".to_owned(),
+            Self::Password => format!("a line of at most {PASSWORD_CHARS_MAX} characters"),
             Self::Id => "an id: 1 to 128 of `A-Za-z0-9._:@-`".to_owned(),
             Self::Address => "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
             Self::Networks => {
@@ -136,6 +147,11 @@ impl Kind {
             }
             Self::Path => Ok(Value::Path(text.into())),
             Self::MasterKey => MasterKey::from_base64(text).map(Value::MasterKey).map_err(|e| says(&e)),
+            Self::Postgres => PostgresUrl::parse(text).map(Value::Postgres).map_err(|e| says(&e)),
+            Self::Password => {
+                let fits = text.chars().count() <= PASSWORD_CHARS_MAX && !text.chars().any(char::is_control);
+                fits.then(|| Value::Password(text.to_owned())).ok_or_else(refusal)
+            }
             Self::Id => AgentId::new(text).map(|id| Value::Text(id.to_string())).map_err(|_unlike| refusal()),
             Self::Address => text.parse().map(Value::Address).map_err(|_unlike| refusal()),
             Self::Share => share(text).map(Value::Share).ok_or_else(refusal),
@@ -254,6 +270,13 @@ pub(super) fn says(error: &impl Fault) -> String {
     }
 }
 
+/// No more than is shown: there are secrets among them.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -262,7 +285,9 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(text),
             Self::List(items) => f.write_str(&items.join(",")),
             Self::Path(path) => path.display().fmt(f),
-            Self::MasterKey(_) => f.write_str("(set)"),
+            Self::MasterKey(_) | Self::Password(_) => f.write_str("(set)"),
+            // It prints no password.
+            Self::Postgres(url) => url.fmt(f),
             Self::Address(address) => address.fmt(f),
             Self::Networks(networks) => {
                 let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawexchange_database::{DatabaseConfig, Place, PostgresUrl};
 use clawexchange_ssg_core::{ContentType, MasterKey, PluginFailure, RiskTier};
 use serde::Serialize;
 
@@ -43,6 +44,39 @@ impl Environment {
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Where the rows are, and how long they may keep somebody waiting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct DatabaseSettings {
+    /// The PostgreSQL database; without one rows lie in SQLite, in the data folder.
+    pub server: Option<PostgresUrl>,
+    /// The same database as its owner sees it.
+    pub owner: Option<PostgresUrl>,
+    /// A copy that follows.
+    pub replica: Option<PostgresUrl>,
+    /// Connections that are kept open.
+    pub pool_min: u32,
+    /// Connections at most.
+    pub pool_max: u32,
+    /// How long a turn or a connection is waited for.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take; no bound if it is zero.
+    pub statement_timeout: Duration,
+}
+
+impl DatabaseSettings {
+    /// How a database at `place` is opened.
+    pub(crate) fn config(&self, place: Place) -> DatabaseConfig {
+        let mut config = DatabaseConfig::new(place);
+        config.replica.clone_from(&self.replica);
+        config.connections_min = self.pool_min;
+        config.connections_max = self.pool_max;
+        config.acquire_timeout = self.acquire_timeout;
+        config.statement_timeout = self.statement_timeout;
+        config
     }
 }
 

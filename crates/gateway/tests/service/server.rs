@@ -13,6 +13,7 @@ use clawexchange_quarantine::{FileStore, Vault, VaultConfig};
 use clawexchange_rate_limiter::{EndpointTier, Quota};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{Actor, AgentId, PageLimit};
+use clawexchange_testkit::{postgres, tamper};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -23,6 +24,8 @@ use crate::client::{Answer, Client};
 /// A server that runs.
 pub struct Running {
     pub home: TempDir,
+    /// Where the database is for its administrator; nothing on SQLite.
+    database: Option<String>,
     pub parts: Arc<Parts>,
     pub public: Client,
     pub admin: Client,
@@ -73,15 +76,21 @@ impl Running {
         ]
         .map(|(name, value)| (name.into(), value))
         .into();
+        let server = clawexchange_testkit::migrated_in(home.path()).await;
+        if let Some(server) = &server {
+            sources.push(("DATABASE_URL".into(), postgres::for_application(server).into()));
+        }
         sources.extend(env.iter().map(|(name, value)| (name.into(), value.into())));
         let settings = Settings::read(&Sources::of_env(sources)).unwrap();
         let parts = Parts::new(settings, Intent::Create);
+        let database = server;
         let server = Server::bind(&parts).await.unwrap();
         let addresses = server.addresses().unwrap();
         let (stop, told) = oneshot::channel::<()>();
         let served = tokio::spawn(server.serve(async move { drop(told.await) }));
         let mut running = Self {
             home,
+            database,
             parts,
             public: Client { address: addresses.public, on: On::Public },
             admin: Client { address: addresses.admin, on: On::Admin },
@@ -152,16 +161,47 @@ impl Running {
 
     /// Changes the database behind everybody's back.
     pub async fn execute(&self, sql: &str) {
-        let tx = self.parts.database().await.unwrap().begin().await.unwrap();
-        tx.execute(sql, []).await.unwrap();
-        tx.commit().await.unwrap();
+        match &self.database {
+            Some(server) => tamper::run(&postgres::open(server).await, sql).await,
+            None => tamper::run(self.parts.database().await.unwrap(), sql).await,
+        }
+    }
+
+    /// Makes every write of one sort to a table fail, as a full disk does, until it is mended.
+    pub async fn break_table(&self, table: &str, what: &str) {
+        let Some(server) = &self.database else {
+            let fail = "BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END";
+            return self
+                .execute(&format!("CREATE TRIGGER broken_{table} BEFORE {what} ON {table} {fail}"))
+                .await;
+        };
+        let db = postgres::open(server).await;
+        let fail = "CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS \
+                    $$BEGIN RAISE EXCEPTION 'disk I/O error' USING ERRCODE = '58030'; END$$";
+        tamper::run(&db, fail).await;
+        let sql =
+            format!("CREATE TRIGGER broken BEFORE {what} ON {table} FOR EACH ROW EXECUTE FUNCTION broken()");
+        tamper::run(&db, &sql).await;
+    }
+
+    /// Takes that back.
+    pub async fn mend_table(&self, table: &str) {
+        let sql = match self.database {
+            Some(_) => format!("DROP TRIGGER broken ON {table}"),
+            None => format!("DROP TRIGGER broken_{table}"),
+        };
+        self.execute(&sql).await;
     }
 
     /// Rows of every table, by name; but not of the log's tree, which follows the log by the clock.
     pub async fn row_counts(&self) -> BTreeMap<String, i64> {
         let db = self.parts.database().await.unwrap();
-        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' \
-                   AND name NOT IN ('audit_tiles', 'audit_checkpoints') ORDER BY name";
+        let sqlite = "SELECT name FROM sqlite_schema WHERE type = 'table' \
+                      AND name NOT IN ('audit_tiles', 'audit_checkpoints') ORDER BY name";
+        let postgres = "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables \
+                        WHERE table_schema = current_schema() AND table_name NOT LIKE 'clawexchange%' \
+                        AND table_name NOT IN ('audit_tiles', 'audit_checkpoints') ORDER BY 1";
+        let sql = tamper::either(db, sqlite, postgres);
         let mut counts = BTreeMap::new();
         for row in db.read().rows(sql, []).await.unwrap() {
             let name: String = row.get("name").unwrap();

@@ -195,13 +195,12 @@ async fn an_answer_that_was_lost_is_found_in_the_log_and_what_was_left_undone_is
         request.header("Idempotency-Key", "lost").send()
     };
     for table in ["database_idempotency", "moderation_tokens"] {
-        let fail = "BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END";
-        server.execute(&format!("CREATE TRIGGER no_{table} BEFORE UPDATE ON {table} {fail}")).await;
+        server.break_table(table, "UPDATE").await;
     }
     let first = ask().await.of(403);
     server.public.get("/v1/limits/careless").token(&leaked).send().await.expect(200);
     for table in ["database_idempotency", "moderation_tokens"] {
-        server.execute(&format!("DROP TRIGGER no_{table}")).await;
+        server.mend_table(table).await;
     }
     let again = ask().await.expect(403);
     assert_eq!(again.header("idempotent-replayed"), None, "the answer itself was not kept");
@@ -216,14 +215,6 @@ async fn an_answer_that_was_lost_is_found_in_the_log_and_what_was_left_undone_is
     server.stop().await;
 }
 
-/// Makes every write of a table fail, as a full disk does, until it is taken back.
-async fn break_table(server: &Running, table: &str) {
-    let sql = format!(
-        "CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END"
-    );
-    server.execute(&sql).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_held_or_logged_is_not_passed_on_and_costs_nothing() {
     let server = Running::new().await;
@@ -236,7 +227,7 @@ async fn what_cannot_be_held_or_logged_is_not_passed_on_and_costs_nothing() {
             let request = server.public.post("/v1/submit", &body).token(server.token(Role::Platform));
             request.header("Idempotency-Key", table).send()
         };
-        break_table(&server, table).await;
+        server.break_table(table, "INSERT").await;
         let failed = ask().await.expect(503);
         assert!(failed.header("retry-after").is_some());
         assert_eq!(failed.code(503), code);
@@ -244,7 +235,7 @@ async fn what_cannot_be_held_or_logged_is_not_passed_on_and_costs_nothing() {
         let limits = server.get(Role::Platform, &path).await.of(200);
         let posts = limits["tiers"].as_array().unwrap().iter().find(|tier| tier["tier"] == "POSTS").unwrap();
         assert_eq!(posts["hour"]["used"], 0, "the charge is given back: {posts}");
-        server.execute("DROP TRIGGER broken").await;
+        server.mend_table(table).await;
         // The same name tries again what was not done.
         let done = ask().await.expect(status);
         assert_eq!(done.header("idempotent-replayed"), None);

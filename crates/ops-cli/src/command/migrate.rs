@@ -1,7 +1,9 @@
 //! `claw migrate`: changes the schema of the database.
 
-use clawexchange_gateway::{Intent, PartsError};
-use clawexchange_migrations::{Destroy, DownTo, Plan, SchemaState, all};
+use std::sync::Arc;
+
+use clawexchange_gateway::{Intent, Parts, PartsError};
+use clawexchange_migrations::{Destroy, DownTo, Plan, RoleName, SchemaState, all, grants};
 use clawexchange_ssg_core::{Clock as _, Fault as _, SystemClock};
 use serde_json::json;
 
@@ -23,6 +25,7 @@ pub(crate) async fn run(command: &MigrateCommand, global: &Global) -> Result<Exi
         MigrateCommand::Status => status(global).await,
         MigrateCommand::Plan => plan(global).await,
         MigrateCommand::Verify => verify(global).await,
+        MigrateCommand::Roles { app } => roles(app, global).await,
     }
 }
 
@@ -37,8 +40,13 @@ fn plan_of(only: Option<&str>) -> Result<Plan, CliError> {
     }
 }
 
+/// The parts, as whoever owns the schema sees them.
+fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
+    Ok(Parts::new(command::settings(global)?.as_owner(), intent))
+}
+
 async fn up(only: Option<&str>, to: Option<&str>, global: &Global) -> Result<Exit, CliError> {
-    let parts = command::parts(global, Intent::Create)?;
+    let parts = parts(global, Intent::Create)?;
     let db = parts.bare_database().await?;
     let ran = plan_of(only)?.up(&db, to, SystemClock::new().now()).await?;
     if only.is_none() && to.is_none() {
@@ -62,7 +70,7 @@ async fn down(
             CliError::usage(format!("--destroy takes the phrase {} and nothing else", Destroy::PHRASE))
         })?),
     };
-    let parts = command::parts(global, Intent::Use)?;
+    let parts = parts(global, Intent::Use)?;
     let db = parts.bare_database().await?;
     let undone = plan_of(only)?.down(&db, to, destroy).await?;
     report_steps("undid", &undone, global)
@@ -82,7 +90,7 @@ fn report_steps(did: &str, names: &[&str], global: &Global) -> Result<Exit, CliE
 }
 
 async fn status(global: &Global) -> Result<Exit, CliError> {
-    let parts = command::parts(global, Intent::Use)?;
+    let parts = parts(global, Intent::Use)?;
     let db = parts.bare_database().await?;
     let steps = all().status(&db).await?;
     let state = all().state(&db).await?;
@@ -116,7 +124,7 @@ async fn status(global: &Global) -> Result<Exit, CliError> {
 }
 
 async fn plan(global: &Global) -> Result<Exit, CliError> {
-    let parts = command::parts(global, Intent::Use)?;
+    let parts = parts(global, Intent::Use)?;
     let db = parts.bare_database().await?;
     let pending: Vec<_> =
         all().status(&db).await?.into_iter().filter(|step| step.applied.is_none()).collect();
@@ -135,7 +143,7 @@ async fn plan(global: &Global) -> Result<Exit, CliError> {
 }
 
 async fn verify(global: &Global) -> Result<Exit, CliError> {
-    let parts = command::parts(global, Intent::Use)?;
+    let parts = parts(global, Intent::Use)?;
     let db = parts.bare_database().await?;
     let drift = all().drift(&db).await?;
     let name = |o: &clawexchange_database::SchemaObject| format!("{} {}", o.kind, o.name);
@@ -154,4 +162,14 @@ async fn verify(global: &Global) -> Result<Exit, CliError> {
         }
     }
     Ok(if drift.is_none() { Exit::Ok } else { Exit::Integrity })
+}
+
+async fn roles(app: &RoleName, global: &Global) -> Result<Exit, CliError> {
+    let sql = grants(app).await?;
+    if global.is_json() {
+        output::json(&json!({ "role": app.to_string(), "sql": sql }))?;
+    } else {
+        output::bytes(sql.as_bytes())?;
+    }
+    Ok(Exit::Ok)
 }

@@ -24,6 +24,8 @@ pub(crate) async fn run(settings: Settings, global: &Global) -> Result<Exit, Cli
     let server = Server::bind(&parts).await?;
     parts.ensure_admin().await?;
     command::say_notices(&parts);
+    // Before anybody is told where it listens: whoever then tells it to stop is heard.
+    let until = told_to_stop()?;
     let addresses = server.addresses().map_err(|e| CliError::io("find out where it listens", e))?;
     if is_json {
         output::json(&json!({"public": addresses.public.to_string(), "admin": addresses.admin.to_string()}))?;
@@ -32,7 +34,7 @@ pub(crate) async fn run(settings: Settings, global: &Global) -> Result<Exit, Cli
         output::line(&format!("admin   http://{}", addresses.admin))?;
     }
     output::flush()?;
-    server.serve(told_to_stop()?).await?;
+    server.serve(until).await?;
     command::say_notices(&parts);
     Ok(Exit::Ok)
 }

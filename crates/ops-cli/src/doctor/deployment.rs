@@ -11,6 +11,7 @@ use clawexchange_gateway::{DataFolder, FolderError, Parts, PartsError, Serving, 
 use clawexchange_quarantine::{KeyRing, Vault};
 
 use super::Found;
+use super::elsewhere::NOT_USED;
 use crate::report::CliError;
 
 /// What is looked over.
@@ -84,9 +85,26 @@ impl Deployment {
         self.bare.as_ref().map_err(Clone::clone)
     }
 
+    /// The folder, for what is looked at on its disk. Where rows are on a server it is made when it is needed.
+    pub(super) fn on_disk(&self) -> Result<&DataFolder, Found> {
+        let folder = self.inside()?;
+        if self.settings().database.server.is_some() && !folder.path().exists() {
+            return Err(Found::skip("nothing was held or counted here yet, so there is no folder"));
+        }
+        Ok(folder)
+    }
+
     /// The same, for what can only be looked at in one.
     pub(super) fn opened(&self) -> Result<&Database, Found> {
         self.bare.as_ref().ok().ok_or_else(|| Found::unknown_until("database"))
+    }
+
+    /// The database if it is on a server of PostgreSQL, for what is asked of no file.
+    pub(super) fn server(&self) -> Result<&Database, Found> {
+        if self.settings().database.server.is_none() {
+            return Err(Found::skip(format!("no PostgreSQL: {NOT_USED}")));
+        }
+        self.opened()
     }
 
     /// Why the schema is not that of this version, or the database.

@@ -1,8 +1,8 @@
 //! What the checklist asks that is not here, or cannot be seen from here.
 
-use super::{Deployment, Found, Looked};
+use super::{Deployment, Found, Looked, postgres};
 
-const NOT_USED: &str = "not used on the embedded default";
+pub(super) const NOT_USED: &str = "not used on the embedded default";
 
 pub(super) async fn object_store(_: &Deployment) -> Looked {
     Ok(Found::skip(format!("no S3: {NOT_USED}")))
@@ -12,15 +12,17 @@ pub(super) async fn redis(_: &Deployment) -> Looked {
     Ok(Found::skip(format!("no Redis: {NOT_USED}")))
 }
 
-pub(super) async fn postgres(_: &Deployment) -> Looked {
-    Ok(Found::skip(format!("no PostgreSQL: {NOT_USED}")))
+pub(super) async fn services(deployment: &Deployment) -> Looked {
+    if deployment.settings().database.server.is_none() {
+        return Ok(Found::skip(format!("no services that are connected to: {NOT_USED}")));
+    }
+    postgres::tls(deployment).await
 }
 
-pub(super) async fn services(_: &Deployment) -> Looked {
-    Ok(Found::skip(format!("no services that are connected to: {NOT_USED}")))
-}
-
-pub(super) async fn backups(_: &Deployment) -> Looked {
+pub(super) async fn backups(deployment: &Deployment) -> Looked {
+    if deployment.settings().database.server.is_some() {
+        return postgres::backups(deployment.server()?).await;
+    }
     Ok(Found::unknown(
         "no backup is configured here",
         Some("copy the folders by the clock, as docs/operations.md says under Backup"),

@@ -27,7 +27,8 @@ pub(super) async fn config(deployment: &Deployment) -> Looked {
 }
 
 pub(super) async fn data_folder(deployment: &Deployment) -> Looked {
-    let path = deployment.folder()?.path();
+    deployment.folder()?;
+    let path = deployment.on_disk()?.path();
     let about = metadata(path)?;
     Ok(Found::ok(format!("{}, of user {}, mode {:o}", path.display(), about.uid(), about.mode() & 0o777)))
 }
@@ -38,7 +39,7 @@ const ROOM_MIN: u64 = 64 << 20;
 const ROOM_LOW: u64 = 1 << 30;
 
 pub(super) async fn space(deployment: &Deployment) -> Looked {
-    let path = deployment.inside()?.path();
+    let path = deployment.on_disk()?.path();
     let disk = statvfs(path).map_err(|e| unreadable(path, &e.into()))?;
     Ok(room_left(disk.f_bavail.saturating_mul(disk.f_frsize)))
 }
@@ -54,7 +55,7 @@ fn room_left(free: u64) -> Found {
 }
 
 pub(super) async fn writable(deployment: &Deployment) -> Looked {
-    let path = deployment.inside()?.path();
+    let path = deployment.on_disk()?.path();
     let disk = statvfs(path).map_err(|e| unreadable(path, &e.into()))?;
     if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Ok(Found::fail(

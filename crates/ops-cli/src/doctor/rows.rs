@@ -1,16 +1,15 @@
 //! The database, its schema, and the log in it.
 
-use std::error::Error;
 use std::time::Duration;
 
 use clawexchange_audit::Query;
-use clawexchange_database::{DatabaseError, Statements as _, Tx, outbox};
+use clawexchange_database::{DatabaseError, Dialect, Statements as _, Tx, outbox};
 use clawexchange_gateway::Serving;
 use clawexchange_migrations::{SchemaState, all};
 use clawexchange_quarantine::{Filter, Status};
 use clawexchange_ssg_core::{Clock as _, EventKind, PageLimit, SystemClock};
 
-use super::{Deployment, Found, Looked};
+use super::{Deployment, Found, Looked, postgres, rights};
 
 /// How long the whole database may take to be read; a large one takes longer, and then it is not told.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +22,11 @@ pub(super) async fn database(deployment: &Deployment) -> Looked {
 }
 
 pub(super) async fn integrity(deployment: &Deployment) -> Looked {
-    let read = deployment.opened()?.read();
+    let db = deployment.opened()?;
+    if db.dialect() == Dialect::Postgres {
+        return postgres::integrity(db).await;
+    }
+    let read = db.read();
     let Ok(rows) = tokio::time::timeout(PATIENCE, read.rows("PRAGMA quick_check(5)", [])).await else {
         return Ok(Found::unknown(
             "the database is too large to be read in 20 s",
@@ -84,7 +87,11 @@ const ATTEMPTS: [(&str, &str); 3] = [
 ];
 
 pub(super) async fn append_only(deployment: &Deployment) -> Looked {
-    let tx = deployment.rows()?.begin().await?;
+    let db = deployment.rows()?;
+    if db.dialect() == Dialect::Postgres {
+        return rights::append_only(db).await;
+    }
+    let tx = db.begin().await?;
     // An empty log has no row that a trigger could stand before. Dropped, all of it never was.
     tx.execute(PROBE, []).await?;
     let mut allowed = Vec::new();
@@ -107,20 +114,9 @@ pub(super) async fn append_only(deployment: &Deployment) -> Looked {
 async fn is_refused(tx: &Tx, sql: &str) -> Result<bool, DatabaseError> {
     match tx.execute(sql, []).await {
         Ok(_) => Ok(false),
-        Err(error) if says_append_only(&error) => Ok(true),
+        Err(error) if rights::says_append_only(&error) => Ok(true),
         Err(error) => Err(error),
     }
-}
-
-fn says_append_only(error: &DatabaseError) -> bool {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("append-only") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// More than ever wait while a log works.
@@ -162,9 +158,9 @@ pub(super) async fn pin(deployment: &Deployment) -> Looked {
 const APART_MAX: Duration = Duration::from_secs(2);
 
 pub(super) async fn clock(deployment: &Deployment) -> Looked {
-    let (log, read) = (deployment.log()?, deployment.rows()?.read());
-    let row = read.row("SELECT unixepoch('now') AS seconds", []).await?;
-    let theirs = row.map(|row| row.get_u64("seconds")).transpose()?.unwrap_or_default();
+    let (log, db) = (deployment.log()?, deployment.rows()?);
+    let row = db.read().row(&format!("SELECT {} AS us", db.dialect().now_us()), []).await?;
+    let theirs = row.map(|row| row.get_u64("us")).transpose()?.unwrap_or_default() / 1_000_000;
     let now = SystemClock::new().now();
     let ours = u64::try_from(now.as_micros()).unwrap_or(0) / 1_000_000;
     if Duration::from_secs(theirs.abs_diff(ours)) > APART_MAX {

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use clawexchange_database::{Database, DatabaseConfig, Place, PostgresUrl};
+use clawexchange_testkit::postgres;
 use serde_json::Value;
 
 pub struct Claw {
@@ -18,7 +20,20 @@ pub struct Answer {
 }
 
 impl Claw {
+    /// A deployment of its own: nothing yet, or where the suite runs on PostgreSQL a database with the schema, seen with
+    /// the rights of the application and no others.
     pub fn new() -> Self {
+        let mut me = Self::on_sqlite();
+        if postgres::is_wanted() {
+            let url = postgres::migrated_blocking();
+            me.set("DATABASE_URL", &postgres::for_application(&url));
+            me.set("CLAW_MIGRATE_DATABASE_URL", &url);
+        }
+        me
+    }
+
+    /// The same on SQLite, whatever the suite runs on.
+    pub fn on_sqlite() -> Self {
         Self { home: tempfile::tempdir().unwrap(), env: Vec::new() }
     }
 
@@ -34,6 +49,25 @@ impl Claw {
 
     pub fn unset(&mut self, name: &str) {
         self.env.retain(|(known, _)| known != name);
+    }
+
+    /// What is set besides the folders.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Where the database is for its administrator; nothing on SQLite.
+    pub fn server(&self) -> Option<&str> {
+        self.env.iter().find(|(name, _)| name == "CLAW_MIGRATE_DATABASE_URL").map(|(_, url)| url.as_str())
+    }
+
+    /// The database as somebody sees it who has all of it: the file, or the server as its administrator.
+    pub async fn database(&self) -> Database {
+        let place = match self.server() {
+            Some(url) => Place::Postgres(PostgresUrl::parse(url).unwrap()),
+            None => Place::Sqlite(self.data().join("claw.db")),
+        };
+        Database::open(DatabaseConfig::new(place)).await.unwrap()
     }
 
     pub fn data(&self) -> PathBuf {
