@@ -99,11 +99,17 @@ fn of_the_log<'a>(
     objects.map(|o| o.name.as_str())
 }
 
-/// The functions of the log that run with the owner's rights.
+/// The functions of the log that run with the owner's rights. What a trigger runs nobody calls.
 fn functions<'a>(objects: impl IntoIterator<Item = &'a SchemaObject>) -> impl Iterator<Item = &'a str> {
     // Its language, then the words; what it does comes later.
     let is_the_owners = |o: &&SchemaObject| {
-        o.sql.split(' ').take(8).collect::<Vec<_>>().windows(2).any(|two| two == ["SECURITY", "DEFINER"])
+        !o.sql.starts_with("trigger ")
+            && o.sql
+                .split(' ')
+                .take(8)
+                .collect::<Vec<_>>()
+                .windows(2)
+                .any(|two| two == ["SECURITY", "DEFINER"])
     };
     of_the_log(objects.into_iter().filter(is_the_owners), "function")
 }

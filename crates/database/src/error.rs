@@ -152,6 +152,12 @@ const REACH: &str = "see whether the server runs, is reachable and not overloade
 /// What sort of fault it is, what happened, and what can be done about it.
 struct Sort(FaultKind, &'static str, &'static str);
 
+const NO_TLS: Sort = Sort(
+    FaultKind::Configuration,
+    "no encrypted connection came about",
+    "the server must speak TLS with a certificate for this host; sslrootcert= names its authority",
+);
+
 const MISTAKE: Sort = Sort(FaultKind::Internal, "a mistake in a statement", "");
 
 fn classify(error: &DbErr) -> Sort {
@@ -167,11 +173,9 @@ fn classify(error: &DbErr) -> Sort {
             Some(e) => postgres_sort(e.code()),
             None => sqlite_sort(e.code().as_deref()),
         },
-        sqlx::Error::Tls(_) => Sort(
-            FaultKind::Configuration,
-            "no encrypted connection came about",
-            "the server must speak TLS with a certificate for this host; sslrootcert= names its authority",
-        ),
+        sqlx::Error::Tls(_) => NO_TLS,
+        // A certificate that does not do comes as data that does not.
+        sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => NO_TLS,
         sqlx::Error::Configuration(_) => Sort(
             FaultKind::Configuration,
             "its address cannot be used",
@@ -207,6 +211,15 @@ fn sqlite_sort(code: Option<&str>) -> Sort {
 /// first that fits.
 const SQLSTATES: &[(&str, Sort)] = &[
     (
+        "08P01",
+        Sort(
+            FaultKind::Configuration,
+            "it does not take what the connection asks for at its start",
+            "a pooler does not know a parameter: take `options` out of the URL, or name it in PgBouncer's \
+             ignore_startup_parameters",
+        ),
+    ),
+    (
         "08",
         Sort(
             FaultKind::Unavailable,
@@ -225,6 +238,14 @@ const SQLSTATES: &[(&str, Sort)] = &[
     ),
     (
         "26000",
+        Sort(
+            FaultKind::Configuration,
+            "a pooler handed a statement to another connection",
+            "PgBouncer in transaction mode needs version 1.21 or newer and max_prepared_statements above 0",
+        ),
+    ),
+    (
+        "42P05",
         Sort(
             FaultKind::Configuration,
             "a pooler handed a statement to another connection",

@@ -193,6 +193,8 @@ pub(crate) async fn connect(
     reach: Reach,
 ) -> Result<DatabaseConnection, DatabaseError> {
     let (place, settings) = (place.options()?.disable_statement_logging(), settings(config));
+    // A pooler refuses what it does not know at the start, and there are no floats here.
+    let place = place.extra_float_digits(None);
     let direct = place.clone();
     let mut options = ConnectOptions::new("postgres://unused");
     options

@@ -139,9 +139,9 @@ pub const METRICS: [Metric; 35] = [
         "claw_database_connections",
         "count",
         &["state"],
-        "PostgreSQL: connections of the pool, by whether somebody works on them.",
+        "Connections to PostgreSQL, by whether somebody works on them; 0 on SQLite.",
     ),
-    gauge("claw_database_connections_max", "count", &[], "PostgreSQL: connections of the pool at most."),
+    gauge("claw_database_connections_max", "count", &[], "Connections to PostgreSQL at most; 0 on SQLite."),
     gauge(
         "claw_health_consecutive_failures",
         "count",
@@ -236,6 +236,10 @@ impl Metrics {
         for name in ["claw_limiter_degraded", "claw_limiter_config_refused", "claw_ready"] {
             self.set(name, &[], 0);
         }
+        for state in ["used", "idle"] {
+            self.set("claw_database_connections", &[("state", state)], 0);
+        }
+        self.set("claw_database_connections_max", &[], 0);
         self.set("claw_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     }
 

@@ -2,7 +2,7 @@
 //! prints and no others, several servers share the database, and doctor says what is not as it should be.
 //!
 //! It starts its own server, whichever database the other suites use.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 
 use claw::{Answer, Claw};
-use clawexchange_testkit::postgres::{Server, shared};
+use clawexchange_testkit::postgres::{Durability, Server, shared};
 use serde_json::{Value, json};
 use served::Served;
 
@@ -83,6 +83,46 @@ fn found(claw: &Claw, run: &str) -> BTreeMap<String, Value> {
     items.iter().map(|item| (item["check"].as_str().unwrap().to_owned(), item.clone())).collect()
 }
 
+/// What the application never does.
+const NEVER: &[&str] = &[
+    "UPDATE audit_logs SET event_type = 'X'",
+    "DELETE FROM audit_logs",
+    "TRUNCATE audit_logs",
+    "INSERT INTO audit_logs SELECT * FROM audit_logs",
+    "UPDATE audit_batches SET n = 1",
+    "DELETE FROM audit_batches",
+    "TRUNCATE audit_batches",
+    "UPDATE audit_head SET size = 1",
+    "DELETE FROM audit_head",
+    "TRUNCATE audit_head",
+    "DELETE FROM audit_subjects",
+    "UPDATE audit_subjects SET ref = repeat('0', 32)",
+    "TRUNCATE audit_subjects",
+    "ALTER TABLE audit_logs DISABLE TRIGGER ALL",
+    "DROP TRIGGER audit_no_change ON audit_logs",
+    "DROP TABLE audit_logs",
+    "SELECT audit_partition(190001)",
+    "SET session_replication_role = replica",
+    "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "CREATE TABLE t (x integer)",
+    "CREATE SCHEMA s",
+    "SET ROLE claw_owner",
+    "TRUNCATE quarantine_records",
+    "DELETE FROM moderation_tokens",
+    "DELETE FROM quarantine_publications",
+    "UPDATE database_deployment SET id = id",
+    "DELETE FROM clawexchange_migrations",
+];
+
+fn assert_refused(owned: &Owned) {
+    for sql in NEVER {
+        let refusal = owned.refusal("claw_app", sql).unwrap_or_default();
+        let is_refused = ["permission denied", "must be owner"].iter().any(|says| refusal.contains(says));
+        assert!(is_refused, "{sql}: {refusal}");
+    }
+}
+
 #[test]
 fn an_application_with_the_printed_rights_does_a_whole_first_day_and_nothing_to_the_log() {
     let owned = Owned::new();
@@ -112,21 +152,9 @@ fn an_application_with_the_printed_rights_does_a_whole_first_day_and_nothing_to_
         &["limits", "set", "POSTS", "--per-hour", "20", "--per-minute", "5"],
         &["limits", "set", "--trust", "NEW", "--multiplier", "0.75"],
         &["limits", "status", "b"],
-        &[
-            "limits",
-            "override",
-            "b",
-            "--tier",
-            "POSTS",
-            "--per-hour",
-            "9",
-            "--per-minute",
-            "2",
-            "--ttl",
-            "1h",
-            "--reason",
-            "r",
-        ],
+        &"limits override b --tier POSTS --per-hour 9 --per-minute 2 --ttl 1h --reason r"
+            .split(' ')
+            .collect::<Vec<_>>(),
         &["limits", "override", "b", "--tier", "POSTS", "--lift"],
         &["token", "create", "--id", "ann", "--role", "admin"],
         &["token", "list"],
@@ -142,41 +170,7 @@ fn an_application_with_the_printed_rights_does_a_whole_first_day_and_nothing_to_
     assert_code(&claw.run(&["token", "revoke", token["id"].as_str().unwrap()]), 0);
 
     // None of that needed a right to change the schema, and none of this is there.
-    for sql in [
-        "UPDATE audit_logs SET event_type = 'X'",
-        "DELETE FROM audit_logs",
-        "TRUNCATE audit_logs",
-        "INSERT INTO audit_logs SELECT * FROM audit_logs",
-        "UPDATE audit_batches SET n = 1",
-        "DELETE FROM audit_batches",
-        "TRUNCATE audit_batches",
-        "UPDATE audit_head SET size = 1",
-        "DELETE FROM audit_head",
-        "TRUNCATE audit_head",
-        "DELETE FROM audit_subjects",
-        "UPDATE audit_subjects SET ref = repeat('0', 32)",
-        "TRUNCATE audit_subjects",
-        "ALTER TABLE audit_logs DISABLE TRIGGER ALL",
-        "DROP TRIGGER audit_no_change ON audit_logs",
-        "DROP TABLE audit_logs",
-        "ALTER TABLE audit_logs DETACH PARTITION audit_logs_190001",
-        "SELECT audit_partition(190001)",
-        "SET session_replication_role = replica",
-        "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-        "CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-        "CREATE TABLE t (x integer)",
-        "CREATE SCHEMA s",
-        "SET ROLE claw_owner",
-        "TRUNCATE quarantine_records",
-        "DELETE FROM moderation_tokens",
-        "DELETE FROM quarantine_publications",
-        "UPDATE database_deployment SET id = id",
-        "DELETE FROM clawexchange_migrations",
-    ] {
-        let refusal = owned.refusal("claw_app", sql).unwrap_or_default();
-        let is_refused = ["permission denied", "must be owner", "does not exist"];
-        assert!(is_refused.iter().any(|says| refusal.contains(says)), "{sql}: {refusal}");
-    }
+    assert_refused(&owned);
     // The owner has the rights, and the triggers refuse it all the same.
     for sql in [
         "UPDATE audit_logs SET event_type = 'X'",
@@ -403,9 +397,72 @@ fn doctor_tries_the_rights_and_the_triggers_and_says_what_it_cannot_see() {
         assert!(item["found"].as_str().unwrap().contains(says), "{role}: {item}");
         assert!(item["fix"].as_str().unwrap().contains("claw migrate roles"), "{item}");
     }
+    claw.set("DATABASE_URL", &owned.server.url_of("claw_app", &owned.database));
+    claw.set("CLAW_READ_DATABASE_URL", &owned.server.url_of("claw_app", &owned.database));
+    assert_eq!(found(&claw, "read-replica")["read-replica"]["state"], "warn", "it is no standby");
+    claw.set("CLAW_READ_DATABASE_URL", "postgres://claw_app@127.0.0.1:1/d");
+    claw.set("CLAW_DB_ACQUIRE_TIMEOUT", "1");
+    assert_eq!(found(&claw, "read-replica")["read-replica"]["state"], "fail");
+    assert_code(&claw.run(&["limits", "show"]), 0);
+    assert_code(&claw.run(&["audit", "tail"]), 69);
+    claw.unset("CLAW_READ_DATABASE_URL");
+    claw.set("DATABASE_URL", &owned.server.url_of("postgres", &owned.database));
     // A trigger that is gone is found by whoever has the right to try.
     owned.sql("DROP TRIGGER audit_no_change ON audit_logs");
     let item = &found(&claw, "append-only")["append-only"];
     assert!(item["found"].as_str().unwrap().contains("may change an event, delete an event"), "{item}");
     assert_ne!(owned.sql("SELECT count(*) FROM audit_logs"), "0", "it was tried and not done");
+}
+
+/// Writes a file into the data folder of a server, as the server itself does.
+fn put(server: &Server, name: &str, text: &str) {
+    // The program reads what the rows are, a line each.
+    let rows: Vec<String> = text.lines().map(|line| format!("('{line}')")).collect();
+    let sql = format!("COPY (VALUES {}) TO PROGRAM 'umask 077; cat > {name}'", rows.join(", "));
+    server.sql("postgres", &sql);
+}
+
+#[test]
+fn a_server_elsewhere_must_show_a_certificate_for_its_name() {
+    let key = || rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new([]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (authority_key, server_key) = (key(), key());
+    let ca = authority.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::from_params(&authority, &authority_key);
+    let named = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = named.signed_by(&server_key, &issuer).unwrap();
+
+    // One of its own: the others stay without.
+    let server = Server::start(Durability::None);
+    put(&server, "server.crt", &certificate.pem());
+    put(&server, "server.key", &server_key.serialize_pem());
+    server.sql("postgres", "ALTER SYSTEM SET ssl = on");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    let database = server.create();
+
+    let mut claw = Claw::on_sqlite();
+    let root = claw.home.path().join("ca.pem");
+    std::fs::write(&root, ca.pem()).unwrap();
+    let url = |host: &str, more: &str| {
+        format!("postgres://postgres@{host}:{}/{database}?sslmode=verify-full{more}", server.port())
+    };
+    let known = format!("&sslrootcert={}", root.display());
+    for (url, code, says) in [
+        (url("localhost", &known), 3, "pending"),
+        (url("localhost", ""), 78, "UnknownIssuer"),
+        (url("127.0.0.1", &known), 78, "not valid for name"),
+    ] {
+        claw.set("DATABASE_URL", &url);
+        let answer = claw.run(&["migrate", "status"]);
+        assert_code(&answer, code);
+        assert!(answer.all().contains(says), "{}", answer.all());
+    }
+    claw.set("DATABASE_URL", &url("localhost", &known));
+    assert_code(&claw.run(&["migrate", "up"]), 0);
+    let item = &found(&claw, "tls-to-services")["tls-to-services"];
+    assert_eq!(item["state"], "ok", "{item}");
+    claw.set("DATABASE_URL", &url("localhost", "").replace("verify-full", "require"));
+    let item = &found(&claw, "tls-to-services")["tls-to-services"];
+    assert_eq!(item["state"], "warn", "{item}");
 }

@@ -15,11 +15,12 @@ async fn row(db: &Database, sql: &str) -> Result<Row, Found> {
 
 /// What a managed service may keep to itself is no failure of ours.
 fn or_cannot_tell(found: Looked, what: &str) -> Looked {
-    found.or_else(|found| match found.text.contains("may not do that") {
-        true => {
+    found.or_else(|found| {
+        if found.text.contains("may not do that") {
             Ok(Found::unknown(&format!("this role may not see {what}"), Some("GRANT pg_monitor TO the role")))
+        } else {
+            Err(found)
         }
-        false => Err(found),
     })
 }
 
@@ -267,10 +268,10 @@ pub(super) async fn replica(deployment: &Deployment) -> Looked {
         return Ok(Found::fail("it is a copy of another deployment", "see CLAW_READ_DATABASE_URL"));
     }
     let behind: i64 = row.get("behind")?;
-    Ok(if !row.get::<bool>("follows")? {
-        Found::warn("what CLAW_READ_DATABASE_URL names is no standby", "name a standby, or leave it out")
-    } else {
+    Ok(if row.get("follows")? {
         Found::ok(format!("a standby, whose newest change is {behind} s old"))
+    } else {
+        Found::warn("what CLAW_READ_DATABASE_URL names is no standby", "name a standby, or leave it out")
     })
 }
 

@@ -124,8 +124,8 @@ pub(super) async fn append_only(db: &Database) -> Looked {
 }
 
 const ROLE: &str = "
-SELECT CAST(current_user AS TEXT) AS name, r.rolsuper AS super, r.rolreplication OR r.rolbypassrls AS special,
-       r.rolcreaterole AS makes_roles,
+SELECT CAST(current_user AS TEXT) AS name, r.rolsuper AS super,
+       r.rolreplication OR r.rolbypassrls OR r.rolcreaterole AS special,
        EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid IN (CAST(to_regclass('audit_logs') AS oid),
                    CAST(to_regclass('audit_batches') AS oid), CAST(to_regclass('audit_head') AS oid))
                AND pg_catalog.pg_has_role(c.relowner, 'MEMBER')) AS owns
@@ -135,7 +135,6 @@ struct Role {
     name: String,
     is_super: bool,
     is_special: bool,
-    makes_roles: bool,
     owns: bool,
 }
 
@@ -146,7 +145,6 @@ async fn role(db: &Database) -> Result<Role, Found> {
         name: row.get("name")?,
         is_super: row.get("super")?,
         is_special: row.get("special")?,
-        makes_roles: row.get("makes_roles")?,
         owns: row.get("owns")?,
     })
 }
@@ -162,7 +160,7 @@ pub(super) async fn superuser(deployment: &Deployment) -> Looked {
             ROLE_FIX,
         ));
     }
-    Ok(if role.is_special || role.makes_roles {
+    Ok(if role.is_special {
         Found::warn(format!("{} may make roles, replicate or pass over row security", role.name), ROLE_FIX)
     } else {
         Found::ok(format!("{} has no attribute beyond LOGIN", role.name))
