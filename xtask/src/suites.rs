@@ -64,12 +64,18 @@ const CASES_WHOLE: &str = "20000";
 
 /// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
 /// is not among them. What is about PostgreSQL alone runs with the others.
-const ON_POSTGRES: [&str; 15] = [
+const ON_POSTGRES: [&str; 21] = [
     // The log, held content, people, limits.
+    "races",
+    "outbox",
+    "idempotency",
+    "writer",
     "append",
+    "checkpoint",
     "tamper",
     "vault",
     "desk",
+    "access",
     "tokens",
     "stored",
     // The service, in this process and as one of its own.
