@@ -64,17 +64,19 @@ const CASES_WHOLE: &str = "20000";
 
 /// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
 /// is not among them. What is about PostgreSQL alone runs with the others.
-const ON_POSTGRES: [&str; 20] = [
+const ON_POSTGRES: [&str; 22] = [
     // The handle, the log, held content, people, limits.
-    "idempotency",
-    "outbox",
     "races",
+    "outbox",
+    "idempotency",
+    "writer",
     "append",
     "checkpoint",
     "spool",
     "tamper",
     "vault",
     "desk",
+    "access",
     "tokens",
     "stored",
     // The service, in this process and as one of its own.

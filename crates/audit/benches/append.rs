@@ -8,7 +8,7 @@
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
     reason = "a bench prints and panics"
 )]
 
@@ -64,16 +64,16 @@ fn main() {
         return;
     }
     // `cargo test --all-targets` runs benches too; a moment is enough to see that this one works.
-    let scale = if std::env::args().any(|arg| arg == "--bench") { 1 } else { 20 };
+    let (scale, rounds) = if std::env::args().any(|arg| arg == "--bench") { (1, 7) } else { (50, 1) };
     runtime.block_on(async {
         let server = Server::start(Durability::Full);
         let url = server.url(&server.create());
         let pool = PgPoolOptions::new().max_connections(20).connect(&url).await.unwrap();
         let log = open(&url).await;
-        in_batches(&url, &pool, &log, 1000 / scale).await;
-        one_by_one(&pool, &log, 4000 / scale).await;
-        processes(&url, &log, 8000 / scale).await;
-        verification(&pool, &log).await;
+        in_batches(&url, &pool, &log, 1000 / scale, rounds).await;
+        one_by_one(&pool, &log, 4000 / scale, rounds).await;
+        processes(&url, 8000 / scale, rounds);
+        verification(&pool, &log, rounds).await;
     });
 }
 
@@ -199,7 +199,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize) {
+async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize, rounds: usize) {
     plain_table(pool, "plain_unnest").await;
     plain_table(pool, "plain_copy").await;
     log.append_all(events(size)).await.unwrap();
@@ -209,7 +209,7 @@ async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize) {
         four.push(open(url).await);
     }
     let (mut ours, mut unnested, mut copied) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
-    for _ in 0..7 {
+    for _ in 0..rounds {
         let prepared: Vec<_> = (0..4 * 5).map(|_| events(size)).collect();
         let prepared = std::sync::Mutex::new(prepared);
         ours.push(
@@ -251,11 +251,11 @@ async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize) {
     );
 }
 
-async fn one_by_one(pool: &PgPool, log: &AuditLog, count: usize) {
+async fn one_by_one(pool: &PgPool, log: &AuditLog, count: usize, rounds: usize) {
     let rows = columns(pool, 1).await;
     let rows = Arc::new(rows);
     let (mut single, mut ours) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
+    for _ in 0..rounds {
         single.push(
             rate(16, count / 16, 1, |_| {
                 let (pool, rows) = (pool.clone(), Arc::clone(&rows));
@@ -341,10 +341,9 @@ async fn write_alone(url: &str) {
     println!("done");
 }
 
-async fn processes(url: &str, log: &AuditLog, count: usize) {
-    drop(log.clone());
+fn processes(url: &str, count: usize, rounds: usize) {
     let (mut one, mut four) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
+    for _ in 0..rounds {
         one.push(in_processes(url, 1, count));
         four.push(in_processes(url, 4, count));
     }
@@ -384,10 +383,10 @@ fn in_processes(url: &str, processes: usize, count: usize) -> f64 {
     (count / 64 * 64) as f64 / started.elapsed().as_secs_f64()
 }
 
-async fn verification(pool: &PgPool, log: &AuditLog) {
+async fn verification(pool: &PgPool, log: &AuditLog, rounds: usize) {
     use futures_util::TryStreamExt as _;
     let (mut copied, mut verified) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..rounds {
         let started = Instant::now();
         let mut connection = pool.acquire().await.unwrap();
         let sql = "COPY (SELECT batch_id, ord, leaf, leaf_hash, id, event_type, actor_type, actor_id, target_type, \

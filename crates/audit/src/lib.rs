@@ -70,3 +70,8 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         step!("audit_0002_tree", "0002_tree", evidence: &["audit_checkpoints"]),
     ],
 };
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -137,7 +137,7 @@ impl AuditLog {
     /// Moves what is in the spool into the log: all of it, or up to a failure. Gives how many events that were.
     pub async fn replay_spool(&self) -> Result<u64, AuditError> {
         let mut replayed = 0;
-        while let Some(segment) = self.with_spool(|spool| spool.oldest()).await? {
+        while let Some(segment) = self.with_spool(Spool::oldest).await? {
             replayed += self.replay(&segment).await?;
             self.with_spool(move |spool| spool.delete(&segment)).await?;
         }

@@ -4,6 +4,7 @@ mod postgres;
 mod sqlite;
 
 pub(crate) use postgres::make_months;
+
 use std::collections::{HashMap, HashSet};
 
 use clawexchange_database::{Database, Dialect, Statements, Tx};

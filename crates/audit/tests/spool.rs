@@ -234,7 +234,7 @@ async fn what_one_process_kept_the_next_one_replays() {
             Ok(log) => break log,
             // The task of the old one lets go of the folder at its next turn.
             Err(error) => {
-                assert!(error.kind() == FaultKind::Locked && started.elapsed() < Duration::from_secs(5))
+                assert!(error.kind() == FaultKind::Locked && started.elapsed() < Duration::from_secs(5));
             }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -302,7 +302,7 @@ async fn one_event_among_many_that_is_refused_does_not_stop_the_rest() {
     r.proxy.set(Weather::Clear);
     r.emptied().await;
     let kept = dead_letters(&SpoolConfig::new(r.folder.path())).unwrap();
-    assert_eq!(kept, [poison.clone()]);
+    assert_eq!(kept, std::slice::from_ref(&poison));
     let mut query = Query::default();
     query.kinds = vec![EventKind::AuditGap];
     let gaps = r.log.query(&query, None, PageLimit::default()).await.unwrap().items;

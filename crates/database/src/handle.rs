@@ -150,7 +150,7 @@ impl Database {
                 }
                 Rows::Postgres { pool, .. } => {
                     let bounds = self.0.bounds.clone();
-                    let inner = bounds.from_outside(async { Ok(pool.begin().await?) }).await?;
+                    let inner = bounds.with_wait(async { Ok(pool.begin().await?) }).await?;
                     Ok(Tx { inner, done: None, dialect, bounds })
                 }
             }
@@ -168,7 +168,7 @@ impl Database {
                 Rows::Postgres { pool, .. } => {
                     let begun = pool
                         .begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly));
-                    bounds.from_outside(async { Ok(begun.await?) }).await?
+                    bounds.with_wait(async { Ok(begun.await?) }).await?
                 }
             };
             Tx { inner, done: None, dialect, bounds }.patiently().await
@@ -295,7 +295,7 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// Does something that begins with a wait for a connection.
-    pub(crate) fn from_outside<'a, T: Send + 'a>(
+    pub(crate) fn with_wait<'a, T: Send + 'a>(
         &self,
         what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
     ) -> Answer<'a, T> {

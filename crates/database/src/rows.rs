@@ -87,7 +87,7 @@ impl Statements for Read {
         &self,
         what: impl Future<Output = Result<T, DatabaseError>> + Send + 'a,
     ) -> Answer<'a, T> {
-        self.bounds().from_outside(what)
+        self.bounds().with_wait(what)
     }
 }
 

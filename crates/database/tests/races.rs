@@ -22,7 +22,7 @@ async fn four() -> (tempfile::TempDir, Vec<Database>) {
     for _ in 0..4 {
         handles.push(open_in(folder.path()).await);
     }
-    Plan::of([]).up(&handles[0], None, NOW).await.unwrap();
+    Plan::of([]).up(handles.first().unwrap(), None, NOW).await.unwrap();
     (folder, handles)
 }
 
@@ -35,7 +35,8 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     let barrier = Arc::new(Barrier::new(handles.len() * times));
     let mut tasks = JoinSet::new();
     for n in 0..handles.len() * times {
-        let (barrier, work) = (Arc::clone(&barrier), work(handles[n % handles.len()].clone(), n));
+        let (barrier, work) =
+            (Arc::clone(&barrier), work(handles.get(n % handles.len()).unwrap().clone(), n));
         tasks.spawn(async move {
             barrier.wait().await;
             work.await

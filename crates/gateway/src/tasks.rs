@@ -94,6 +94,19 @@ async fn each_second(service: Service, stopped: watch::Receiver<bool>) {
     }
 }
 
+/// By itself: a log that was never signed and has millions of events keeps it busy for minutes.
+async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EVERY, stopped.clone());
+    while ticks.next().await {
+        // What was not signed when the service stops is signed when it starts again.
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = service.sign_once() => {}
+        }
+    }
+}
+
 async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
     let mut ticks = Ticks::new(EACH_HOUR, stopped);
     while ticks.next().await {
@@ -104,19 +117,6 @@ async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
                 let hint = "run `claw migrate roles` and what it prints, or see the server's log";
                 tracing::warn!(code = error.code(), %error, hint, "the log has no room for further months");
             }
-        }
-    }
-}
-
-/// By itself: a log that was never signed and has millions of events keeps it busy for minutes.
-async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
-    let mut ticks = Ticks::new(EVERY, stopped.clone());
-    while ticks.next().await {
-        // What was not signed when the service stops is signed when it starts again.
-        tokio::select! {
-            biased;
-            _ = stopped.wait_for(|stopped| *stopped) => return,
-            () = service.sign_once() => {}
         }
     }
 }

@@ -1,5 +1,4 @@
 //! What SQLite makes of the questions that are asked often.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_database::{Database, DatabaseConfig, Place, Plan, Statements as _};
 use clawexchange_quarantine::MIGRATIONS;

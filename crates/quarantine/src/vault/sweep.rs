@@ -132,7 +132,7 @@ impl Vault {
                 Ok(Settled::GivenUp) => report.aborted += 1,
                 // Somebody else was faster.
                 Ok(Settled::Elsewhere) | Err(QuarantineError::NotFound { .. }) => {}
-                Err(error) => failed(id.to_string(), error, report)?,
+                Err(error) => failed(&id.to_string(), error, report)?,
             }
         }
         Ok(false)
@@ -178,7 +178,7 @@ impl Vault {
                     size = 1;
                     continue;
                 }
-                Err(error) => failed(last.1.clone(), error, report)?,
+                Err(error) => failed(&last.1, error, report)?,
             }
             (left, after) = (left.saturating_sub(taken), last);
             if taken < wanted {
@@ -207,7 +207,7 @@ impl Vault {
             match ended {
                 Ok(ended) => done += u64::from(ended),
                 Err(error @ QuarantineError::Database(_)) => return Err(error),
-                Err(error) => failed(from.id.clone(), error, &mut counted)?,
+                Err(error) => failed(&from.id, error, &mut counted)?,
             }
         }
         tx.commit().await?;
@@ -403,7 +403,7 @@ impl Sweep<'_> {
 }
 
 /// Counts what could not be done, unless nothing can be.
-fn failed(id: String, error: QuarantineError, report: &mut SweepReport) -> Result<(), QuarantineError> {
+fn failed(id: &str, error: QuarantineError, report: &mut SweepReport) -> Result<(), QuarantineError> {
     if matches!(error, QuarantineError::Database(_)) && error.is_transient() {
         return Err(error);
     }

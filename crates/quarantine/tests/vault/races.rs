@@ -47,6 +47,9 @@ fn holding(
     move |vault| Box::pin(async move { vault.hold(hold).await })
 }
 
+/// What one of those who race does.
+type Work<T> = Box<dyn FnOnce(Vault) -> std::pin::Pin<Box<dyn Future<Output = T> + Send>>>;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_those_who_decide_at_once_one_wins_and_the_others_are_told_what_it_is_now() {
     let rig = Rig::new().await;
@@ -154,9 +157,7 @@ async fn no_sweep_takes_what_is_released_claimed_or_legally_held_meanwhile() {
             ids.push(rig.hold(&format!("number {round} {n}")).await);
         }
         rig.pass(72);
-        type Work =
-            Box<dyn FnOnce(Vault) -> std::pin::Pin<Box<dyn Future<Output = Vec<QuarantineId>> + Send>>>;
-        let mut works: Vec<Work> = Vec::new();
+        let mut works: Vec<Work<Vec<QuarantineId>>> = Vec::new();
         for _ in 0..4 {
             works.push(Box::new(|vault| {
                 Box::pin(async move {
@@ -576,8 +577,7 @@ async fn what_is_compared_while_others_store_loses_nobody_an_object() {
     let rig = Rig::of_objects().await;
     let vaults = rig.others().await;
     for round in 0..5 {
-        let mut works: Vec<Box<dyn FnOnce(Vault) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>> =
-            Vec::new();
+        let mut works: Vec<Work<()>> = Vec::new();
         for n in 0..12 {
             let hold = rig.a_hold(&format!("number {n}"), &format!("agent-{round}-{n}")).await;
             works.push(Box::new(move |vault| {
