@@ -8,7 +8,7 @@
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod claw;
 #[path = "support/served.rs"]
-#[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+#[expect(unreachable_pub, reason = "it is shared between tests")]
 mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
