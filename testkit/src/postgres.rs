@@ -190,20 +190,30 @@ impl Server {
         name
     }
 
-    /// Kills it as a power cut would: nothing is written any more, and the next [`run`](Self::run) recovers.
+    /// Kills it and all of its processes, as a power cut would: nothing is written any more, and the next
+    /// [`run`](Self::run) recovers.
+    ///
+    /// # Panics
+    ///
+    /// If a process of it is still there half a minute later: one that outlived the others would go on acknowledging
+    /// what the next server does not know.
     pub fn kill(&mut self) {
-        self.signal(Signal::KILL);
-        // Its children notice within moments; until then the port and the shared memory are theirs.
         let _stays = std::fs::write(self.folder.join("stays"), "");
+        let server = self.pid();
+        // Frozen first, so that none begins another one meanwhile.
+        self.each_process(Signal::STOP);
+        let all = server.map_or_else(Vec::new, |pid| children(pid.as_raw_nonzero().get()));
+        let all: Vec<Pid> = all.into_iter().filter_map(Pid::from_raw).chain(server).collect();
+        for pid in &all {
+            let _may_be_gone = kill_process(*pid, Signal::KILL);
+        }
         self.end();
         let _comes_back = std::fs::remove_file(self.folder.join("stays"));
         let started = Instant::now();
-        while TcpListener::bind(("127.0.0.1", self.port)).is_err()
-            && started.elapsed() < Duration::from_secs(20)
-        {
-            std::thread::sleep(Duration::from_millis(20));
+        while all.iter().any(|pid| is_running(*pid)) {
+            assert!(started.elapsed() < Duration::from_secs(30), "a process of the server does not go");
+            std::thread::sleep(Duration::from_millis(5));
         }
-        let _stale = std::fs::remove_file(self.folder.join("data/postmaster.pid"));
     }
 
     /// Freezes it and all of its processes: connections stay open and nothing answers.
@@ -222,12 +232,6 @@ impl Server {
             let _may_be_gone = kill_process(child, signal);
         }
         let _may_be_gone = kill_process(server, signal);
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid() {
-            let _may_be_gone = kill_process(pid, signal);
-        }
     }
 
     fn pid(&self) -> Option<Pid> {
@@ -249,6 +253,12 @@ impl Drop for Server {
         self.thaw();
         self.end();
     }
+}
+
+/// Whether a process is there and has not ended.
+fn is_running(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// The processes that a process began.

@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) config: AuditConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spool: Option<Mutex<Spool>>,
+    /// One empties the spool at a time.
+    pub(crate) replaying: tokio::sync::Mutex<()>,
     /// Whether a task empties the spool.
     pub(crate) is_replaying: AtomicBool,
     /// Aliases that this process has looked up.
@@ -118,6 +120,7 @@ impl AuditLog {
             config,
             clock: Arc::new(clock),
             spool,
+            replaying: tokio::sync::Mutex::new(()),
             is_replaying: AtomicBool::new(false),
             known: Known::default(),
             queue: Mutex::default(),

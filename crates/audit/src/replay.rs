@@ -78,9 +78,14 @@ impl AuditLog {
         spool.map_or(0, |spool| spool.lock().unwrap_or_else(PoisonError::into_inner).bytes())
     }
 
-    /// Whether a batch that the database does not take now can be kept.
-    pub fn has_spool(&self) -> bool {
+    fn has_spool(&self) -> bool {
         self.0.spool.is_some()
+    }
+
+    /// Whether a batch that the database does not take now can be kept.
+    pub fn can_keep(&self) -> bool {
+        let spool = self.0.spool.as_ref();
+        spool.is_some_and(|spool| spool.lock().unwrap_or_else(PoisonError::into_inner).has_room())
     }
 
     /// Does something with the spool where waiting for a disk holds up nobody.
@@ -136,6 +141,7 @@ impl AuditLog {
 
     /// Moves what is in the spool into the log: all of it, or up to a failure. Gives how many events that were.
     pub async fn replay_spool(&self) -> Result<u64, AuditError> {
+        let _turn = self.0.replaying.lock().await;
         let mut replayed = 0;
         while let Some(segment) = self.with_spool(Spool::oldest).await? {
             replayed += self.replay(&segment).await?;

@@ -19,7 +19,7 @@ use crate::leaf::Log;
 use crate::store::Together;
 
 /// How events are kept while the database is away.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpoolConfig {
     /// The folder: it must outlive the process, and one process at a time uses it.
@@ -225,6 +225,10 @@ impl Spool {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        !self.is_broken && self.bytes < self.config.bytes_max
     }
 
     pub(crate) fn bytes(&self) -> u64 {

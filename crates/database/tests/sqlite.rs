@@ -50,7 +50,7 @@ async fn a_lock_held_elsewhere_is_said_after_the_stated_time() {
     let folder = tempfile::tempdir().unwrap();
     let holder = open(&folder).await;
     let mut config = DatabaseConfig::new(Place::Sqlite(folder.path().join("rows.db")));
-    config.acquire_timeout = Duration::from_millis(50);
+    config.acquire_timeout = Duration::from_millis(500);
     let other = Database::open(config).await.unwrap();
     let held = holder.begin().await.unwrap();
     let error = write(&other, 1).await.unwrap_err();

@@ -88,14 +88,19 @@ impl Service {
         };
         self.metrics().set("claw_limiter_degraded", &[], u64::from(limiter == PartState::Degraded));
         let on = |is_on: bool| if is_on { database } else { PartState::Off };
+        // Verdicts that pass or refuse are kept meanwhile; only holds cannot be made.
+        let is_kept = database == PartState::Failing && self.log().can_keep();
+        let audit = |is_on| if is_on && is_kept { PartState::Degraded } else { on(is_on) };
         let parts = BTreeMap::from([
             ("database", database),
             ("limiter", limiter),
             ("quarantine", on(settings.quarantine_enabled)),
-            ("audit", on(settings.audit_enabled)),
+            ("audit", audit(settings.audit_enabled)),
         ]);
         let states = || parts.values().copied();
-        let status = if states().any(|state| state == PartState::Failing) {
+        let status = if states().any(|state| state == PartState::Failing)
+            && !(is_kept && limiter != PartState::Failing)
+        {
             "failing"
         } else if states().any(|state| state != PartState::Ok)
             || settings.gate_mode.shadowed().next().is_some()

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 36] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -134,7 +134,18 @@ pub const METRICS: [Metric; 35] = [
         "Events in a log that its newest checkpoint covers.",
     ),
     gauge("claw_audit_outbox_events", "count", &[], "Events that wait for the log."),
-    gauge("claw_audit_outbox_aside", "count", &[], "Rows of the outbox that are no events."),
+    gauge(
+        "claw_audit_outbox_aside",
+        "count",
+        &[],
+        "Rows of the outbox that are no events, or that the log refuses.",
+    ),
+    gauge(
+        "claw_audit_spool_bytes",
+        "bytes",
+        &[],
+        "Events that are kept in files while the database is away.",
+    ),
     gauge(
         "claw_database_connections",
         "count",

@@ -209,9 +209,17 @@ impl Parts {
                 let keys = Arc::clone(self.keys().await?);
                 let mut config = AuditConfig::default();
                 config.pin = Some(self.state_file("pin").await?);
+                // Commands that run beside a server leave the spool to it.
+                config.spool = self.settings.database.spool.clone().filter(|_| self.lock.initialized());
                 Ok(AuditLog::open(self.database().await?.clone(), keys, config).await?)
             })
             .await
+    }
+
+    /// The log with its spool, for moving what is in it: no server may use the folder meanwhile.
+    pub async fn log_with_spool(&self) -> Result<&AuditLog, PartsError> {
+        self.lock().await?;
+        self.log().await
     }
 
     /// Held content.
@@ -364,7 +372,9 @@ impl Parts {
                 self.stored_limits().await?.ensure_events().await?;
                 let (log, vault) = (self.log().await?.clone(), self.vault().await?.clone());
                 log.drain_outbox().await?;
-                let is_new = !self.folder().await?.journal().exists();
+                // Others that share the database may have found things while this folder was not served.
+                let is_shared = self.settings.database.server.is_some();
+                let is_new = is_shared || !self.folder().await?.journal().exists();
                 let limiter = self.limiter().await?.clone();
                 let mut gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
                 if !self.settings.quarantine_enabled {

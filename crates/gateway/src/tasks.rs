@@ -236,6 +236,7 @@ impl Service {
                 Err(error) => tracing::warn!(code = error.code(), "what is signed could not be measured"),
             }
         }
+        metrics.set("claw_audit_spool_bytes", &[], self.log().spool_bytes());
         match outbox::depth(self.db()).await {
             Ok(depth) => {
                 metrics.set("claw_audit_outbox_events", &[], depth.waiting);

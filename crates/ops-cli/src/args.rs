@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// Reads and checks the log.
     #[command(subcommand, after_help = audit::AUDIT_EXAMPLES)]
     Audit(AuditCommand),
+    /// Shows and moves events that are kept while the database is away.
+    #[command(subcommand, after_help = SPOOL_EXAMPLES)]
+    Spool(SpoolCommand),
     /// Shows and sets how often agents may act.
     #[command(subcommand)]
     Limits(LimitsCommand),
@@ -138,6 +141,23 @@ Examples:
   claw quarantine release 0198… --reason FALSE_POSITIVE
   claw quarantine delete 0198… --reason POLICY_VIOLATION
   claw quarantine sweep --dry-run";
+
+const SPOOL_EXAMPLES: &str = "\
+Examples:
+  claw spool status
+  claw spool replay
+  claw spool dead-letters > refused.jsonl";
+
+/// `claw spool …`
+#[derive(Subcommand, Debug)]
+pub(crate) enum SpoolCommand {
+    /// Says what waits, how old it is, and what was set aside; works beside a server and while the database is away.
+    Status,
+    /// Moves what waits into the log; a server does so by itself, so none may use the folder.
+    Replay,
+    /// Prints the events that the log refused for what is in them, one in JSON a line.
+    DeadLetters,
+}
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:

@@ -14,6 +14,7 @@ mod prove;
 mod quarantine;
 pub(crate) mod serve;
 mod simulate;
+mod spool;
 mod submit;
 mod tap;
 mod token;
@@ -49,6 +50,7 @@ pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, Cl
         Command::Token(command) => token::run(command, global).await,
         Command::Quarantine(command) => quarantine::run(command, global).await,
         Command::Audit(command) => audit::run(command, global).await,
+        Command::Spool(command) => spool::run(command, global).await,
         Command::Limits(command) => limits::run(command, global).await,
         Command::Doctor(args) => doctor::run(args, global).await,
         Command::Healthcheck(args) => healthcheck::run(args, global).await,

@@ -118,7 +118,7 @@ macro_rules! check {
 }
 
 /// Every check, in the order in which they are told: what others need stands first.
-pub(crate) const CHECKS: [Check; 51] = [
+pub(crate) const CHECKS: [Check; 52] = [
     check!("config", "every setting is one, and means what it should", files::config),
     check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
     check!("space", "the disk of the data folder has room", files::space),
@@ -145,6 +145,7 @@ pub(crate) const CHECKS: [Check; 51] = [
     ),
     check!("partitions", "the months ahead have their part of the log", postgres::partitions),
     check!("outbox", "no event waits for the log, and none lies aside", rows::outbox),
+    check!("spool", "events kept for the log lie on a disk that stays, and none waits for long", flow::spool),
     check!("pin", "both logs extend what was pinned outside the data folder", rows::pin),
     check!("clock", "clocks agree, and none went back behind the log", rows::clock),
     check!("actions-logged", "the newest decisions have their events", rows::actions_logged),

@@ -1,5 +1,6 @@
 //! Where the rows are: in one variable, or in its parts.
 
+use clawexchange_audit::SpoolConfig;
 use clawexchange_database::PostgresUrl;
 
 use super::reader::Reader;
@@ -24,7 +25,7 @@ impl Reader<'_> {
         let owner = self.postgres(&table::OWNER_DATABASE);
         let replica = self.postgres(&table::READ_DATABASE);
         let is_alone = !self.is_given(&table::DATABASE) && self.first_part().is_none();
-        for setting in [&table::OWNER_DATABASE, &table::READ_DATABASE] {
+        for setting in [&table::OWNER_DATABASE, &table::READ_DATABASE, &table::SPOOL_DIR] {
             if is_alone && self.is_given(setting) {
                 self.problem(
                     setting.name(),
@@ -32,6 +33,7 @@ impl Reader<'_> {
                 );
             }
         }
+        let spool = self.spool().filter(|_| server.is_some());
         let (pool_min, pool_max) = (self.small(&table::POOL_MIN), self.small(&table::POOL));
         let is_read = ![&table::POOL_MIN, &table::POOL].iter().any(|s| self.has_problem(s.name()));
         if is_read && pool_min > pool_max {
@@ -45,7 +47,23 @@ impl Reader<'_> {
             pool_max,
             acquire_timeout: self.seconds(&table::ACQUIRE_TIMEOUT),
             statement_timeout: self.seconds(&table::STATEMENT_TIMEOUT),
+            spool,
         }
+    }
+
+    fn spool(&mut self) -> Option<SpoolConfig> {
+        let is_on = self.boolean(&table::SPOOL);
+        let (folder, bytes_max) = (self.path(&table::SPOOL_DIR), self.number(&table::SPOOL_BYTES));
+        if !is_on && folder.is_some() {
+            self.problem(
+                table::SPOOL_DIR.name(),
+                "CLAW_SPOOL is false, so nothing is kept there; unset one of them",
+            );
+        }
+        let data_dir = self.path(&table::DATA_DIR).unwrap_or_default();
+        let mut spool = SpoolConfig::new(folder.unwrap_or_else(|| data_dir.join("spool")));
+        spool.bytes_max = bytes_max;
+        is_on.then_some(spool)
     }
 
     fn postgres(&mut self, setting: &'static Setting) -> Option<PostgresUrl> {

@@ -8,12 +8,11 @@ use super::table;
 use super::words::{Environment, KeySource};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 6] = [
+pub(crate) const NOT_YET: [(&str, &str); 5] = [
     ("REDIS_URL", "counters in Redis"),
     ("S3_ENDPOINT", "held content in S3"),
     ("S3_BUCKET", "held content in S3"),
     ("CLAW_KEYRING_FILE", "several master keys"),
-    ("CLAW_SPOOL_DIR", "a spool for the log"),
     ("BACKUP_BUCKET_NAME", "backups into a bucket"),
 ];
 

@@ -169,6 +169,27 @@ pub(super) static POOL: Setting = Setting::env(
     "PostgreSQL: how many connections are open at once",
 )
 .key("database.pool_max");
+pub(super) static SPOOL: Setting = Setting::env(
+    "CLAW_SPOOL",
+    Kind::Boolean,
+    Usual::Same("true"),
+    "PostgreSQL: whether a server keeps verdicts in files while the database is away; if not, submissions are answered 503 then",
+)
+.key("database.spool");
+pub(super) static SPOOL_DIR: Setting = Setting::env(
+    "CLAW_SPOOL_DIR",
+    Kind::Path,
+    Usual::Unset("`spool` in the data folder"),
+    "PostgreSQL: where they are kept; it must outlive the process, and one server uses it",
+)
+.key("database.spool_dir");
+pub(super) static SPOOL_BYTES: Setting = Setting::env(
+    "CLAW_SPOOL_MAX_BYTES",
+    number(1 << 20, 1 << 40, "bytes"),
+    Usual::Same("1073741824"),
+    "PostgreSQL: how much of that there may be; beyond, submissions are answered 503",
+)
+.key("database.spool_max_bytes");
 pub(super) static ACQUIRE_TIMEOUT: Setting = Setting::env(
     "CLAW_DB_ACQUIRE_TIMEOUT",
     number(1, ACQUIRE_SECONDS_MAX, "seconds"),
@@ -530,6 +551,9 @@ pub(crate) static SECTIONS: [Section; 11] = [
             &POOL,
             &ACQUIRE_TIMEOUT,
             &STATEMENT_TIMEOUT,
+            &SPOOL,
+            &SPOOL_DIR,
+            &SPOOL_BYTES,
         ],
     },
     Section {

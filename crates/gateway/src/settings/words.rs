@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawexchange_audit::SpoolConfig;
 use clawexchange_database::{DatabaseConfig, Place, PostgresUrl};
 use clawexchange_ssg_core::{ContentType, MasterKey, PluginFailure, RiskTier};
 use serde::Serialize;
@@ -65,6 +66,8 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// How long one statement may take; no bound if it is zero.
     pub statement_timeout: Duration,
+    /// Where verdicts are kept while the server is away; nowhere if it is off, or rows lie in a file.
+    pub spool: Option<SpoolConfig>,
 }
 
 impl DatabaseSettings {

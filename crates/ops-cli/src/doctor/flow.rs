@@ -8,6 +8,8 @@ use clawexchange_ssg_core::{
     Clock as _, ContentEnvelope, ContentType, KeyProvider as _, QuarantineId, RiskTier, SystemClock,
 };
 
+use clawexchange_audit::spool_status;
+
 use super::{Deployment, Found, Looked};
 
 pub(super) async fn gate(deployment: &Deployment) -> Looked {
@@ -199,4 +201,47 @@ mod tests {
         }
         assert_eq!(room_left(0, 0, 0).state, State::Ok);
     }
+}
+
+/// File systems that forget when the machine stops.
+const VOLATILE: [&str; 3] = ["tmpfs", "ramfs", "devtmpfs"];
+
+pub(super) async fn spool(deployment: &Deployment) -> Looked {
+    let settings = deployment.settings();
+    let Some(spool) = &settings.database.spool else {
+        return Ok(Found::skip("rows lie in SQLite, or CLAW_SPOOL is false"));
+    };
+    let status = spool_status(spool)?;
+    let folder = spool.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&spool.folder);
+    if let Some(kind) = file_system(folder).filter(|kind| VOLATILE.contains(&kind.as_str())) {
+        let text =
+            format!("{} is a {kind}: what is kept there goes with the machine", spool.folder.display());
+        return Ok(Found::warn(text, "set CLAW_SPOOL_DIR to a disk that stays, or CLAW_SPOOL=false"));
+    }
+    if status.dead_letters + status.damaged > 0 {
+        let text = format!("{} events and {} files lie aside", status.dead_letters, status.damaged);
+        return Ok(Found::warn(
+            text,
+            "`claw spool dead-letters` shows the events; keep the files for whoever looks",
+        ));
+    }
+    Ok(match status.oldest {
+        None => Found::ok("no event waits"),
+        Some(oldest) => Found::warn(
+            format!("{} events wait, the oldest since {oldest}", status.events),
+            "see whether the database answers; then a server moves them by itself, or `claw spool replay` does",
+        ),
+    })
+}
+
+/// The sort of the file system that a folder is on, as the kernel lists them.
+fn file_system(folder: &std::path::Path) -> Option<String> {
+    let folder = folder.canonicalize().ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (place, kind) = (words.nth(1)?, words.next()?);
+        folder.starts_with(place).then(|| (place.len(), kind.to_owned()))
+    });
+    mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
 }
