@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -356,7 +356,12 @@ pub async fn migrated() -> String {
     // Rights on the database itself are not part of a copy.
     let app = APPLICATION.parse().expect("a plain name is one");
     let grants = clawexchange_migrations::grants(&app).await.expect("every step says what it leaves");
-    server.sql(&name, &grants);
+    // Roles belong to the server: two that make one at once are in each other's way.
+    static ROLES: Mutex<()> = Mutex::new(());
+    {
+        let _turn = ROLES.lock().unwrap_or_else(PoisonError::into_inner);
+        server.sql(&name, &grants);
+    }
     let url = server.url(&name);
     let db = open(&url).await;
     let tx = db.begin().await.expect("a transaction begins");

@@ -32,6 +32,8 @@ pub struct Query {
     pub since: Option<Timestamp>,
     /// At or before this moment.
     pub until: Option<Timestamp>,
+    /// Whether a copy of the database that is a while behind may be asked. No, unless set.
+    pub may_be_behind: bool,
 }
 
 /// One event of the log.
@@ -105,7 +107,8 @@ impl AuditLog {
             sql.clause(),
             most + 1
         );
-        let mut rows = self.0.db.replica().rows(&text, sql.values).await?;
+        let on = if query.may_be_behind { self.0.db.replica() } else { self.0.db.read() };
+        let mut rows = on.rows(&text, sql.values).await?;
         let more = rows.len() > most;
         rows.truncate(most);
         let next = match rows.last() {

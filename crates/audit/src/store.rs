@@ -163,6 +163,7 @@ pub(crate) async fn append_at_once(
     batch: &Together,
 ) -> Result<(), AuditError> {
     let (subjects, erased) = known.of(db, keys, batch).await?;
+    fail_point!("append.after-subjects");
     let leaves = batch.leaves(keys, &subjects).await?;
     postgres::append_at_once(db, batch.log, batch.uuid, leaves, erased).await
 }

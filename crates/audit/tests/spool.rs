@@ -20,6 +20,14 @@ use clawexchange_testkit::postgres::{self, Durability, Server};
 use clawexchange_testkit::proxy::{Proxy, Weather};
 use support::TestKeys;
 
+/// A server that is killed at another moment each time, and one that is asked again: both are other processes, whose
+/// clock no test can turn.
+async fn moment(millis: u64) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(millis.max(1)));
+    ticks.tick().await;
+    ticks.tick().await;
+}
+
 fn event(n: usize) -> AuditEvent {
     let kind = if n.is_multiple_of(2) { EventKind::SsgBlock } else { EventKind::SsgPass };
     let agent = Actor::agent(AgentId::new(format!("agent-{}", n % 5)).unwrap());
@@ -74,7 +82,7 @@ impl Rig {
         let started = Instant::now();
         while self.waiting() > 0 {
             assert!(started.elapsed() < Duration::from_secs(30), "the spool is not emptied");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            moment(50).await;
         }
     }
 
@@ -171,7 +179,7 @@ async fn an_answer_lost_in_the_outage_itself_is_found_by_its_name() {
         tokio::spawn(async move { log.append(event(1)).await })
     };
     while r.proxy.is_set() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        moment(1).await;
     }
     r.proxy.set(Weather::Cut);
     append.await.unwrap().unwrap();
@@ -197,7 +205,7 @@ async fn a_server_that_is_killed_or_frozen_costs_nothing_that_was_acknowledged()
             let log = log.clone();
             tokio::spawn(async move { append_all(&log, events).await })
         };
-        tokio::time::sleep(Duration::from_millis(3 * round)).await;
+        moment(3 * round).await;
         if round % 2 == 0 {
             server.kill();
             assert!(appended.await.unwrap().iter().all(Result::is_ok), "round {round}");
@@ -210,7 +218,7 @@ async fn a_server_that_is_killed_or_frozen_costs_nothing_that_was_acknowledged()
         let started = Instant::now();
         while log.spool_bytes() > 0 {
             assert!(started.elapsed() < Duration::from_secs(30), "round {round}: the spool is not emptied");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            moment(50).await;
         }
     }
     let found = ids(&log).await;
@@ -238,7 +246,7 @@ async fn what_one_process_kept_the_next_one_replays() {
                 assert!(error.kind() == FaultKind::Locked && started.elapsed() < Duration::from_secs(5));
             }
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        moment(50).await;
     };
     assert_eq!(log.replay_spool().await.unwrap(), 40);
     assert_eq!(ids(&log).await.len(), 40);
@@ -269,7 +277,7 @@ async fn without_a_spool_or_beyond_its_bound_events_are_refused() {
     assert!(kept > 0 && status.bytes <= 2000);
     r.proxy.set(Weather::Clear);
     while full.spool_bytes() > 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        moment(50).await;
     }
     assert_eq!(ids(&full).await.len() as u64, kept);
 }

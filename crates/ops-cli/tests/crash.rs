@@ -111,7 +111,7 @@ fn killed_in_the_middle_of_an_append_nothing_is_lost_or_doubled() {
     for point in APPEND.into_iter().filter(|point| !(postgres::is_wanted() && IN_THE_SERVER.contains(point)))
     {
         // How many batches transactions make side by side is another number each time.
-        let at: &[usize] = if postgres::is_wanted() { &[1] } else { &[1, 3] };
+        let at: &[usize] = if postgres::is_wanted() { &[1] } else { &[1, 2] };
         for nth in at {
             kill_submit_at(point, *nth);
         }

@@ -33,6 +33,7 @@ struct Wanted {
 pub(crate) async fn query(State(service): State<Service>, _: Asker, uri: Uri) -> Result<Response, Problem> {
     let asked: Wanted = read(&uri)?;
     let mut wanted = Query::default();
+    wanted.may_be_behind = true;
     wanted.log = match asked.log.as_deref() {
         None | Some("all") => None,
         Some(text) => Some(word::<Log>("log", text)?),
