@@ -1,13 +1,15 @@
-//! Whether a server is away. Once somebody has waited in vain, nobody else does until it answers again.
+//! The pool of a server, and whether the server is away. Once somebody has waited in vain, nobody else does until it
+//! answers again.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 
 use crate::error::DatabaseError;
+use crate::rows::Answer;
 
 /// How often a server that is away is asked.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -15,15 +17,43 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long it may take to answer.
 const ASK_TIME: Duration = Duration::from_secs(1);
 
-/// Remembers whether the server of a pool is away, and while it is asks it now and then.
+/// Makes a pool, without waiting for a connection.
+pub(crate) type Make = Box<dyn Fn() -> Answer<'static, DatabaseConnection> + Send + Sync>;
+
+/// Has the pool, remembers whether its server is away, and while it is asks it now and then.
+///
+/// A connection on which a question was given up is never asked another one: it might take the late answer for that of
+/// the new question. So the whole pool is exchanged then.
 pub(crate) struct Breaker {
     is_open: AtomicBool,
-    pool: DatabaseConnection,
+    pool: RwLock<DatabaseConnection>,
+    make: Make,
 }
 
 impl Breaker {
-    pub(crate) fn new(pool: DatabaseConnection) -> Arc<Self> {
-        Arc::new(Self { is_open: AtomicBool::new(false), pool })
+    pub(crate) fn new(pool: DatabaseConnection, make: Make) -> Arc<Self> {
+        Arc::new(Self { is_open: AtomicBool::new(false), pool: RwLock::new(pool), make })
+    }
+
+    /// The pool as it is now.
+    pub(crate) fn pool(&self) -> DatabaseConnection {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Exchanges the pool for a new one. What is at work on the old one goes on, and its connections end with it.
+    async fn exchange(&self) {
+        match (self.make)().await {
+            Ok(new) => {
+                let old =
+                    std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
+                tokio::spawn(async move {
+                    if old.close().await.is_err() {
+                        tracing::warn!("the connections that were given up did not close cleanly");
+                    }
+                });
+            }
+            Err(error) => tracing::error!(%error, "no new pool could be made"),
+        }
     }
 
     /// Refuses at once while the server is away.
@@ -39,7 +69,12 @@ impl Breaker {
     pub(crate) fn note(self: &Arc<Self>, error: &DatabaseError) {
         if error.is_away() && !self.is_open.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, "the database is away; nobody waits for it until it answers");
-            tokio::spawn(ask(Arc::downgrade(self)));
+            let breaker = Arc::clone(self);
+            tokio::spawn(async move {
+                breaker.exchange().await;
+                let breaker = Arc::downgrade(&breaker);
+                ask(breaker).await;
+            });
         }
     }
 }
@@ -54,7 +89,11 @@ async fn ask(breaker: Weak<Breaker>) {
     loop {
         tokio::time::sleep(ASK_EVERY).await;
         let Some(breaker) = breaker.upgrade() else { return };
-        let asked = tokio::time::timeout(ASK_TIME, breaker.pool.execute_unprepared("SELECT 1")).await;
+        let pool = breaker.pool();
+        let asked = tokio::time::timeout(ASK_TIME, pool.execute_unprepared("SELECT 1")).await;
+        if asked.is_err() {
+            breaker.exchange().await;
+        }
         if matches!(asked, Ok(Ok(_))) {
             breaker.is_open.store(false, Ordering::Relaxed);
             tracing::info!("the database answers again");

@@ -57,6 +57,9 @@ pub enum DatabaseError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// An answer belongs to another question: what was asked may have been done or not.
+    #[error("the database answered another question")]
+    Misplaced,
     /// Somebody waited for the server in vain a moment ago, and it has not answered since.
     #[error("the database server is away")]
     Away,
@@ -85,7 +88,7 @@ impl DatabaseError {
 
     /// Whether it says that the server is not there at all, and not that it refused.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(self, Self::Silent { .. })
+        matches!(self, Self::Silent { .. } | Self::Misplaced)
             || matches!(self, Self::Query { what, .. } if *what == NO_CONNECTION)
     }
 }
@@ -109,6 +112,7 @@ impl Fault for DatabaseError {
             Self::Busy { .. } => "database/busy",
             Self::Silent { .. } => "database/silent",
             Self::Away => "database/away",
+            Self::Misplaced => "database/misplaced",
             Self::Url { .. } => "database/url",
             Self::Closed => "database/closed",
             Self::Group { .. } => "database/commit",
@@ -118,7 +122,9 @@ impl Fault for DatabaseError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Missing { .. } => FaultKind::NotFound,
-            Self::Open { .. } | Self::Closed | Self::Silent { .. } | Self::Away => FaultKind::Unavailable,
+            Self::Open { .. } | Self::Closed | Self::Silent { .. } | Self::Away | Self::Misplaced => {
+                FaultKind::Unavailable
+            }
             Self::Url { .. } => FaultKind::Configuration,
             Self::Query { kind, .. } | Self::Group { kind } => *kind,
             Self::Row { .. } => FaultKind::Integrity,

@@ -10,7 +10,7 @@ use ring::digest;
 use sea_orm::{AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, TransactionTrait as _};
 use tokio::sync::oneshot;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Make};
 use crate::dialect::Dialect;
 use crate::error::DatabaseError;
 use crate::postgres::{self, PostgresUrl, Reach};
@@ -105,7 +105,7 @@ struct Inner {
 
 enum Rows {
     Sqlite(Sqlite),
-    Postgres { pool: DatabaseConnection, replica: Option<DatabaseConnection> },
+    Postgres { pool: Arc<Breaker>, replica: Option<DatabaseConnection> },
 }
 
 impl Database {
@@ -124,7 +124,13 @@ impl Database {
                         Some(replica) => Some(postgres::connect(replica, &config, Reach::WhenAsked).await?),
                         None => None,
                     };
-                    let breaker = Some(Breaker::new(pool.clone()));
+                    let (again, at) = (config.clone(), url.clone());
+                    let make: Make = Box::new(move || {
+                        let (config, url) = (again.clone(), at.clone());
+                        Box::pin(async move { postgres::connect(&url, &config, Reach::WhenAsked).await })
+                    });
+                    let pool = Breaker::new(pool, make);
+                    let breaker = Some(Arc::clone(&pool));
                     let patience = (!config.statement_timeout.is_zero())
                         .then(|| config.acquire_timeout + config.statement_timeout + Duration::from_secs(1));
                     (Rows::Postgres { pool, replica }, Bounds { patience, breaker })
@@ -150,7 +156,7 @@ impl Database {
                 }
                 Rows::Postgres { pool, .. } => {
                     let bounds = self.0.bounds.clone();
-                    let inner = bounds.with_wait(async { Ok(pool.begin().await?) }).await?;
+                    let inner = bounds.with_wait(async { Ok(pool.pool().begin().await?) }).await?;
                     Ok(Tx { inner, done: None, dialect, bounds })
                 }
             }
@@ -166,6 +172,7 @@ impl Database {
             let inner = match &self.0.rows {
                 Rows::Sqlite(sqlite) => sqlite.readers.begin().await?,
                 Rows::Postgres { pool, .. } => {
+                    let pool = pool.pool();
                     let begun = pool
                         .begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly));
                     bounds.with_wait(async { Ok(begun.await?) }).await?
@@ -178,8 +185,8 @@ impl Database {
     /// Reads what is committed.
     pub fn read(&self) -> Read {
         let inner = match &self.0.rows {
-            Rows::Sqlite(sqlite) => &sqlite.readers,
-            Rows::Postgres { pool, .. } => pool,
+            Rows::Sqlite(sqlite) => sqlite.readers.clone(),
+            Rows::Postgres { pool, .. } => pool.pool(),
         };
         self.reads(inner)
     }
@@ -188,13 +195,13 @@ impl Database {
     /// searches and lists, on whose freshness nothing depends.
     pub fn replica(&self) -> Read {
         match &self.0.rows {
-            Rows::Postgres { replica: Some(replica), .. } => self.reads(replica),
+            Rows::Postgres { replica: Some(replica), .. } => self.reads(replica.clone()),
             _ => self.read(),
         }
     }
 
-    fn reads(&self, inner: &DatabaseConnection) -> Read {
-        Read { inner: inner.clone(), dialect: self.dialect(), bounds: self.0.bounds.clone() }
+    fn reads(&self, inner: DatabaseConnection) -> Read {
+        Read { inner, dialect: self.dialect(), bounds: self.0.bounds.clone() }
     }
 
     /// Whether the server counts as away: somebody waited for it in vain, and it has not answered since.
@@ -215,6 +222,7 @@ impl Database {
     /// How many connections there are now; `None` on SQLite, where they do not come and go.
     pub fn connections(&self) -> Option<Connections> {
         let Rows::Postgres { pool, .. } = &self.0.rows else { return None };
+        let pool = pool.pool();
         let pool = pool.get_postgres_connection_pool();
         let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
         Some(Connections {
@@ -255,7 +263,7 @@ impl Database {
     pub fn close(self) -> Answer<'static, ()> {
         let open: Vec<DatabaseConnection> = match &self.0.rows {
             Rows::Sqlite(sqlite) => vec![sqlite.readers.clone()],
-            Rows::Postgres { pool, replica } => replica.iter().chain([pool]).cloned().collect(),
+            Rows::Postgres { pool, replica } => replica.iter().cloned().chain([pool.pool()]).collect(),
         };
         drop(self);
         Box::pin(async move {

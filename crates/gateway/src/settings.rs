@@ -256,10 +256,11 @@ impl Reader<'_> {
         let safe_mode = self.boolean(&table::SAFE_MODE);
         let (listen, admin_listen) = self.addresses();
         let (allow_hosts, deny_hosts) = self.hosts();
+        let data_dir = self.path(&table::DATA_DIR).unwrap_or_default();
         Settings {
             environment: self.environment,
-            data_dir: self.path(&table::DATA_DIR).unwrap_or_default(),
-            database: self.database(),
+            database: self.database(&data_dir),
+            data_dir,
             state_dir: self.state_dir(),
             key: match self.value(&table::KEY) {
                 Some(Value::MasterKey(key)) => KeySource::Given(key),

@@ -1,7 +1,7 @@
 //! PostgreSQL: functions that run with the owner's rights. The application's role may append through them and read, and
 //! nothing else.
 
-use clawexchange_database::{Database, Statements as _, Tx, Value};
+use clawexchange_database::{Database, DatabaseError, Statements as _, Tx, Value};
 use clawexchange_ssg_core::fail_point;
 
 use crate::error::AuditError;
@@ -23,8 +23,7 @@ pub(crate) async fn make_months(db: &Database, ahead: u32) -> Result<u64, AuditE
     Ok(made)
 }
 
-const APPEND: &str =
-    "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS start_index";
+const APPEND: &str = "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS start_index, $2 AS batch_uuid";
 
 /// Appends a batch: one call, in which the rows are written first and the end of the log is taken last.
 pub(super) async fn append_batch(
@@ -46,8 +45,13 @@ pub(super) async fn append_at_once(
     leaves: Vec<Leaf>,
     erased: i64,
 ) -> Result<(), AuditError> {
-    db.read().row(APPEND, values(log, uuid, leaves, Some(erased))).await?;
-    Ok(())
+    // What is acknowledged is this batch and no other: a connection that was given up in the middle of another question
+    // must not answer for it.
+    let row = db.read().row(APPEND, values(log, uuid, leaves, Some(erased))).await?;
+    match row.map(|row| row.get_bytes::<16>("batch_uuid")) {
+        Some(Ok(said)) if said == uuid => Ok(()),
+        _ => Err(DatabaseError::Misplaced.into()),
+    }
 }
 
 fn values(log: Log, uuid: [u8; 16], leaves: Vec<Leaf>, erased: Option<i64>) -> [Value; 13] {

@@ -1,5 +1,7 @@
 //! Where the rows are: in one variable, or in its parts.
 
+use std::path::Path;
+
 use clawexchange_audit::SpoolConfig;
 use clawexchange_database::PostgresUrl;
 
@@ -13,7 +15,7 @@ use super::words::DatabaseSettings;
 const PARTS: [&Setting; 3] = [&table::DB_HOST, &table::DB_NAME, &table::DB_USER];
 
 impl Reader<'_> {
-    pub(super) fn database(&mut self) -> DatabaseSettings {
+    pub(super) fn database(&mut self, data_dir: &Path) -> DatabaseSettings {
         let whole = self.postgres(&table::DATABASE);
         let apart = self.database_of_parts();
         if self.is_given(&table::DATABASE)
@@ -33,7 +35,7 @@ impl Reader<'_> {
                 );
             }
         }
-        let spool = self.spool().filter(|_| server.is_some());
+        let spool = self.spool(data_dir).filter(|_| server.is_some());
         let (pool_min, pool_max) = (self.small(&table::POOL_MIN), self.small(&table::POOL));
         let is_read = ![&table::POOL_MIN, &table::POOL].iter().any(|s| self.has_problem(s.name()));
         if is_read && pool_min > pool_max {
@@ -51,7 +53,7 @@ impl Reader<'_> {
         }
     }
 
-    fn spool(&mut self) -> Option<SpoolConfig> {
+    fn spool(&mut self, data_dir: &Path) -> Option<SpoolConfig> {
         let is_on = self.boolean(&table::SPOOL);
         let (folder, bytes_max) = (self.path(&table::SPOOL_DIR), self.number(&table::SPOOL_BYTES));
         if !is_on && folder.is_some() {
@@ -60,7 +62,6 @@ impl Reader<'_> {
                 "CLAW_SPOOL is false, so nothing is kept there; unset one of them",
             );
         }
-        let data_dir = self.path(&table::DATA_DIR).unwrap_or_default();
         let mut spool = SpoolConfig::new(folder.unwrap_or_else(|| data_dir.join("spool")));
         spool.bytes_max = bytes_max;
         is_on.then_some(spool)
