@@ -5,6 +5,7 @@ mod manual;
 mod problem;
 mod reader;
 mod refused;
+mod sections;
 pub(crate) mod setting;
 pub(crate) mod table;
 mod value;

@@ -184,6 +184,7 @@ fn a_sound_deployment_is_found_sound_in_every_item_of_the_checklist() {
             | "read-replica"
             | "log-rights"
             | "partitions"
+            | "spool"
             | "server-settings"
             | "sessions"
             | "table-sizes"

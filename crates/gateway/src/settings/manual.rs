@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value as Json, json};
 
 use super::refused::NOT_YET;
+use super::sections::SECTIONS;
 use super::setting::{Setting, Usual};
-use super::table::{self, SECTIONS};
+use super::table;
 use super::value::{HOSTS_MAX, Kind, SHARE_MIN};
 use super::words::{Environment, PolicyProfile};
 

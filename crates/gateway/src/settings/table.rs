@@ -1,11 +1,11 @@
 //! The one table of settings. Reading, showing, the example, the schema and the reference are all made of it.
 
-use super::setting::{Section, Setting, Usual};
+use super::setting::{Setting, Usual};
 use super::value::Kind;
 
 /// Every setting.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
-    SECTIONS.iter().flat_map(|section| section.settings.iter().copied())
+    super::sections::SECTIONS.iter().flat_map(|section| section.settings.iter().copied())
 }
 
 /// The names that a part in angle brackets stands for.
@@ -532,87 +532,3 @@ pub(super) static BOT_DELETE: [Setting; 3] = [
 const fn bot(key: &'static str, usual: &'static str, about: &'static str) -> Setting {
     Setting::file(key, Kind::Share, Usual::Same(usual), about)
 }
-
-/// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 11] = [
-    Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
-    Section {
-        title: "Database",
-        settings: &[
-            &DATABASE,
-            &DB_HOST,
-            &DB_PORT,
-            &DB_NAME,
-            &DB_USER,
-            &DB_PASSWORD,
-            &OWNER_DATABASE,
-            &READ_DATABASE,
-            &POOL_MIN,
-            &POOL,
-            &ACQUIRE_TIMEOUT,
-            &STATEMENT_TIMEOUT,
-            &SPOOL,
-            &SPOOL_DIR,
-            &SPOOL_BYTES,
-        ],
-    },
-    Section {
-        title: "Server",
-        settings: &[
-            &LISTEN,
-            &ADMIN_LISTEN,
-            &TLS_CERT,
-            &TLS_KEY,
-            &TRUSTED_PROXIES,
-            &CONNECTIONS,
-            &REQUESTS,
-            &HEADER_TIMEOUT,
-            &BODY_TIMEOUT,
-            &DRAIN,
-        ],
-    },
-    Section { title: "What the program says of itself", settings: &[&LOG_FORMAT, &LOG_FILTER] },
-    Section { title: "Gate", settings: &[&GATE_MODE, &GATE_TYPES] },
-    Section { title: "Held content", settings: &[&QUARANTINE, &KEY, &EXPIRY, &INLINE, &SWEEP] },
-    Section { title: "Log of decisions", settings: &[&AUDIT, &AUDIT_OFF_REASON] },
-    Section {
-        title: "Operations",
-        settings: &[&HEALTHCHECKS, &HEALTH_INTERVAL, &ENFORCE_MODERATION, &AUTOBACKUP],
-    },
-    Section {
-        title: "Policy",
-        settings: &[
-            &PROFILE,
-            &SAFE_MODE,
-            &ALLOW_HOSTS,
-            &DENY_HOSTS,
-            &ACCEPTED,
-            &TEXT_BYTES,
-            &BODY_BYTES,
-            &FIELDS,
-            &DEPTH,
-            &CATEGORY,
-            &TIERS[0],
-            &TIERS[1],
-            &TIERS[2],
-            &TIERS[3],
-            &RULE_MODE,
-            &PLUGIN_ENABLED,
-            &PLUGIN_FAILURE,
-        ],
-    },
-    Section { title: "Limits", settings: &[&INSPECT_HOUR, &INSPECT_MINUTE] },
-    Section {
-        title: "Moderation",
-        settings: &[
-            &GRANT,
-            &CLAIM,
-            &BOT_RELEASE[0],
-            &BOT_RELEASE[1],
-            &BOT_RELEASE[2],
-            &BOT_DELETE[0],
-            &BOT_DELETE[1],
-            &BOT_DELETE[2],
-        ],
-    },
-];

@@ -28,6 +28,7 @@ async fn query(args: &QueryArgs, global: &Global) -> Result<Exit, CliError> {
     let parts = command::parts(global, Intent::Use)?;
     let now = SystemClock::new().now();
     let mut query = Query::default();
+    query.may_be_behind = true;
     query.log = args.log.one();
     query.kinds.clone_from(&args.event_type);
     query.actor.clone_from(&args.actor);
@@ -84,7 +85,9 @@ async fn tail(lines: u64, follow: bool, global: &Global) -> Result<Exit, CliErro
     let log = parts.log().await?;
     // Where following begins is noted before the past is read, so that nothing falls between.
     let now = Follow::from_now(log).await?;
-    let page = log.query(&Query::default(), None, PageLimit::new(lines).unwrap_or_default()).await?;
+    let mut query = Query::default();
+    query.may_be_behind = !follow;
+    let page = log.query(&query, None, PageLimit::new(lines).unwrap_or_default()).await?;
     let mut entries: Vec<Entry> =
         page.items.into_iter().filter(|entry| !follow || now.is_past(entry)).collect();
     entries.reverse();

@@ -209,7 +209,10 @@ const VOLATILE: [&str; 3] = ["tmpfs", "ramfs", "devtmpfs"];
 pub(super) async fn spool(deployment: &Deployment) -> Looked {
     let settings = deployment.settings();
     let Some(spool) = &settings.database.spool else {
-        return Ok(Found::skip("rows lie in SQLite, or CLAW_SPOOL is false"));
+        deployment.server()?;
+        return Ok(Found::skip(
+            "CLAW_SPOOL is false: while the database is away submissions are answered 503",
+        ));
     };
     let status = spool_status(spool)?;
     let folder = spool.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&spool.folder);

@@ -1,0 +1,97 @@
+//! The order in which settings are read about.
+
+use super::setting::Section;
+use super::table::{
+    ACCEPTED, ACQUIRE_TIMEOUT, ADMIN_LISTEN, ADMIN_USER, ALLOW_HOSTS, AUDIT, AUDIT_OFF_REASON, AUTOBACKUP,
+    BODY_BYTES, BODY_TIMEOUT, BOT_DELETE, BOT_RELEASE, CATEGORY, CLAIM, CONFIG, CONNECTIONS, DATA_DIR,
+    DATABASE, DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER, DENY_HOSTS, DEPTH, DRAIN, ENFORCE_MODERATION,
+    ENV, EXPIRY, FIELDS, GATE_MODE, GATE_TYPES, GRANT, HEADER_TIMEOUT, HEALTH_INTERVAL, HEALTHCHECKS, INLINE,
+    INSPECT_HOUR, INSPECT_MINUTE, KEY, LISTEN, LOG_FILTER, LOG_FORMAT, OWNER_DATABASE, PLUGIN_ENABLED,
+    PLUGIN_FAILURE, POOL, POOL_MIN, PROFILE, QUARANTINE, READ_DATABASE, REQUESTS, RULE_MODE, SAFE_MODE,
+    SPOOL, SPOOL_BYTES, SPOOL_DIR, STATE_DIR, STATEMENT_TIMEOUT, SWEEP, TEXT_BYTES, TIERS, TLS_CERT, TLS_KEY,
+    TRUSTED_PROXIES,
+};
+
+/// All settings in the order in which they are read about.
+pub(crate) static SECTIONS: [Section; 11] = [
+    Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
+    Section {
+        title: "Database",
+        settings: &[
+            &DATABASE,
+            &DB_HOST,
+            &DB_PORT,
+            &DB_NAME,
+            &DB_USER,
+            &DB_PASSWORD,
+            &OWNER_DATABASE,
+            &READ_DATABASE,
+            &POOL_MIN,
+            &POOL,
+            &ACQUIRE_TIMEOUT,
+            &STATEMENT_TIMEOUT,
+            &SPOOL,
+            &SPOOL_DIR,
+            &SPOOL_BYTES,
+        ],
+    },
+    Section {
+        title: "Server",
+        settings: &[
+            &LISTEN,
+            &ADMIN_LISTEN,
+            &TLS_CERT,
+            &TLS_KEY,
+            &TRUSTED_PROXIES,
+            &CONNECTIONS,
+            &REQUESTS,
+            &HEADER_TIMEOUT,
+            &BODY_TIMEOUT,
+            &DRAIN,
+        ],
+    },
+    Section { title: "What the program says of itself", settings: &[&LOG_FORMAT, &LOG_FILTER] },
+    Section { title: "Gate", settings: &[&GATE_MODE, &GATE_TYPES] },
+    Section { title: "Held content", settings: &[&QUARANTINE, &KEY, &EXPIRY, &INLINE, &SWEEP] },
+    Section { title: "Log of decisions", settings: &[&AUDIT, &AUDIT_OFF_REASON] },
+    Section {
+        title: "Operations",
+        settings: &[&HEALTHCHECKS, &HEALTH_INTERVAL, &ENFORCE_MODERATION, &AUTOBACKUP],
+    },
+    Section {
+        title: "Policy",
+        settings: &[
+            &PROFILE,
+            &SAFE_MODE,
+            &ALLOW_HOSTS,
+            &DENY_HOSTS,
+            &ACCEPTED,
+            &TEXT_BYTES,
+            &BODY_BYTES,
+            &FIELDS,
+            &DEPTH,
+            &CATEGORY,
+            &TIERS[0],
+            &TIERS[1],
+            &TIERS[2],
+            &TIERS[3],
+            &RULE_MODE,
+            &PLUGIN_ENABLED,
+            &PLUGIN_FAILURE,
+        ],
+    },
+    Section { title: "Limits", settings: &[&INSPECT_HOUR, &INSPECT_MINUTE] },
+    Section {
+        title: "Moderation",
+        settings: &[
+            &GRANT,
+            &CLAIM,
+            &BOT_RELEASE[0],
+            &BOT_RELEASE[1],
+            &BOT_RELEASE[2],
+            &BOT_DELETE[0],
+            &BOT_DELETE[1],
+            &BOT_DELETE[2],
+        ],
+    },
+];
