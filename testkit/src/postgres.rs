@@ -330,6 +330,9 @@ pub fn empty() -> String {
     server.url(&server.create())
 }
 
+/// Roles belong to the server: two that make one at once are in each other's way.
+static ROLES: Mutex<()> = Mutex::new(());
+
 /// A database with the whole schema on the shared server: a copy of one that was migrated once.
 ///
 /// # Panics
@@ -356,8 +359,6 @@ pub async fn migrated() -> String {
     // Rights on the database itself are not part of a copy.
     let app = APPLICATION.parse().expect("a plain name is one");
     let grants = clawexchange_migrations::grants(&app).await.expect("every step says what it leaves");
-    // Roles belong to the server: two that make one at once are in each other's way.
-    static ROLES: Mutex<()> = Mutex::new(());
     {
         let _turn = ROLES.lock().unwrap_or_else(PoisonError::into_inner);
         server.sql(&name, &grants);

@@ -220,7 +220,6 @@ fn four_instances_keep_one_log_while_one_after_the_other_is_killed() {
     let acknowledged: BTreeSet<String> = outcome.answered.values().cloned().collect();
     assert_eq!(acknowledged.len(), outcome.answered.len(), "each submission has an inspection of its own");
     assert!(acknowledged.len() > 50 && outcome.decided > 3, "{} {}", acknowledged.len(), outcome.decided);
-    println!("{} submissions, {} holds decided", acknowledged.len(), outcome.decided);
     assert_eq!(logged(&server, &database), acknowledged);
     let sql = "SELECT COUNT(*) || ' ' || COUNT(DISTINCT target_id) FROM audit_logs WHERE event_type = 'HUMAN_RELEASE'";
     let decisions = server.sql(&database, sql);

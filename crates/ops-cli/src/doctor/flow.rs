@@ -182,27 +182,6 @@ pub(super) async fn health_checks(deployment: &Deployment) -> Looked {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doctor::State;
-
-    #[test]
-    fn room_for_holds_runs_low_before_it_runs_out() {
-        for (bytes, state) in [
-            (0, State::Ok),
-            (799, State::Ok),
-            (800, State::Warn),
-            (949, State::Warn),
-            (950, State::Fail),
-            (2000, State::Fail),
-        ] {
-            assert_eq!(room_left(1, bytes, 1000).state, state, "{bytes}");
-        }
-        assert_eq!(room_left(0, 0, 0).state, State::Ok);
-    }
-}
-
 /// File systems that forget when the machine stops.
 const VOLATILE: [&str; 3] = ["tmpfs", "ramfs", "devtmpfs"];
 
@@ -247,4 +226,25 @@ fn file_system(folder: &std::path::Path) -> Option<String> {
         folder.starts_with(place).then(|| (place.len(), kind.to_owned()))
     });
     mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn room_for_holds_runs_low_before_it_runs_out() {
+        for (bytes, state) in [
+            (0, State::Ok),
+            (799, State::Ok),
+            (800, State::Warn),
+            (949, State::Warn),
+            (950, State::Fail),
+            (2000, State::Fail),
+        ] {
+            assert_eq!(room_left(1, bytes, 1000).state, state, "{bytes}");
+        }
+        assert_eq!(room_left(0, 0, 0).state, State::Ok);
+    }
 }
