@@ -148,12 +148,13 @@ pub async fn finish(db: &Database, named: &Named, status: u16, answer: &[u8]) ->
     tx.commit().await
 }
 
-/// Forgets a request of which nothing was done: it may be tried again as if it were new.
-pub async fn forget(db: &Database, named: &Named) -> Result<(), DatabaseError> {
+/// Forgets a request of which `holder` did nothing: it may be tried again as if it were new. One that another process
+/// took over meanwhile stays that one's.
+pub async fn forget(db: &Database, named: &Named, holder: &str) -> Result<(), DatabaseError> {
     let tx = db.begin().await?;
     let sql = "DELETE FROM database_idempotency \
-               WHERE principal = $1 AND route = $2 AND key = $3 AND status IS NULL";
-    tx.execute(sql, key(named)).await?;
+               WHERE principal = $1 AND route = $2 AND key = $3 AND holder = $4 AND status IS NULL";
+    tx.execute(sql, key(named).into_iter().chain([holder.into()])).await?;
     tx.commit().await
 }
 

@@ -42,7 +42,10 @@ async fn what_a_process_left_undone_is_done_by_the_next_under_the_same_names() {
     assert_eq!(begin(&db, &request, "p1", NOW).await.unwrap(), Begun::Again { names, by_us: true });
     assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::Again { names, by_us: false });
     assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::Again { names, by_us: true });
-    forget(&db, &request).await.unwrap();
+    forget(&db, &request, "p1").await.unwrap();
+    let taken_over = Begun::Again { names, by_us: true };
+    assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), taken_over, "it is not p1's any more");
+    forget(&db, &request, "p2").await.unwrap();
     assert!(matches!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::New(n) if n != names));
 }
 
@@ -58,5 +61,5 @@ async fn after_a_day_the_name_is_free_again() {
     assert!(matches!(begin(&db, &named("ann", "a", 2), "p1", later).await.unwrap(), Begun::New(_)));
     assert_eq!(sweep(&db, later, 1).await.unwrap(), 1, "bounded");
     assert_eq!(sweep(&db, later, 9).await.unwrap(), 1, "and what is new stays");
-    forget(&db, &named("ann", "a", 2)).await.unwrap();
+    forget(&db, &named("ann", "a", 2), "p1").await.unwrap();
 }

@@ -115,7 +115,7 @@ impl Keyed {
 
     /// Nothing was done: it may be tried again.
     pub(crate) async fn forget(self, service: &Service) {
-        if let Err(error) = idempotency::forget(service.db(), &self.named).await {
+        if let Err(error) = idempotency::forget(service.db(), &self.named, service.instance()).await {
             tracing::error!(code = error.code(), "a request could not be forgotten");
         }
     }
