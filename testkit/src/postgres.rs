@@ -65,14 +65,7 @@ impl Server {
     /// If that cannot be done: a test without its server has nothing to say.
     #[expect(clippy::expect_used, reason = "a test fails by panicking")]
     pub fn start(durability: Durability) -> Self {
-        let folder = tempfile::Builder::new().prefix("claw-postgres-").tempdir();
-        let folder = folder.expect("a temporary folder can be made").keep();
-        let owner = owner();
-        if let Some((_, uid, gid)) = &owner {
-            chown(&folder, Some(*uid), Some(*gid)).expect("root may give a folder away");
-        }
-        let mode = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(&folder, mode).expect("the owner may close a folder");
+        let folder = own_folder();
         let data = folder.join("data");
         let made = as_owner(&program("initdb"))
             .args(["-A", "trust", "-U", "postgres", "--locale=C.UTF-8", "-E", "UTF8", "-N", "-D"])
@@ -83,6 +76,38 @@ impl Server {
             .expect("initdb can be started");
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
         let mut server = Self { folder, port: free_port(), durability, keeper: None };
+        server.run();
+        server
+    }
+
+    /// Copies the server and starts the copy, which follows it and can only be read.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be done.
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn standby(&self) -> Self {
+        let folder = own_folder();
+        let copied = as_owner(&program("pg_basebackup"))
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "postgres",
+                "-c",
+                "fast",
+                "-R",
+                "-D",
+            ])
+            .arg(folder.join("data"))
+            .current_dir("/")
+            .stdout(Stdio::null())
+            .output()
+            .expect("pg_basebackup can be started");
+        assert!(copied.status.success(), "pg_basebackup failed: {}", String::from_utf8_lossy(&copied.stderr));
+        let mut server = Self { folder, port: free_port(), durability: self.durability, keeper: None };
         server.run();
         server
     }
@@ -310,6 +335,19 @@ fn program(name: &str) -> PathBuf {
         .map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin/{name}")))
         .filter(|path| path.exists())
         .unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// A new folder that only the user of the servers enters.
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+fn own_folder() -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("claw-postgres-").tempdir();
+    let folder = folder.expect("a temporary folder can be made").keep();
+    if let Some((_, uid, gid)) = owner() {
+        chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
+    }
+    let mode = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(&folder, mode).expect("the owner may close a folder");
+    folder
 }
 
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]

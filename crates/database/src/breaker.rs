@@ -20,6 +20,15 @@ const ASK_TIME: Duration = Duration::from_secs(1);
 /// Makes a pool, without waiting for a connection.
 pub(crate) type Make = Box<dyn Fn() -> Answer<'static, DatabaseConnection> + Send + Sync>;
 
+/// Whose pool it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whose {
+    /// The database itself.
+    Database,
+    /// A copy that follows it.
+    Copy,
+}
+
 /// Has the pool, remembers whether its server is away, and while it is asks it now and then.
 ///
 /// A connection on which a question was given up is never asked another one: it might take the late answer for that of
@@ -28,11 +37,12 @@ pub(crate) struct Breaker {
     is_open: AtomicBool,
     pool: RwLock<DatabaseConnection>,
     make: Make,
+    whose: Whose,
 }
 
 impl Breaker {
-    pub(crate) fn new(pool: DatabaseConnection, make: Make) -> Arc<Self> {
-        Arc::new(Self { is_open: AtomicBool::new(false), pool: RwLock::new(pool), make })
+    pub(crate) fn new(pool: DatabaseConnection, make: Make, whose: Whose) -> Arc<Self> {
+        Arc::new(Self { is_open: AtomicBool::new(false), pool: RwLock::new(pool), make, whose })
     }
 
     /// The pool as it is now.
@@ -58,7 +68,15 @@ impl Breaker {
 
     /// Refuses at once while the server is away.
     pub(crate) fn check(&self) -> Result<(), DatabaseError> {
-        if self.is_open.load(Ordering::Relaxed) { Err(DatabaseError::Away) } else { Ok(()) }
+        if self.is_open() { Err(self.told(DatabaseError::Away)) } else { Ok(()) }
+    }
+
+    /// Says of a copy that it is the copy which does not answer.
+    fn told(&self, error: DatabaseError) -> DatabaseError {
+        match self.whose {
+            Whose::Copy if error.is_away() => DatabaseError::CopyAway { source: Box::new(error) },
+            _ => error,
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -66,9 +84,10 @@ impl Breaker {
     }
 
     /// Takes note of a failure: after one that says that nobody answers, the server counts as away.
-    pub(crate) fn note(self: &Arc<Self>, error: &DatabaseError) {
+    pub(crate) fn noted(self: &Arc<Self>, error: DatabaseError) -> DatabaseError {
         if error.is_away() && !self.is_open.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "the database is away; nobody waits for it until it answers");
+            let whose = self.whose;
+            tracing::error!(%error, ?whose, "a database server is away; nobody waits for it until it answers");
             let breaker = Arc::clone(self);
             tokio::spawn(async move {
                 breaker.exchange().await;
@@ -76,6 +95,7 @@ impl Breaker {
                 ask(breaker).await;
             });
         }
+        self.told(error)
     }
 }
 
@@ -96,7 +116,7 @@ async fn ask(breaker: Weak<Breaker>) {
         }
         if matches!(asked, Ok(Ok(_))) {
             breaker.is_open.store(false, Ordering::Relaxed);
-            tracing::info!("the database answers again");
+            tracing::info!(whose = ?breaker.whose, "a database server answers again");
             return;
         }
     }

@@ -63,6 +63,12 @@ pub enum DatabaseError {
     /// Somebody waited for the server in vain a moment ago, and it has not answered since.
     #[error("the database server is away")]
     Away,
+    /// The copy that lists and searches go to does not answer; the database itself may well.
+    #[error("the copy of the database for lists and searches does not answer")]
+    CopyAway {
+        /// What came of asking it.
+        source: Box<DatabaseError>,
+    },
     /// What should say where the database is does not. The message never repeats it: it has a password in it.
     #[error("the address of the database cannot be used: {what}")]
     Url {
@@ -88,7 +94,7 @@ impl DatabaseError {
 
     /// Whether it says that the server is not there at all, and not that it refused.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(self, Self::Silent { .. } | Self::Misplaced)
+        matches!(self, Self::Silent { .. } | Self::Misplaced | Self::Away)
             || matches!(self, Self::Query { what, .. } if *what == NO_CONNECTION)
     }
 }
@@ -113,6 +119,7 @@ impl Fault for DatabaseError {
             Self::Silent { .. } => "database/silent",
             Self::Away => "database/away",
             Self::Misplaced => "database/misplaced",
+            Self::CopyAway { .. } => "database/copy-away",
             Self::Url { .. } => "database/url",
             Self::Closed => "database/closed",
             Self::Group { .. } => "database/commit",
@@ -122,9 +129,12 @@ impl Fault for DatabaseError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Missing { .. } => FaultKind::NotFound,
-            Self::Open { .. } | Self::Closed | Self::Silent { .. } | Self::Away | Self::Misplaced => {
-                FaultKind::Unavailable
-            }
+            Self::Open { .. }
+            | Self::Closed
+            | Self::Silent { .. }
+            | Self::Away
+            | Self::Misplaced
+            | Self::CopyAway { .. } => FaultKind::Unavailable,
             Self::Url { .. } => FaultKind::Configuration,
             Self::Query { kind, .. } | Self::Group { kind } => *kind,
             Self::Row { .. } => FaultKind::Integrity,
@@ -136,6 +146,7 @@ impl Fault for DatabaseError {
         let hint = match self {
             Self::Busy { .. } => "another process is writing for long; see which one holds the file",
             Self::Silent { .. } | Self::Away => REACH,
+            Self::CopyAway { .. } => COPY,
             Self::Url { .. } => "it looks like postgres://user:password@host:5432/database",
             Self::Query { hint, .. } => hint,
             Self::Group { kind: FaultKind::Unavailable } => DISK,
@@ -153,6 +164,8 @@ impl From<DbErr> for DatabaseError {
 }
 
 const DISK: &str = "see whether the disk is full, read-only or failing";
+const COPY: &str =
+    "see whether the standby runs; where none is named, lists and searches go to the database itself";
 const REACH: &str = "see whether the server runs, is reachable and not overloaded";
 
 /// What sort of fault it is, what happened, and what can be done about it.

@@ -10,7 +10,7 @@ use ring::digest;
 use sea_orm::{AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, TransactionTrait as _};
 use tokio::sync::oneshot;
 
-use crate::breaker::{Breaker, Make};
+use crate::breaker::{Breaker, Make, Whose};
 use crate::dialect::Dialect;
 use crate::error::DatabaseError;
 use crate::postgres::{self, PostgresUrl, Reach};
@@ -105,7 +105,7 @@ struct Inner {
 
 enum Rows {
     Sqlite(Sqlite),
-    Postgres { pool: Arc<Breaker>, replica: Option<DatabaseConnection> },
+    Postgres { pool: Arc<Breaker>, copy: Option<Arc<Breaker>> },
 }
 
 impl Database {
@@ -120,20 +120,18 @@ impl Database {
                 Place::Sqlite(path) => (Rows::Sqlite(Sqlite::open(path, &config).await?), Bounds::default()),
                 Place::Postgres(url) => {
                     let pool = postgres::connect(url, &config, Reach::Now).await?;
-                    let replica = match &config.replica {
-                        Some(replica) => Some(postgres::connect(replica, &config, Reach::WhenAsked).await?),
+                    let pool = Breaker::new(pool, pools_of(url, &config), Whose::Database);
+                    let copy = match &config.replica {
+                        Some(url) => {
+                            let copy = postgres::connect(url, &config, Reach::WhenAsked).await?;
+                            Some(Breaker::new(copy, pools_of(url, &config), Whose::Copy))
+                        }
                         None => None,
                     };
-                    let (again, at) = (config.clone(), url.clone());
-                    let make: Make = Box::new(move || {
-                        let (config, url) = (again.clone(), at.clone());
-                        Box::pin(async move { postgres::connect(&url, &config, Reach::WhenAsked).await })
-                    });
-                    let pool = Breaker::new(pool, make);
-                    let breaker = Some(Arc::clone(&pool));
                     let patience = (!config.statement_timeout.is_zero())
                         .then(|| config.acquire_timeout + config.statement_timeout + Duration::from_secs(1));
-                    (Rows::Postgres { pool, replica }, Bounds { patience, breaker })
+                    let bounds = Bounds { patience, breaker: Some(Arc::clone(&pool)) };
+                    (Rows::Postgres { pool, copy }, bounds)
                 }
             };
             let (acquire_timeout, place) = (config.acquire_timeout, config.place);
@@ -195,7 +193,10 @@ impl Database {
     /// searches and lists, on whose freshness nothing depends.
     pub fn replica(&self) -> Read {
         match &self.0.rows {
-            Rows::Postgres { replica: Some(replica), .. } => self.reads(replica.clone()),
+            Rows::Postgres { copy: Some(copy), .. } => {
+                let bounds = Bounds { breaker: Some(Arc::clone(copy)), ..self.0.bounds.clone() };
+                Read { inner: copy.pool(), dialect: self.dialect(), bounds }
+            }
             _ => self.read(),
         }
     }
@@ -263,7 +264,9 @@ impl Database {
     pub fn close(self) -> Answer<'static, ()> {
         let open: Vec<DatabaseConnection> = match &self.0.rows {
             Rows::Sqlite(sqlite) => vec![sqlite.readers.clone()],
-            Rows::Postgres { pool, replica } => replica.iter().cloned().chain([pool.pool()]).collect(),
+            Rows::Postgres { pool, copy } => {
+                copy.iter().chain([pool]).map(|breaker| breaker.pool()).collect()
+            }
         };
         drop(self);
         Box::pin(async move {
@@ -273,6 +276,15 @@ impl Database {
             Ok(())
         })
     }
+}
+
+/// Makes pools of the same server, for its breaker.
+fn pools_of(url: &PostgresUrl, config: &DatabaseConfig) -> Make {
+    let (url, config) = (url.clone(), config.clone());
+    Box::new(move || {
+        let (url, config) = (url.clone(), config.clone());
+        Box::pin(async move { postgres::connect(&url, &config, Reach::WhenAsked).await })
+    })
 }
 
 impl fmt::Debug for Database {
@@ -329,10 +341,10 @@ impl Bounds {
                 }
                 None => what.await,
             };
-            if let (Err(error), Some(breaker)) = (&done, breaker) {
-                breaker.note(error);
+            match breaker {
+                Some(breaker) => done.map_err(|error| breaker.noted(error)),
+                None => done,
             }
-            done
         })
     }
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
-use claw::Claw;
+use claw::{Claw, until};
 use clawexchange_testkit::postgres::{Durability, Server};
 use clawexchange_testkit::proxy::{Proxy, Weather};
 use serde_json::{Value, json};
@@ -69,14 +69,6 @@ fn logged(server: &Server, database: &str) -> BTreeSet<String> {
 
 fn spool(claw: &Claw) -> u64 {
     claw.json(&["spool", "status"])["events"].as_u64().unwrap()
-}
-
-fn until(what: &str, is: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is() {
-        assert!(started.elapsed() < Duration::from_mins(1), "{what} takes longer than a minute");
-        park_timeout(Duration::from_millis(50));
-    }
 }
 
 #[test]
@@ -233,8 +225,8 @@ fn four_instances_keep_one_log_while_one_after_the_other_is_killed() {
 }
 
 fn park_for(time: Duration) {
-    let until = Instant::now() + time;
-    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+    let end = Instant::now() + time;
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         park_timeout(left);
     }
 }

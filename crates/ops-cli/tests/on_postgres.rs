@@ -14,7 +14,7 @@ mod served;
 use std::collections::BTreeMap;
 use std::sync::Once;
 
-use claw::{Answer, Claw};
+use claw::{Answer, Claw, until};
 use clawexchange_testkit::postgres::{Durability, Server, shared};
 use serde_json::{Value, json};
 use served::Served;
@@ -472,4 +472,54 @@ fn a_server_elsewhere_must_show_a_certificate_for_its_name() {
     claw.set("DATABASE_URL", &url("localhost", "").replace("verify-full", "require"));
     let item = &found(&claw, "tls-to-services")["tls-to-services"];
     assert_eq!(item["state"], "warn", "{item}");
+}
+
+#[test]
+fn searches_are_answered_by_a_standby_and_work_by_the_database_itself() {
+    let owned = Owned::new();
+    let mut claw = owned.ready();
+    let standby = owned.server.standby();
+    claw.set("CLAW_READ_DATABASE_URL", &standby.url_of("claw_app", &owned.database));
+    let submit = |agent: &str| {
+        assert_code(&claw.submit(&[json!({"text": "A table for sale.", "agentId": agent})]), 0);
+    };
+    // How many submissions a search finds.
+    let seen = || {
+        let answer = claw.run(&["audit", "query", "--event-type", "SSG_PASS", "--output", "json"]);
+        assert_code(&answer, 0);
+        answer.lines().pop().unwrap()["items"].as_array().unwrap().len()
+    };
+    let catch_up = |standby: &Server| {
+        let at = owned.sql("SELECT pg_current_wal_lsn()");
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{at}'::pg_lsn");
+        until("the standby has caught up", || standby.sql(&owned.database, &reached) == "t");
+    };
+    submit("a");
+    catch_up(&standby);
+    assert_eq!(seen(), 1);
+    let item = &found(&claw, "read-replica")["read-replica"];
+    assert_eq!(item["state"], "ok", "{item}");
+    assert!(item["found"].as_str().unwrap().starts_with("a standby"), "{item}");
+
+    standby.sql(&owned.database, "SELECT pg_wal_replay_pause()");
+    until("the standby stands still", || {
+        standby.sql(&owned.database, "SELECT pg_get_wal_replay_pause_state()") == "paused"
+    });
+    submit("b");
+    assert_eq!(seen(), 1, "a search shows what the copy holds");
+    let verified = claw.run(&["audit", "verify", "--output", "json"]);
+    assert_code(&verified, 0);
+    standby.sql(&owned.database, "SELECT pg_wal_replay_resume()");
+    catch_up(&standby);
+    assert_eq!(seen(), 2);
+
+    let mut standby = standby;
+    standby.kill();
+    submit("c");
+    let lost = claw.run(&["audit", "query", "--event-type", "SSG_PASS"]);
+    assert_code(&lost, 69);
+    assert!(lost.all().contains("the copy of the database"), "it says whose server is away: {}", lost.all());
+    standby.run();
+    catch_up(&standby);
+    assert_eq!(seen(), 3);
 }

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
 
 use clawexchange_database::{Database, DatabaseConfig, Place, PostgresUrl};
 use clawexchange_testkit::postgres;
@@ -142,4 +144,13 @@ impl Answer {
 
 pub fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/posts.jsonl")
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, is: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is() {
+        assert!(started.elapsed() < Duration::from_mins(1), "{what} takes longer than a minute");
+        park_timeout(Duration::from_millis(50));
+    }
 }
