@@ -30,6 +30,7 @@
 //! | `migrate` | `Plan`: runs, undoes, lists and checks schema changes | no |
 
 mod breaker;
+mod clock;
 mod dialect;
 mod error;
 mod handle;
@@ -44,6 +45,7 @@ mod schema;
 mod sqlite;
 mod steps;
 
+pub use clock::DatabaseClock;
 pub use dialect::Dialect;
 pub use error::DatabaseError;
 pub use handle::{Connections, Database, DatabaseConfig, Place, Read, Tx};

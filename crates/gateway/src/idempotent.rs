@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use clawexchange_database::idempotency::{self, Begun, Named, Names};
 use clawexchange_moderation::Principal;
 use clawexchange_ssg_core::http::Problem;
-use clawexchange_ssg_core::{Clock as _, Fault as _, SystemClock};
+use clawexchange_ssg_core::{Clock as _, Fault as _};
 
 use crate::service::Service;
 
@@ -91,7 +91,7 @@ pub(crate) async fn start(
     };
     let named = Named::new(principal, route, key, body);
     let keyed = |names, before| Start::Keyed(Keyed { named: named.clone(), names, before, _ticket: ticket });
-    let begun = idempotency::begin(service.db(), &named, service.instance(), SystemClock::new().now()).await;
+    let begun = idempotency::begin(service.db(), &named, service.instance(), service.clock().now()).await;
     match begun.map_err(|error| Problem::of(&error))? {
         Begun::New(names) => Ok(keyed(names, Before::Never)),
         Begun::Again { names, by_us: true } => Ok(keyed(names, Before::Failed)),

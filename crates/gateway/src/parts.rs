@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clawexchange_audit::{AuditConfig, AuditLog};
-use clawexchange_database::{Database, Dialect, Place, SchemaState};
+use clawexchange_database::{Database, DatabaseClock, Dialect, Place, SchemaState};
 use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
@@ -45,6 +45,7 @@ pub struct Parts {
     folder: OnceCell<DataFolder>,
     lock: OnceCell<FolderLock>,
     database: OnceCell<Database>,
+    clock: OnceCell<DatabaseClock>,
     keys: OnceCell<Arc<KeyRing>>,
     log: OnceCell<AuditLog>,
     vault: OnceCell<Vault>,
@@ -66,6 +67,7 @@ impl Parts {
             folder: OnceCell::new(),
             lock: OnceCell::new(),
             database: OnceCell::new(),
+            clock: OnceCell::new(),
             keys: OnceCell::new(),
             log: OnceCell::new(),
             vault: OnceCell::new(),
@@ -144,6 +146,11 @@ impl Parts {
             .await
     }
 
+    /// The time as the database has it, on which all instances agree. `serve` sets it again now and then.
+    pub async fn clock(&self) -> Result<&DatabaseClock, PartsError> {
+        self.clock.get_or_try_init(|| async { Ok(self.database().await?.clock().await?) }).await
+    }
+
     /// The master keys. A new deployment without one is given one, in the state folder.
     pub async fn keys(&self) -> Result<&Arc<KeyRing>, PartsError> {
         self.keys
@@ -211,7 +218,8 @@ impl Parts {
                 config.pin = Some(self.state_file("pin").await?);
                 // Commands that run beside a server leave the spool to it.
                 config.spool = self.settings.database.spool.clone().filter(|_| self.lock.initialized());
-                Ok(AuditLog::open(self.database().await?.clone(), keys, config).await?)
+                let (db, clock) = (self.database().await?.clone(), self.clock().await?.clone());
+                Ok(AuditLog::open_with_clock(db, keys, config, clock).await?)
             })
             .await
     }
@@ -247,7 +255,8 @@ impl Parts {
         let log = self.log().await?.clone();
         let objects = FileStore::new(self.folder().await?.objects());
         let config = self.settings.vault_config(config);
-        Ok(Vault::new(self.database().await?.clone(), objects, keys, log, config)?)
+        let vault = Vault::new(self.database().await?.clone(), objects, keys, log, config)?;
+        Ok(vault.with_clock(self.clock().await?.clone()))
     }
 
     /// Limits as they are kept in the database. Each seeded or changed one has its event in the log.
@@ -266,7 +275,8 @@ impl Parts {
         self.tokens
             .get_or_try_init(|| async {
                 let keys = Arc::clone(self.keys().await?);
-                Ok(Tokens::new(self.database().await?.clone(), keys))
+                let tokens = Tokens::new(self.database().await?.clone(), keys);
+                Ok(tokens.with_clock(self.clock().await?.clone()))
             })
             .await
     }

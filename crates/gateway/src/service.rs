@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::extract::FromRef;
 use clawexchange_audit::AuditLog;
-use clawexchange_database::Database;
+use clawexchange_database::{Database, DatabaseClock};
 use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::Vault;
 use clawexchange_rate_limiter::Limiter;
@@ -42,6 +42,7 @@ pub struct Service(Arc<Inner>);
 struct Inner {
     parts: Arc<Parts>,
     db: Database,
+    clock: DatabaseClock,
     pipeline: Pipeline,
     limiter: Limiter,
     inspect_limiter: Limiter,
@@ -66,6 +67,7 @@ impl Service {
         let inner = Inner {
             pipeline: parts.pipeline().await?.clone(),
             db: parts.database().await?.clone(),
+            clock: parts.clock().await?.clone(),
             inspect_limiter: settings.inspect_limiter()?,
             limiter: parts.limiter().await?.clone(),
             log: parts.log().await?.clone(),
@@ -104,6 +106,11 @@ impl Service {
 
     pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.0.parts
+    }
+
+    /// The time on which all instances agree.
+    pub(crate) fn clock(&self) -> &DatabaseClock {
+        &self.0.clock
     }
 
     pub(crate) fn db(&self) -> &Database {

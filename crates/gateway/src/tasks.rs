@@ -19,6 +19,10 @@ use crate::service::Service;
 /// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often the clock is set by the database's, and how far apart they may be before that is said.
+const SET_CLOCK_EVERY: Duration = Duration::from_secs(10);
+const APART_US: u64 = 2_000_000;
+
 /// How often it is seen to that the months ahead have their part of the log, and how many of them have. An event of a
 /// month without one would have to make it, in the middle of a submission.
 const EACH_HOUR: Duration = Duration::from_hours(1);
@@ -39,6 +43,7 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
     if service.db().dialect() == Dialect::Postgres {
+        tasks.spawn(set_clock(service.clone(), stopped.clone()));
         tasks.spawn(make_months(service.clone(), stopped.clone()));
     }
     if let Some(every) = settings.healthchecks {
@@ -107,6 +112,26 @@ async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Sets the clock by the database's. It is set already, so that a while without an answer does no harm.
+async fn set_clock(service: Service, stopped: watch::Receiver<bool>) {
+    let (mut ticks, mut were_apart) = (Ticks::new(SET_CLOCK_EVERY, stopped), false);
+    while ticks.next().await {
+        match service.clock().set_by(service.db()).await {
+            Ok(ahead_us) => {
+                let are_apart = ahead_us.unsigned_abs() > APART_US;
+                if are_apart && !were_apart {
+                    tracing::warn!(
+                        ahead_us,
+                        "this machine's clock and the database's are apart; the database's holds"
+                    );
+                }
+                were_apart = are_apart;
+            }
+            Err(error) => tracing::warn!(code = error.code(), "the clock could not be set by the database's"),
+        }
+    }
+}
+
 async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
     let mut ticks = Ticks::new(EACH_HOUR, stopped);
     while ticks.next().await {
@@ -150,7 +175,7 @@ async fn sweep(service: Service, every: Duration, stopped: watch::Receiver<bool>
 impl Service {
     /// Does what is due once.
     pub(crate) async fn sweep_once(&self) {
-        let now = SystemClock::new().now();
+        let now = self.clock().now();
         match self.vault().sweep(SWEEP_MAX, None).await {
             Ok(report) => {
                 self.metrics().count("claw_quarantine_expired_total", &[], report.expired);
@@ -210,7 +235,7 @@ impl Service {
 
     /// Sets the gauges that a scrape looks up.
     pub(crate) async fn gauge(&self) {
-        let (metrics, now) = (self.metrics(), SystemClock::new().now());
+        let (metrics, now) = (self.metrics(), self.clock().now());
         match self.vault().stats().await {
             Ok(stats) => {
                 metrics.set("claw_quarantine_open_records", &[], stats.open);
