@@ -7,13 +7,14 @@ use super::table::{
     DATABASE, DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER, DENY_HOSTS, DEPTH, DRAIN, ENFORCE_MODERATION,
     ENV, EXPIRY, FIELDS, GATE_MODE, GATE_TYPES, GRANT, HEADER_TIMEOUT, HEALTH_INTERVAL, HEALTHCHECKS, INLINE,
     INSPECT_HOUR, INSPECT_MINUTE, KEY, LISTEN, LOG_FILTER, LOG_FORMAT, OWNER_DATABASE, PLUGIN_ENABLED,
-    PLUGIN_FAILURE, POOL, POOL_MIN, PROFILE, QUARANTINE, READ_DATABASE, REQUESTS, RULE_MODE, SAFE_MODE,
+    PLUGIN_FAILURE, POOL, POOL_MIN, PROFILE, QUARANTINE, READ_DATABASE, REDIS, REDIS_CA, REDIS_CONNECT,
+    REDIS_CONNECTIONS, REDIS_DEADLINE, REDIS_PLAINTEXT, REDIS_PREFIX, REQUESTS, RULE_MODE, SAFE_MODE,
     SPOOL, SPOOL_BYTES, SPOOL_DIR, STATE_DIR, STATEMENT_TIMEOUT, SWEEP, TEXT_BYTES, TIERS, TLS_CERT, TLS_KEY,
-    TRUSTED_PROXIES,
+    TRUSTED_PROXIES, WHEN_AWAY,
 };
 
 /// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 11] = [
+pub(crate) static SECTIONS: [Section; 12] = [
     Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
     Section {
         title: "Database",
@@ -33,6 +34,19 @@ pub(crate) static SECTIONS: [Section; 11] = [
             &SPOOL,
             &SPOOL_DIR,
             &SPOOL_BYTES,
+        ],
+    },
+    Section {
+        title: "Counters",
+        settings: &[
+            &REDIS,
+            &REDIS_CA,
+            &REDIS_PLAINTEXT,
+            &REDIS_PREFIX,
+            &REDIS_DEADLINE,
+            &REDIS_CONNECT,
+            &REDIS_CONNECTIONS,
+            &WHEN_AWAY,
         ],
     },
     Section {
