@@ -7,7 +7,7 @@ use clawexchange_ssg_core::{AgentId, OwnerId, Timestamp, TrustLevel};
 use crate::error::LimitError;
 use crate::limits::Quota;
 use crate::overrides::AgentRates;
-use crate::penalties::{Penalised, PenalisedUntil};
+use crate::penalties::{Penalised, PenalisedUntil, Suspension};
 use crate::tier::EndpointTier;
 use crate::window::{Case, HOUR_MS, MINUTE_MS, Ruling, SlidingLog, Tick};
 
@@ -129,7 +129,8 @@ pub enum Decision {
         /// How things stand.
         status: TierStatus,
     },
-    /// It may not, however long it waits: the act costs more than the whole limit, or the limit is 0.
+    /// It may not, however long it waits: the act costs more than the whole limit, the limit is 0, or the agent is
+    /// suspended until somebody lifts that.
     Never {
         /// How things stand.
         status: TierStatus,
@@ -192,6 +193,8 @@ pub struct TierStatus {
     pub penalised: Penalised,
     /// Until when an override stands in the place of base × trust, if one does.
     pub overridden_until: Option<Timestamp>,
+    /// The suspension that forbids everything, if there is one.
+    pub suspended: Option<Suspension>,
     /// The answer was given without the usual counters.
     pub is_degraded: bool,
 }
@@ -243,7 +246,8 @@ impl TierStatus {
             OwnerStatus { hour, minute }
         });
         let overridden_until = case.rates.next_end(at).map(Timestamp::from);
-        Self { tier, hour, minute, owner, penalised, overridden_until, is_degraded: false }
+        let suspended = case.until.suspension(at);
+        Self { tier, hour, minute, owner, penalised, overridden_until, suspended, is_degraded: false }
     }
 
     /// How an account would stand that nobody counts.
@@ -285,6 +289,8 @@ pub struct AgentStatus {
     pub high_until: Option<Timestamp>,
     /// Until when two or more of these lower them.
     pub repeated_until: Option<Timestamp>,
+    /// The suspension that forbids everything, if there is one.
+    pub suspended: Option<Suspension>,
 }
 
 impl AgentStatus {
@@ -296,6 +302,7 @@ impl AgentStatus {
             moderate_until: end(until.moderate),
             high_until: end(until.high),
             repeated_until: end(until.repeated),
+            suspended: until.suspension(now),
         }
     }
 }
