@@ -38,6 +38,9 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     tasks.spawn(each_second(service.clone(), stopped.clone()));
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
+    if service.pipeline().is_following() {
+        tasks.spawn(follow(service.clone(), stopped.clone()));
+    }
     if service.db().dialect() == Dialect::Postgres {
         tasks.spawn(make_months(service.clone(), stopped.clone()));
     }
@@ -103,6 +106,28 @@ async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => return,
             () = service.sign_once() => {}
+        }
+    }
+}
+
+/// By itself: counters that were lost are taught a week, which takes its time.
+async fn follow(service: Service, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EVERY, stopped.clone());
+    while ticks.next().await {
+        // What was not taught when the service stops is taught by another one, or when it starts again.
+        let followed = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            followed = service.pipeline().follow() => followed,
+        };
+        match followed {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => {
+                tracing::debug!(code = error.code(), "counters could not be taught what the log says");
+            }
+            Err(error) => {
+                tracing::error!(code = error.code(), %error, "counters cannot be taught what the log says");
+            }
         }
     }
 }

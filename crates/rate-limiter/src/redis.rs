@@ -2,6 +2,7 @@
 
 mod config;
 mod health;
+mod note;
 mod url;
 
 use std::fmt;
