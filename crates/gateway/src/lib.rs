@@ -55,7 +55,7 @@ pub use folder::{DataFolder, FolderError, FolderLock};
 pub use health::{CHECKS, Checked, PartState, Readiness};
 pub use metrics::{BUCKETS, METRICS, Metric, MetricKind, Metrics};
 pub use parts::{Intent, Parts};
-pub use pipeline::{Charge, Decided, Limited, Pipeline, Submitted, Suspended, SuspensionChange};
+pub use pipeline::{Charge, Decided, HistoryMark, Limited, Pipeline, Submitted, Suspended, SuspensionChange};
 pub use policy::NotAccepted;
 pub use router::router;
 pub use routes::{Access, On, ROUTES, RequestBody, Route};

@@ -17,6 +17,7 @@ use clawexchange_ssg_core::{
 };
 
 use self::history::History;
+pub use self::history::HistoryMark;
 pub(crate) use self::history::{Counters, Shared};
 pub use self::suspensions::{Suspended, SuspensionChange};
 use crate::error::PartsError;

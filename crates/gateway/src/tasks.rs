@@ -27,6 +27,9 @@ const MONTHS_AHEAD: u32 = 3;
 /// What one sweep does at most of each sort, so that it does not hold up the others for long.
 const SWEEP_MAX: NonZeroU32 = NonZeroU32::new(500).expect("500 is not zero");
 
+/// How long Redis may take to say how much memory it has.
+const FACTS: Duration = Duration::from_millis(500);
+
 /// From so many failures in a row on a check is warned of, and from so many on it is an error.
 const FAILURES_WARN: u64 = 2;
 const FAILURES_CRITICAL: u64 = 5;
@@ -274,10 +277,42 @@ impl Service {
             metrics.set("claw_database_connections", &[("state", "idle")], connections.idle.into());
             metrics.set("claw_database_connections_max", &[], connections.max.into());
         }
+        self.gauge_redis().await;
         metrics.set("claw_ready", &[], u64::from(self.readiness().await.is_ready()));
         for (flag, is_on) in self.parts().settings().flags() {
             metrics.set("claw_flag", &[("flag", flag)], u64::from(is_on));
         }
+    }
+}
+
+impl Service {
+    async fn gauge_redis(&self) {
+        let Ok(Some(store)) = self.parts().redis().await else { return };
+        let (metrics, health) = (self.metrics(), store.health());
+        metrics.set("claw_limiter_redis_away", &[], u64::from(health.is_away));
+        metrics.set("claw_limiter_instances", &[], health.instances.into());
+        metrics.set("claw_limiter_unreplayed", &[], health.unreplayed);
+        let counters = health.counters;
+        for (name, labels, value) in [
+            ("claw_limiter_redis_commands_total", &[][..], counters.commands),
+            ("claw_limiter_redis_failures_total", &[("why", "timeout")], counters.timeouts),
+            ("claw_limiter_redis_failures_total", &[("why", "error")], counters.errors),
+            ("claw_limiter_redis_openings_total", &[], counters.breaker_openings),
+            ("claw_limiter_redis_script_losses_total", &[], counters.script_losses),
+            ("claw_limiter_denied_from_memory_total", &[], counters.denied_from_memory),
+            ("claw_limiter_replayed_units_total", &[("told", "yes")], counters.replayed_units),
+            ("claw_limiter_replayed_units_total", &[("told", "no")], counters.unreplayed_units),
+        ] {
+            metrics.total(name, labels, value);
+        }
+        if health.is_away {
+            return;
+        }
+        // A scrape does not wait for one that is slow.
+        let Ok(Ok(facts)) = tokio::time::timeout(FACTS, store.server()).await else { return };
+        metrics.set("claw_limiter_redis_used_bytes", &[], facts.memory_used_bytes.unwrap_or_default());
+        metrics.set("claw_limiter_redis_max_bytes", &[], facts.memory_max_bytes.unwrap_or_default());
+        metrics.set("claw_limiter_redis_evicted_keys", &[], facts.evicted_keys.unwrap_or_default());
     }
 }
 

@@ -65,30 +65,18 @@ impl Shared {
         Self { store, db, instance: EventId::fresh(), deployment, has_missed: AtomicBool::new(false) }
     }
 
-    /// The mark beside the counters; `None` if they are empty, or lie from another version.
-    ///
-    /// # Errors
-    ///
-    /// Redis is away, or the counters are another deployment's.
-    async fn mark(&self) -> Result<Option<Mark>, PartsError> {
-        let mark = self.store.note().await?.as_deref().and_then(Mark::parse);
-        match mark {
-            Some(mark) if mark.deployment != self.deployment => Err(PartsError::CountersOfAnother {
-                deployment: mark.deployment,
-                key: self.store.note_key(),
-            }),
-            mark => Ok(mark),
-        }
+    async fn mark(&self) -> Result<Option<HistoryMark>, PartsError> {
+        HistoryMark::of(&self.store, self.deployment).await
     }
 
     async fn set_mark(&self, index: u64, learned: Timestamp) -> Result<(), PartsError> {
-        let mark = Mark { deployment: self.deployment, index, learned };
+        let mark = HistoryMark { deployment: self.deployment, index, learned };
         Ok(self.store.set_note(&mark.to_string()).await?)
     }
 
     /// Whether all of the last week has to be learned anew: the mark is gone, the log is a shorter one that was restored,
     /// something could not be taught, or it is time.
-    fn is_to_relearn(&self, mark: Option<&Mark>, size: u64, now: Timestamp) -> bool {
+    fn is_to_relearn(&self, mark: Option<&HistoryMark>, size: u64, now: Timestamp) -> bool {
         let Some(mark) = mark else { return true };
         let age = now.since(mark.learned);
         let after = if self.has_missed.load(Ordering::SeqCst) { RELEARN_AGAIN } else { RELEARN };
@@ -98,16 +86,37 @@ impl Shared {
 
 /// How far the log was heeded for shared counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Mark {
+#[non_exhaustive]
+pub struct HistoryMark {
     /// Whose log.
-    deployment: EventId,
+    pub deployment: EventId,
     /// Index in the log of decisions up to which it was heeded.
-    index: u64,
+    pub index: u64,
     /// When all of the last week was last learned.
-    learned: Timestamp,
+    pub learned: Timestamp,
 }
 
-impl Mark {
+impl HistoryMark {
+    /// The mark beside the counters of a deployment; `None` if they are empty.
+    ///
+    /// # Errors
+    ///
+    /// Redis is away, or the counters are another deployment's.
+    pub async fn read(store: &RedisStore, db: &Database) -> Result<Option<Self>, PartsError> {
+        let deployment = db.deployment().await?.ok_or(clawexchange_audit::AuditError::NoSchema)?;
+        Self::of(store, EventId::from_bytes(deployment)).await
+    }
+
+    async fn of(store: &RedisStore, deployment: EventId) -> Result<Option<Self>, PartsError> {
+        let mark = store.note().await?.as_deref().and_then(Self::parse);
+        match mark {
+            Some(mark) if mark.deployment != deployment => {
+                Err(PartsError::CountersOfAnother { deployment: mark.deployment, key: store.note_key() })
+            }
+            mark => Ok(mark),
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let (deployment, index, learned) = (words.next()?, words.next()?, words.next()?);
@@ -119,7 +128,7 @@ impl Mark {
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for HistoryMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.deployment, self.index, self.learned.as_micros())
     }
@@ -279,7 +288,7 @@ impl Pipeline {
                 }
                 // What is found while that goes on is taught again below: an offence that is known counts once.
                 shared.set_mark(size, now).await?;
-                Mark { deployment: shared.deployment, index: size, learned: now }
+                HistoryMark { deployment: shared.deployment, index: size, learned: now }
             }
         };
         let mut from = mark.index;
@@ -437,10 +446,10 @@ mod tests {
     #[test]
     fn a_mark_is_read_as_it_was_written_and_anything_else_is_none() {
         let learned = Timestamp::from_micros(1_800_000_000_000_001);
-        let mark = Mark { deployment: EventId::fresh(), index: 7, learned };
-        assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        let mark = HistoryMark { deployment: EventId::fresh(), index: 7, learned };
+        assert_eq!(HistoryMark::parse(&mark.to_string()), Some(mark));
         for text in ["", "x 7 1", &format!("{} 7", mark.deployment), &format!("{} -7 1", mark.deployment)] {
-            assert_eq!(Mark::parse(text), None, "{text}");
+            assert_eq!(HistoryMark::parse(text), None, "{text}");
         }
     }
 }
