@@ -41,9 +41,7 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     tasks.spawn(each_second(service.clone(), stopped.clone()));
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
-    if service.pipeline().is_following() {
-        tasks.spawn(follow(service.clone(), stopped.clone()));
-    }
+    tasks.spawn(follow(service.clone(), stopped.clone()));
     if service.db().dialect() == Dialect::Postgres {
         tasks.spawn(make_months(service.clone(), stopped.clone()));
     }

@@ -254,14 +254,12 @@ impl Pipeline {
         }
     }
 
-    /// Whether the log is to be followed by the clock: counters that are shared.
-    pub(crate) fn is_following(&self) -> bool {
-        matches!(self.0.history, History::Shared(_))
-    }
-
-    /// Teaches shared counters what the log says since the mark, if nobody else is at it.
+    /// Teaches counters what the log says since it was last read; shared ones, if nobody else is at it.
     pub(crate) async fn follow(&self) -> Result<(), PartsError> {
-        let History::Shared(shared) = &self.0.history else { return Ok(()) };
+        let shared = match &self.0.history {
+            History::Own(own) => return self.heed_log(own).await,
+            History::Shared(shared) => shared,
+        };
         let (mark, size) = (shared.mark().await?, self.0.log.size(Log::Decisions).await?);
         let is_behind = mark.is_none_or(|mark| mark.index != size);
         if !is_behind && !shared.is_to_relearn(mark.as_ref(), size, SystemClock::new().now()) {
