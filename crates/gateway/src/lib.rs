@@ -63,8 +63,8 @@ pub use serve::{Addresses, Server};
 pub use service::{Phase, Service};
 pub use settings::{
     ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
-    LogFormat, ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, RedisSettings, Settings,
-    SettingsError, Shown, Sources, TlsFiles,
+    LogFormat, ModerationSettings, Origin, Password, PluginSetting, PolicyProfile, Problem, RedisSettings,
+    Settings, SettingsError, Shown, Sources, TlsFiles,
 };
 pub use states::{HeldStates, LimitStates, TokenStates};
 pub use view::limits_json;

@@ -134,14 +134,24 @@ pub const METRICS: [Metric; 48] = [
         &[],
         "Submissions that were denied without asking, because they were a moment ago.",
     ),
-    gauge("claw_limiter_unreplayed", "count", &[], "Submissions let through without Redis of which it was not told yet."),
+    gauge(
+        "claw_limiter_unreplayed",
+        "count",
+        &[],
+        "Submissions let through without Redis of which it was not told yet.",
+    ),
     counter(
         "claw_limiter_replayed_units_total",
-        &["told"],
-        "Units given without Redis that it was told of afterwards, or could not be told of any more.",
+        &[],
+        "Units given without Redis that it was told of afterwards.",
     ),
     gauge("claw_limiter_redis_used_bytes", "bytes", &[], "Memory that Redis uses; 0 if it does not say."),
-    gauge("claw_limiter_redis_max_bytes", "bytes", &[], "Memory that Redis may use; 0 if there is no bound, or it does not say."),
+    gauge(
+        "claw_limiter_redis_max_bytes",
+        "bytes",
+        &[],
+        "Memory that Redis may use; 0 if there is no bound, or it does not say.",
+    ),
     gauge(
         "claw_limiter_redis_evicted_keys",
         "count",
@@ -276,9 +286,6 @@ impl Metrics {
         for why in ["timeout", "error"] {
             self.count("claw_limiter_redis_failures_total", &[("why", why)], 0);
         }
-        for told in ["yes", "no"] {
-            self.count("claw_limiter_replayed_units_total", &[("told", told)], 0);
-        }
         for reason in ["no-token", "bad-token", "no-right"] {
             self.count("claw_auth_refusals_total", &[("reason", reason)], 0);
         }
@@ -290,6 +297,7 @@ impl Metrics {
             "claw_limiter_redis_openings_total",
             "claw_limiter_redis_script_losses_total",
             "claw_limiter_denied_from_memory_total",
+            "claw_limiter_replayed_units_total",
             "claw_tokens_exposed_total",
             "claw_quarantine_expired_total",
             "claw_quarantine_sweep_failures_total",

@@ -14,9 +14,10 @@ use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
-use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore};
+use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore, WhenAway};
 use clawexchange_ssg_core::{
-    Clock as _, EventId, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry, SystemClock,
+    Clock as _, EventId, Fault as _, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry,
+    SystemClock,
 };
 use tokio::sync::OnceCell;
 
@@ -57,6 +58,9 @@ pub struct Parts {
     metrics: Metrics,
     notices: Mutex<Vec<String>>,
 }
+
+/// How long a command waits for Redis, and a server before it begins without.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Parts {
     /// Opens nothing yet.
@@ -309,7 +313,20 @@ impl Parts {
     /// Counters in Redis, if one is named. It is asked when there is something to ask.
     pub async fn redis(&self) -> Result<Option<&RedisStore>, PartsError> {
         let store = self.redis.get_or_try_init(|| async {
-            Ok::<_, PartsError>(self.settings.redis.as_ref().map(|redis| RedisStore::open(redis.config())).transpose()?)
+            let Some(settings) = &self.settings.redis else { return Ok::<_, PartsError>(None) };
+            let mut config = settings.config();
+            if self.intent == Intent::Use {
+                // Whoever looks wants to know what Redis has, and would rather wait than be told what it may have.
+                config.is_observer = true;
+                config.when_away = WhenAway::Closed;
+                config.deadline = config.deadline.max(PATIENCE);
+            }
+            let store = RedisStore::open(config)?;
+            // The first question need not wait for the connection; whoever serves begins without it too.
+            if let Err(error) = store.connected(PATIENCE).await {
+                tracing::warn!(code = error.code(), "the counters in Redis cannot be reached");
+            }
+            Ok(Some(store))
         });
         Ok(store.await?.as_ref())
     }

@@ -19,6 +19,9 @@ use crate::service::Service;
 /// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often Redis is asked how much memory it has left.
+const EACH_MINUTE: Duration = Duration::from_mins(1);
+
 /// How often it is seen to that the months ahead have their part of the log, and how many of them have. An event of a
 /// month without one would have to make it, in the middle of a submission.
 const EACH_HOUR: Duration = Duration::from_hours(1);
@@ -26,9 +29,6 @@ const MONTHS_AHEAD: u32 = 3;
 
 /// What one sweep does at most of each sort, so that it does not hold up the others for long.
 const SWEEP_MAX: NonZeroU32 = NonZeroU32::new(500).expect("500 is not zero");
-
-/// How long Redis may take to say how much memory it has.
-const FACTS: Duration = Duration::from_millis(500);
 
 /// From so many failures in a row on a check is warned of, and from so many on it is an error.
 const FAILURES_WARN: u64 = 2;
@@ -42,6 +42,9 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
     tasks.spawn(follow(service.clone(), stopped.clone()));
+    if settings.redis.is_some() {
+        tasks.spawn(measure_redis(service.clone(), stopped.clone()));
+    }
     if service.db().dialect() == Dialect::Postgres {
         tasks.spawn(make_months(service.clone(), stopped.clone()));
     }
@@ -298,19 +301,31 @@ impl Service {
             ("claw_limiter_redis_openings_total", &[], counters.breaker_openings),
             ("claw_limiter_redis_script_losses_total", &[], counters.script_losses),
             ("claw_limiter_denied_from_memory_total", &[], counters.denied_from_memory),
-            ("claw_limiter_replayed_units_total", &[("told", "yes")], counters.replayed_units),
-            ("claw_limiter_replayed_units_total", &[("told", "no")], counters.unreplayed_units),
+            ("claw_limiter_replayed_units_total", &[], counters.replayed_units),
         ] {
             metrics.total(name, labels, value);
         }
-        if health.is_away {
-            return;
-        }
-        // A scrape does not wait for one that is slow.
-        let Ok(Ok(facts)) = tokio::time::timeout(FACTS, store.server()).await else { return };
+    }
+
+    /// Asks Redis how much memory it has left: not at each scrape, since it takes a connection of its own.
+    async fn measure_redis(&self) {
+        let Ok(Some(store)) = self.parts().redis().await else { return };
+        let Ok(facts) = store.server().await else { return };
+        let metrics = self.metrics();
         metrics.set("claw_limiter_redis_used_bytes", &[], facts.memory_used_bytes.unwrap_or_default());
         metrics.set("claw_limiter_redis_max_bytes", &[], facts.memory_max_bytes.unwrap_or_default());
         metrics.set("claw_limiter_redis_evicted_keys", &[], facts.evicted_keys.unwrap_or_default());
+    }
+}
+
+async fn measure_redis(service: Service, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EACH_MINUTE, stopped.clone());
+    while ticks.next().await {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = service.measure_redis() => {}
+        }
     }
 }
 

@@ -78,7 +78,11 @@ fn a_suspension_that_has_an_end_says_when_and_is_replaced_by_the_next() {
         let human = claw.run(&["limits", "status", "a"]).text();
         assert!(human.contains("suspended until 20"), "{human}");
         assert_eq!(claw.run(&["limits", "suspend", "a", "--reason", " "]).code, Some(2));
-        assert_eq!(claw.run(&["limits", "suspend", "a"]).code, Some(2), "nobody is suspended without a reason");
+        assert_eq!(
+            claw.run(&["limits", "suspend", "a"]).code,
+            Some(2),
+            "nobody is suspended without a reason"
+        );
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Permit {
     pub(crate) owner: Option<OwnerId>,
     pub(crate) tier: EndpointTier,
     pub(crate) at: Tick,
+    /// When the owner was charged: later than the agent where the two lie on two servers.
+    pub(crate) owner_at: Tick,
     pub(crate) cost: u32,
 }
 
@@ -82,7 +84,7 @@ impl Permit {
     /// The permit for what was asked and charged at `at`; for implementers of stores.
     pub fn new(ask: &Ask, at: Tick) -> Self {
         let Ask { agent, owner, tier, cost, .. } = ask;
-        Self { agent: agent.clone(), owner: owner.clone(), tier: tier.clone(), at, cost: *cost }
+        Self { agent: agent.clone(), owner: owner.clone(), tier: tier.clone(), at, owner_at: at, cost: *cost }
     }
 
     /// Who was charged.

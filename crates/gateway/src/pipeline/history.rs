@@ -154,7 +154,8 @@ impl<'a> Turn<'a> {
         }
         let renewed = Self::take(self.shared).await?;
         // Somebody who had it meanwhile taught things that are not to be taught again from where we were.
-        let same = renewed.filter(|new| new.lease.as_ref().map(|l| l.fence) == self.lease.as_ref().map(|l| l.fence));
+        let same =
+            renewed.filter(|new| new.lease.as_ref().map(|l| l.fence) == self.lease.as_ref().map(|l| l.fence));
         self.lease = same.and_then(|same| same.lease);
         self.renewed = Instant::now();
         Ok(self.lease.is_some())
@@ -412,8 +413,7 @@ fn past(kinds: &[EventKind]) -> Query {
 
 /// The hold that an event of the log says was for nothing.
 fn forgiven(entry: &Entry) -> Option<QuarantineId> {
-    let is_release =
-        RELEASES.iter().any(|kind| kind.as_str() == entry.event_type);
+    let is_release = RELEASES.iter().any(|kind| kind.as_str() == entry.event_type);
     let is_false = entry.metadata.get("reason").and_then(|r| r.as_str()) == Some("FALSE_POSITIVE");
     entry.target_id.as_deref().filter(|_| is_release && is_false)?.parse().ok()
 }

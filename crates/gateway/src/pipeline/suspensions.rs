@@ -116,7 +116,9 @@ async fn last_of_each(log: &AuditLog) -> Result<BTreeMap<String, (Entry, AgentId
     loop {
         let page = log.query(&query, cursor.as_ref(), limit).await?;
         for entry in page.items {
-            let Some(alias) = entry.target_id.clone().filter(|alias| !last.contains_key(alias)) else { continue };
+            let Some(alias) = entry.target_id.clone().filter(|alias| !last.contains_key(alias)) else {
+                continue;
+            };
             // Whoever was erased has no name that counters could know.
             if let (Some(change), Some(agent)) = (Change::of(&entry), log.agent(&alias).await?) {
                 last.insert(alias, (entry, agent, change));

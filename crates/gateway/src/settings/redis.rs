@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use clawexchange_rate_limiter::{RedisUrl, WhenAway};
+use clawexchange_rate_limiter::{RedisKind, RedisUrl, WhenAway};
 
 use super::reader::Reader;
 use super::setting::Setting;
 use super::table;
 use super::value::Value;
-use super::words::RedisSettings;
+use super::words::{Password, RedisSettings};
 
 /// What whoever sets it takes for granted that there is a Redis. Bounds alone may stand in a file of many deployments.
 const OF_REDIS: [&Setting; 4] =
@@ -33,20 +33,30 @@ impl Reader<'_> {
             (self.milliseconds(&table::REDIS_DEADLINE), self.milliseconds(&table::REDIS_CONNECT));
         let (connections, plaintext) =
             (self.count(&table::REDIS_CONNECTIONS), self.boolean(&table::REDIS_PLAINTEXT));
+        let instances = self.small(&table::INSTANCES);
+        let sentinel_password = match self.value(&table::SENTINEL_PASSWORD) {
+            Some(Value::Password(password)) => Some(Password(password)),
+            _ => None,
+        };
         let ca_pem = self.redis_authorities(url.as_ref());
         let Some(url) = url else {
             self.refuse_without_redis();
             return None;
         };
+        if sentinel_password.is_some() && url.kind() != RedisKind::Sentinel {
+            self.problem(table::SENTINEL_PASSWORD.name(), "REDIS_URL names no Sentinel; unset it");
+        }
         Some(RedisSettings {
             url,
             ca_pem,
+            sentinel_password,
             plaintext,
             prefix,
             deadline,
             connect_deadline,
             connections,
             when_away: when_away.unwrap_or_default(),
+            instances,
         })
     }
 
@@ -66,7 +76,10 @@ impl Reader<'_> {
     fn redis_authorities(&mut self, url: Option<&RedisUrl>) -> Option<Vec<u8>> {
         let path = self.path(&table::REDIS_CA)?;
         if url.is_some_and(|url| !url.is_tls()) {
-            self.problem(table::REDIS_CA.name(), "REDIS_URL does not say rediss, so no certificate is asked for");
+            self.problem(
+                table::REDIS_CA.name(),
+                "REDIS_URL does not say rediss, so no certificate is asked for",
+            );
             return None;
         }
         if std::fs::metadata(&path).is_ok_and(|file| file.len() > CA_BYTES_MAX) {
@@ -117,8 +130,14 @@ mod tests {
         .redis
         .unwrap();
         let config = set.config();
-        assert_eq!((config.deadline, config.connect_deadline), (Duration::from_millis(100), Duration::from_millis(500)));
-        assert_eq!((config.prefix.as_str(), config.connections, config.when_away), ("market:a", 4, WhenAway::Closed));
+        assert_eq!(
+            (config.deadline, config.connect_deadline),
+            (Duration::from_millis(100), Duration::from_millis(500))
+        );
+        assert_eq!(
+            (config.prefix.as_str(), config.connections, config.when_away),
+            ("market:a", 4, WhenAway::Closed)
+        );
         for (word, when) in [("open", WhenAway::Open), ("local", WhenAway::Local)] {
             let given = Given::env(&[("REDIS_URL", "redis://h"), ("CLAW_LIMITER_WHEN_AWAY", word)]);
             assert_eq!(given.good().redis.unwrap().when_away, when);
@@ -162,11 +181,15 @@ mod tests {
             let settings = Given::env(&[(name, value)]).good();
             let shown = serde_json::to_string(settings.shown()).unwrap();
             assert!(!format!("{settings:?}{shown}").contains("hunter2"), "{name}");
-            assert_eq!(origin(&settings, "REDIS_URL"), (Origin::Environment, "rediss://ann:***@h:6379/1".to_owned()));
+            assert_eq!(
+                origin(&settings, "REDIS_URL"),
+                (Origin::Environment, "rediss://ann:***@h:6379/1".to_owned())
+            );
         }
         let (_, said) = Given::env(&[("REDIS_URL", "redis://ann:hunter2@h:x")]).bad();
         assert!(!said.contains("hunter2"), "{said}");
-        Given::env(&[("REDIS_URL", "redis://h"), ("REDIS_URL_FILE", &file)]).refused("REDIS_URL", "set one of them");
+        Given::env(&[("REDIS_URL", "redis://h"), ("REDIS_URL_FILE", &file)])
+            .refused("REDIS_URL", "set one of them");
         assert!(Settings::reference().contains("REDIS_URL_FILE"));
     }
 

@@ -82,6 +82,8 @@ const PREFIX_CHARS_MAX: usize = 64;
 const REDIS_DEADLINE_MS_MAX: u64 = 10_000;
 const REDIS_CONNECT_MS_MAX: u64 = 60_000;
 const REDIS_CONNECTIONS_MAX: u64 = 64;
+/// More servers than any platform of agents has before one gate.
+const INSTANCES_MAX: u64 = 10_000;
 /// A reason is a sentence or two.
 const REASON_CHARS_MAX: usize = 500;
 /// A filter names a few modules.
@@ -224,6 +226,12 @@ pub(super) static REDIS_CA: Setting = Setting::env(
     "the certificates in PEM of the authorities that may speak for Redis, where REDIS_URL says rediss",
 )
 .key("redis.ca_file");
+pub(super) static SENTINEL_PASSWORD: Setting = Setting::env(
+    "CLAW_REDIS_SENTINEL_PASSWORD",
+    Kind::Password,
+    Usual::Unset("none"),
+    "what the Sentinels want to hear, if anything; the password in REDIS_URL is that of the servers",
+);
 pub(super) static REDIS_PLAINTEXT: Setting = Setting::env(
     "CLAW_REDIS_PLAINTEXT",
     Kind::Boolean,
@@ -259,6 +267,13 @@ pub(super) static REDIS_CONNECTIONS: Setting = Setting::env(
     "how many connections each node of Redis is asked through; many questions share one",
 )
 .key("redis.connections");
+pub(super) static INSTANCES: Setting = Setting::env(
+    "CLAW_LIMITER_INSTANCES",
+    number(1, INSTANCES_MAX, ""),
+    Usual::Same("1"),
+    "how many instances an instance that begins while Redis is away takes there to be: it gives one share of so many",
+)
+.key("redis.instances");
 pub(super) static WHEN_AWAY: Setting = Setting::env(
     "CLAW_LIMITER_WHEN_AWAY",
     Kind::Word(&["local", "open", "closed"]),

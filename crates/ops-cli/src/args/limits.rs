@@ -187,7 +187,9 @@ fn reason(text: &str) -> Result<String, String> {
     let is_one = (1..=REASON_CHARS_MAX).contains(&text.chars().count())
         && !text.trim().is_empty()
         && !text.chars().any(char::is_control);
-    is_one.then(|| text.to_owned()).ok_or_else(|| format!("not 1 to {REASON_CHARS_MAX} characters on one line"))
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("not 1 to {REASON_CHARS_MAX} characters on one line"))
 }
 
 pub(super) fn age(text: &str) -> Result<Duration, &'static str> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawexchange_database::{Tx, outbox};
-use clawexchange_gateway::{FolderError, Intent, Parts, PartsError, Suspended, SuspensionChange, limits_json};
+use clawexchange_gateway::{
+    FolderError, Intent, Parts, PartsError, Suspended, SuspensionChange, limits_json,
+};
 use clawexchange_rate_limiter::stored::StoredLimits;
 use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Override, Quota};
 use clawexchange_ssg_core::{

@@ -51,7 +51,8 @@ pub(super) async fn answers(deployment: &Deployment) -> Looked {
         ));
     }
     let deadline = deployment.settings().redis.as_ref().map(|redis| redis.deadline).unwrap_or_default();
-    let text = format!("{name} {}, an answer took {:.1} ms", facts.version, facts.round_trip.as_secs_f64() * 1e3);
+    let text =
+        format!("{name} {}, an answer took {:.1} ms", facts.version, facts.round_trip.as_secs_f64() * 1e3);
     Ok(if facts.round_trip * 2 > deadline {
         Found::warn(
             format!("{text}, of {} ms that it may take", deadline.as_millis()),
@@ -103,7 +104,9 @@ pub(super) async fn memory(deployment: &Deployment) -> Looked {
     let fix = "CONFIG SET maxmemory-policy noeviction, and write it into redis.conf; a Redis that is also a cache needs one of its own for counters";
     if !["noeviction", "volatile-ttl"].contains(&policy.as_str()) {
         return Ok(Found::fail(
-            format!("with maxmemory-policy {policy} it drops counters when memory is short, and whoever used up a limit begins anew"),
+            format!(
+                "with maxmemory-policy {policy} it drops counters when memory is short, and whoever used up a limit begins anew"
+            ),
             fix,
         ));
     }
@@ -117,11 +120,17 @@ pub(super) async fn memory(deployment: &Deployment) -> Looked {
     let size = |bytes: u64| postgres::size(i64::try_from(bytes).unwrap_or(i64::MAX));
     Ok(match (used, most) {
         (Some(used), Some(most)) if used.saturating_mul(100) > most.saturating_mul(FULL) => Found::warn(
-            format!("{} of {} are used, and nothing is dropped: full, it refuses to count", size(used), size(most)),
+            format!(
+                "{} of {} are used, and nothing is dropped: full, it refuses to count",
+                size(used),
+                size(most)
+            ),
             "raise maxmemory",
         ),
         (Some(used), Some(most)) => Found::ok(format!("{policy}, {} of {} used", size(used), size(most))),
-        (Some(used), None) => Found::ok(format!("{policy}, {} used, with no bound but the machine's", size(used))),
+        (Some(used), None) => {
+            Found::ok(format!("{policy}, {} used, with no bound but the machine's", size(used)))
+        }
         _ => Found::ok(policy.clone()),
     })
 }
@@ -151,7 +160,10 @@ pub(super) async fn cluster(deployment: &Deployment) -> Looked {
         None => Found::skip("no cluster"),
         Some(SLOTS) => Found::ok("all slots have a node"),
         Some(covered) => Found::fail(
-            format!("{} of {SLOTS} slots have no node, so some agents are not counted", SLOTS.saturating_sub(covered)),
+            format!(
+                "{} of {SLOTS} slots have no node, so some agents are not counted",
+                SLOTS.saturating_sub(covered)
+            ),
             "bring the missing nodes back, or run redis-cli --cluster fix",
         ),
     })
@@ -199,6 +211,9 @@ pub(super) async fn tls(redis: &RedisSettings, deployment: &Deployment) -> Looke
             "write rediss:// in REDIS_URL and leave CLAW_REDIS_PLAINTEXT out",
         )
     } else {
-        Found::fail("what Redis is told, and its password, can be read on the way", "write rediss:// in REDIS_URL")
+        Found::fail(
+            "what Redis is told, and its password, can be read on the way",
+            "write rediss:// in REDIS_URL",
+        )
     })
 }

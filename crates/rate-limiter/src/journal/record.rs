@@ -56,7 +56,7 @@ const OWNER: u8 = 1;
 
 impl Record {
     pub(crate) fn take(permit: &Permit) -> Self {
-        let Permit { agent, owner, tier, at, cost } = permit;
+        let Permit { agent, owner, tier, at, cost, .. } = permit;
         Self::Take { agent: agent.clone(), owner: owner.clone(), tier: tier.clone(), at: *at, cost: *cost }
     }
 

@@ -48,6 +48,8 @@ pub struct RedisConfig {
     pub prefix: String,
     /// Certificates in PEM of the authorities that may speak for the servers, in the place of the system's.
     pub tls_ca_pem: Option<Vec<u8>>,
+    /// What the Sentinels want to hear, if anything; the password of the address is that of the servers. Not shown.
+    pub sentinel_password: Option<String>,
     /// How long one question may take, waiting for its turn and for the answer included. 25 ms unless set; 1 ms to 10 s.
     pub deadline: Duration,
     /// How long making a connection may take. 1 s unless set; 1 ms to 60 s. No question waits so long.
@@ -59,6 +61,12 @@ pub struct RedisConfig {
     pub deny_cache_max: Duration,
     /// Refusals that are kept in memory at most. 100,000 unless set.
     pub deny_cache_keys: usize,
+    /// Whether this process only looks after the counters, as a command does, and gives nothing while Redis is away: it
+    /// is not counted among those that share the limits. It is, unless set.
+    pub is_observer: bool,
+    /// Processes that share the limits as long as Redis has not said how many there are: one that begins while Redis is
+    /// away takes its share of so many. 1 unless set.
+    pub instances_assumed: u32,
     /// Accounts of which is remembered what Redis last said, in case it goes away. 100,000 unless set, some 100 bytes and
     /// five for each unit.
     pub shadow_keys: usize,
@@ -73,11 +81,14 @@ impl RedisConfig {
             url,
             prefix: PREFIX.to_owned(),
             tls_ca_pem: None,
+            sentinel_password: None,
             deadline: DEADLINE,
             connect_deadline: CONNECT_DEADLINE,
             connections: CONNECTIONS,
             deny_cache_max: DENY_CACHE_AGE,
             deny_cache_keys: DENY_CACHE_KEYS,
+            is_observer: false,
+            instances_assumed: 1,
             shadow_keys: SHADOW_KEYS,
             when_away: WhenAway::default(),
         }

@@ -63,8 +63,6 @@ pub struct RedisCounters {
     pub breaker_openings: u64,
     /// Units given while Redis was away that it was told of.
     pub replayed_units: u64,
-    /// Units of which it could not be told any more.
-    pub unreplayed_units: u64,
     /// Connections that were made.
     pub connections_made: u64,
 }
