@@ -2,6 +2,7 @@
 
 pub mod postgres;
 pub mod proxy;
+pub mod redis;
 pub mod registry;
 pub mod tamper;
 

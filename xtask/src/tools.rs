@@ -16,12 +16,18 @@ struct Tool {
 const GIT: Tool = Tool { program: "git", package: "git", purpose: "samples are drawn by the commit id" };
 
 /// What the documents have their readers use, and what stands for programs of others.
-const OTHERS: [Tool; 4] = [
+const OTHERS: [Tool; 5] = [
     // Debian's package starts a server of its own when it is installed; ours are others, on ports that are free.
     Tool {
         program: "initdb",
         package: "postgresql",
         purpose: "the suites start PostgreSQL servers of their own",
+    },
+    // As above; the package brings redis-cli along.
+    Tool {
+        program: "redis-server",
+        package: "redis-server",
+        purpose: "the suites start Redis servers of their own",
     },
     Tool { program: "curl", package: "curl", purpose: "the README's first day is run as it is written" },
     Tool {

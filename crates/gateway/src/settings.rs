@@ -4,6 +4,7 @@ mod database;
 mod manual;
 mod problem;
 mod reader;
+mod redis;
 mod refused;
 mod sections;
 pub(crate) mod setting;
@@ -30,7 +31,7 @@ use setting::Setting;
 use value::Value;
 pub use words::{
     ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
-    LogFormat, ModerationSettings, PluginSetting, PolicyProfile, TlsFiles,
+    LogFormat, ModerationSettings, Password, PluginSetting, PolicyProfile, RedisSettings, TlsFiles,
 };
 
 /// Where a value came from. Later ones win.
@@ -97,6 +98,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the rows are.
     pub database: DatabaseSettings,
+    /// Where the counters are; in this process unless they are in Redis.
+    pub redis: Option<RedisSettings>,
     /// Generated keys and pins, outside the data folder.
     pub state_dir: PathBuf,
     /// The master key.
@@ -262,6 +265,7 @@ impl Reader<'_> {
             environment: self.environment,
             database: self.database(&data_dir),
             data_dir,
+            redis: self.redis(),
             state_dir: self.state_dir(),
             key: match self.value(&table::KEY) {
                 Some(Value::MasterKey(key)) => KeySource::Given(key),

@@ -7,7 +7,7 @@ use clawexchange_ssg_core::{AgentId, OwnerId, Timestamp, TrustLevel};
 use crate::error::LimitError;
 use crate::limits::Quota;
 use crate::overrides::AgentRates;
-use crate::penalties::{Penalised, PenalisedUntil};
+use crate::penalties::{Penalised, PenalisedUntil, Suspension};
 use crate::tier::EndpointTier;
 use crate::window::{Case, HOUR_MS, MINUTE_MS, Ruling, SlidingLog, Tick};
 
@@ -75,6 +75,8 @@ pub struct Permit {
     pub(crate) owner: Option<OwnerId>,
     pub(crate) tier: EndpointTier,
     pub(crate) at: Tick,
+    /// When the owner was charged: later than the agent where the two lie on two servers.
+    pub(crate) owner_at: Tick,
     pub(crate) cost: u32,
 }
 
@@ -82,7 +84,7 @@ impl Permit {
     /// The permit for what was asked and charged at `at`; for implementers of stores.
     pub fn new(ask: &Ask, at: Tick) -> Self {
         let Ask { agent, owner, tier, cost, .. } = ask;
-        Self { agent: agent.clone(), owner: owner.clone(), tier: tier.clone(), at, cost: *cost }
+        Self { agent: agent.clone(), owner: owner.clone(), tier: tier.clone(), at, owner_at: at, cost: *cost }
     }
 
     /// Who was charged.
@@ -129,7 +131,8 @@ pub enum Decision {
         /// How things stand.
         status: TierStatus,
     },
-    /// It may not, however long it waits: the act costs more than the whole limit, or the limit is 0.
+    /// It may not, however long it waits: the act costs more than the whole limit, the limit is 0, or the agent is
+    /// suspended until somebody lifts that.
     Never {
         /// How things stand.
         status: TierStatus,
@@ -192,6 +195,8 @@ pub struct TierStatus {
     pub penalised: Penalised,
     /// Until when an override stands in the place of base × trust, if one does.
     pub overridden_until: Option<Timestamp>,
+    /// The suspension that forbids everything, if there is one.
+    pub suspended: Option<Suspension>,
     /// The answer was given without the usual counters.
     pub is_degraded: bool,
 }
@@ -243,7 +248,8 @@ impl TierStatus {
             OwnerStatus { hour, minute }
         });
         let overridden_until = case.rates.next_end(at).map(Timestamp::from);
-        Self { tier, hour, minute, owner, penalised, overridden_until, is_degraded: false }
+        let suspended = case.until.suspension(at);
+        Self { tier, hour, minute, owner, penalised, overridden_until, suspended, is_degraded: false }
     }
 
     /// How an account would stand that nobody counts.
@@ -285,6 +291,8 @@ pub struct AgentStatus {
     pub high_until: Option<Timestamp>,
     /// Until when two or more of these lower them.
     pub repeated_until: Option<Timestamp>,
+    /// The suspension that forbids everything, if there is one.
+    pub suspended: Option<Suspension>,
 }
 
 impl AgentStatus {
@@ -296,6 +304,7 @@ impl AgentStatus {
             moderate_until: end(until.moderate),
             high_until: end(until.high),
             repeated_until: end(until.repeated),
+            suspended: until.suspension(now),
         }
     }
 }

@@ -49,6 +49,20 @@ pub enum LimitError {
     /// A store of another process or machine did not answer.
     #[error("the store of the counters did not answer")]
     Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Redis cannot be reached so.
+    #[cfg(feature = "redis")]
+    #[error("Redis cannot be used: {what}")]
+    RedisConfig {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// What lies in Redis under one of our keys was not put there by us.
+    #[cfg(feature = "redis")]
+    #[error("what lies in Redis under a key of ours {what}")]
+    RedisDamaged {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The journal could not be read or written.
     #[error("could not {doing} the journal {path}")]
     Journal {
@@ -181,6 +195,10 @@ impl Fault for LimitError {
             Self::Limits(e) => e.code(),
             Self::Full { .. } => "rate-limiter/full",
             Self::Away(_) => "rate-limiter/away",
+            #[cfg(feature = "redis")]
+            Self::RedisConfig { .. } => "rate-limiter/redis-config",
+            #[cfg(feature = "redis")]
+            Self::RedisDamaged { .. } => "rate-limiter/redis-damaged",
             Self::Journal { .. } => "rate-limiter/journal",
             Self::JournalFull { .. } => "rate-limiter/journal-full",
             Self::JournalDamaged { .. } => "rate-limiter/journal-damaged",
@@ -221,6 +239,10 @@ impl Fault for LimitError {
                 FaultKind::Unavailable
             }
             Self::JournalDamaged { .. } => FaultKind::Integrity,
+            #[cfg(feature = "redis")]
+            Self::RedisConfig { .. } => FaultKind::Configuration,
+            #[cfg(feature = "redis")]
+            Self::RedisDamaged { .. } => FaultKind::Integrity,
             Self::JournalHeld { .. } => FaultKind::Locked,
             Self::NoJournal { .. } => FaultKind::NotFound,
             Self::ReadOnly => FaultKind::Conflict,
@@ -254,6 +276,10 @@ impl Fault for LimitError {
             )),
             Self::JournalExposed { path, .. } => {
                 Some(format!("make it a plain file that only you may read: chmod 600 {}", path.display()))
+            }
+            #[cfg(feature = "redis")]
+            Self::RedisDamaged { .. } => {
+                Some("see who else writes to this Redis, or give the keys another prefix".to_owned())
             }
             Self::Full { .. } => {
                 Some("let more agents be counted, or count them outside this process".to_owned())

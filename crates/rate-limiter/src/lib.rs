@@ -6,7 +6,7 @@
 //! fits. Both windows slide: in no hour and in no minute, wherever they begin, is more admitted than the limit.
 //!
 //! The decision is a pure function over [`SlidingLog`]s, which a [`Store`] keeps: [`MemoryStore`] in this process, with
-//! a journal if it is to survive one. This crate does not know who an agent is, nor what it did: trust and offences are
+//! a journal if it is to survive one, `RedisStore` for all processes that share a Redis. This crate does not know who an agent is, nor what it did: trust and offences are
 //! handed in.
 //!
 //! ```
@@ -30,6 +30,7 @@
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
 //! | `http` | a tower layer, `RateLimit` headers, refusals as problems | no |
+//! | `redis` | counters in Redis or Valkey, for many processes | no |
 //! | `stored` | limits kept in the database and followed, with their migrations | no |
 
 mod decision;
@@ -42,6 +43,8 @@ mod limits;
 mod memory;
 mod overrides;
 mod penalties;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
 #[cfg(feature = "stored")]
 pub mod stored;
@@ -64,7 +67,12 @@ pub use memory::{Fail, MemoryConfig, MemoryStore};
 pub use overrides::{AgentRates, OVERRIDES_MAX, Override};
 pub use penalties::{
     HIGH_KEPT, HIGH_MS, MODERATE_KEPT, MODERATE_MS, Offence, OffenceId, Penalised, PenalisedUntil, Penalties,
-    REPEATED_MS,
+    REPEATED_MS, Suspension,
+};
+#[cfg(feature = "redis")]
+pub use redis::{
+    BreakerState, REDIS_NODES_MAX, RedisConfig, RedisCounters, RedisHealth, RedisKind, RedisStore, RedisUrl,
+    RedisUrlError, ServerFacts, ServerKind, WhenAway,
 };
 pub use store::Store;
 pub use tier::{EndpointTier, TIER_BYTES_MAX, TierNameError};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use clawexchange_ssg_core::{AgentId, OwnerId, TrustLevel};
+use clawexchange_ssg_core::{AgentId, OwnerId, Timestamp, TrustLevel};
 
 use crate::decision::{AgentStatus, Ask, Decision, Outlook, Permit};
 use crate::error::LimitError;
@@ -84,6 +84,16 @@ impl Limiter {
     /// Replaces what is known of an agent's offences by what its history says.
     pub async fn rebuild(&self, agent: &AgentId, offences: &[Offence]) -> Result<(), LimitError> {
         self.0.store.rebuild(agent, offences).await
+    }
+
+    /// Forbids an agent everything in every tier, until then or else until it is lifted.
+    pub async fn suspend(&self, agent: &AgentId, until: Option<Timestamp>) -> Result<(), LimitError> {
+        self.0.store.suspend(agent, until).await
+    }
+
+    /// Ends an agent's suspension; says whether there was one, be it over or not.
+    pub async fn lift(&self, agent: &AgentId) -> Result<bool, LimitError> {
+        self.0.store.lift(agent).await
     }
 
     /// `Ok`: what was acknowledged until now survives the end of power, if the store keeps anything at all.

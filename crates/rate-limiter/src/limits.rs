@@ -353,6 +353,27 @@ impl Rates {
         Quota::new(per_hour * OWNER_SHARE, per_minute * OWNER_SHARE)
     }
 
+    /// Hundredths of units before penalties, in an hour and in a minute.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn hundredths(&self) -> (u64, u64) {
+        (self.hour, self.minute)
+    }
+
+    /// What the three penalties multiply, in hundredths.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn factors(&self) -> [u32; 3] {
+        let PenaltyFactors { moderate, high, repeated } = self.penalties;
+        [moderate.0, high.0, repeated.0]
+    }
+
+    /// The ceiling of the owner, as if it were the limit of one that has no penalties.
+    #[cfg(feature = "redis")]
+    pub(crate) fn as_owner(&self) -> Self {
+        let Quota { per_hour, per_minute } = self.owner();
+        let hundredths = |units: u32| u64::from(units) * u64::from(Multiplier::ONE.0);
+        Self { hour: hundredths(per_hour), minute: hundredths(per_minute), ..*self }
+    }
+
     fn limit(&self, hundredths: u64, held: Penalised) -> u32 {
         let (mut product, mut unit) = (hundredths, 100);
         let factors = self.penalties;

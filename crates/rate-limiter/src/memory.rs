@@ -19,9 +19,10 @@ use crate::decision::{AgentStatus, Ask, Decision, Outlook, Permit};
 use crate::error::LimitError;
 use crate::journal::{Journal, Keeper};
 use crate::limits::Limits;
-use crate::penalties::{Offence, OffenceId};
+use crate::penalties::{Offence, OffenceId, Suspension};
 use crate::store::Store;
 use crate::tier::EndpointTier;
+use crate::window::Tick;
 
 /// What is done where the usual thing cannot be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -231,6 +232,14 @@ impl Store for MemoryStore {
 
     async fn rebuild(&self, agent: &AgentId, offences: &[Offence]) -> Result<(), LimitError> {
         self.state.rebuild(agent, offences)
+    }
+
+    async fn suspend(&self, agent: &AgentId, until: Option<Timestamp>) -> Result<(), LimitError> {
+        self.state.suspend(agent, Suspension::tick(until)).map(drop)
+    }
+
+    async fn lift(&self, agent: &AgentId) -> Result<bool, LimitError> {
+        self.state.suspend(agent, Tick::ZERO)
     }
 
     async fn sync(&self) -> Result<(), LimitError> {

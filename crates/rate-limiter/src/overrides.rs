@@ -102,6 +102,19 @@ impl AgentRates {
         Self { usual, instead }
     }
 
+    /// What usually holds, and what holds instead until when.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn parts(&self) -> (Rates, Option<(Rates, Tick)>) {
+        (self.usual, self.instead)
+    }
+
+    /// The ceilings of the owner, as if they were the limits of one that has no penalties.
+    #[cfg(feature = "redis")]
+    pub(crate) fn as_owner(&self) -> Self {
+        let instead = self.instead.map(|(rates, until)| (rates.as_owner(), until));
+        Self { usual: self.usual.as_owner(), instead }
+    }
+
     /// What holds at `now`.
     pub fn at(&self, now: Tick) -> Rates {
         match self.instead {

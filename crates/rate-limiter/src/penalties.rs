@@ -85,9 +85,9 @@ pub struct Penalised {
     pub repeated: bool,
 }
 
-/// Until when each penalty holds; [`Tick::ZERO`] where it does not.
+/// Until when each penalty holds, and until when the agent is suspended; [`Tick::ZERO`] where it does not, or is not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "every store keeps exactly these three moments")]
+#[expect(clippy::exhaustive_structs, reason = "every store keeps exactly these four moments")]
 pub struct PenalisedUntil {
     /// The last MODERATE offence and one hour.
     pub moderate: Tick,
@@ -95,6 +95,8 @@ pub struct PenalisedUntil {
     pub high: Tick,
     /// The last but one of these and 7 days.
     pub repeated: Tick,
+    /// Until when nothing at all is allowed, in no tier; [`Tick::MAX`]: until it is lifted.
+    pub suspended: Tick,
 }
 
 impl PenalisedUntil {
@@ -103,9 +105,36 @@ impl PenalisedUntil {
         Penalised { moderate: now < self.moderate, high: now < self.high, repeated: now < self.repeated }
     }
 
-    /// When the next of them ends after `now`.
+    /// When the next of them ends after `now`. A suspension that nothing but lifting ends does not end.
     pub fn next_end(&self, now: Tick) -> Option<Tick> {
-        [self.moderate, self.high, self.repeated].into_iter().filter(|end| now < *end).min()
+        let suspended = if self.suspended == Tick::MAX { Tick::ZERO } else { self.suspended };
+        [self.moderate, self.high, self.repeated, suspended].into_iter().filter(|end| now < *end).min()
+    }
+
+    /// Whether nothing is allowed at `now`.
+    pub fn is_suspended(&self, now: Tick) -> bool {
+        now < self.suspended || self.suspended == Tick::MAX
+    }
+
+    /// The suspension that holds at `now`, if one does.
+    pub fn suspension(&self, now: Tick) -> Option<Suspension> {
+        let until = || (self.suspended != Tick::MAX).then(|| self.suspended.into());
+        self.is_suspended(now).then(|| Suspension { until: until() })
+    }
+}
+
+/// An agent may do nothing, whatever its limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Suspension {
+    /// When it ends by itself, cut to whole milliseconds; `None`: only when it is lifted.
+    pub until: Option<Timestamp>,
+}
+
+impl Suspension {
+    /// The moment that stores keep.
+    pub(crate) fn tick(until: Option<Timestamp>) -> Tick {
+        until.map_or(Tick::MAX, Tick::from)
     }
 }
 
@@ -212,6 +241,7 @@ impl Penalties {
             moderate: end(self.moderate.last(), MODERATE_MS),
             high: end(self.high.last(), HIGH_MS),
             repeated: end(self.high.iter().rev().nth(1), REPEATED_MS),
+            suspended: Tick::ZERO,
         };
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clawexchange_ssg_core::{AgentId, OwnerId, TrustLevel};
+use clawexchange_ssg_core::{AgentId, OwnerId, Timestamp, TrustLevel};
 
 use crate::decision::{AgentStatus, Ask, Decision, Outlook, Permit};
 use crate::error::LimitError;
@@ -72,6 +72,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Replaces all that is known of the agent's offences.
     async fn rebuild(&self, agent: &AgentId, offences: &[Offence]) -> Result<(), LimitError>;
 
+    /// `async fn suspend(&self, agent: &AgentId, until: Option<Timestamp>) -> Result<(), LimitError>`
+    ///
+    /// Forbids the agent everything in every tier, until then or else until it is lifted. A suspension that holds already
+    /// is replaced; one whose end is past lifts it. Nothing is charged meanwhile, and nothing is forgotten.
+    async fn suspend(&self, agent: &AgentId, until: Option<Timestamp>) -> Result<(), LimitError>;
+
+    /// `async fn lift(&self, agent: &AgentId) -> Result<bool, LimitError>`
+    ///
+    /// Ends the agent's suspension; says whether there was one, be it over or not.
+    async fn lift(&self, agent: &AgentId) -> Result<bool, LimitError>;
+
     /// `async fn sync(&self) -> Result<(), LimitError>`
     ///
     /// `Ok`: what was acknowledged until now survives the end of power, if the store keeps anything at all.
@@ -122,6 +133,14 @@ macro_rules! stores_behind {
 
             async fn rebuild(&self, agent: &AgentId, offences: &[Offence]) -> Result<(), LimitError> {
                 (**self).rebuild(agent, offences).await
+            }
+
+            async fn suspend(&self, agent: &AgentId, until: Option<Timestamp>) -> Result<(), LimitError> {
+                (**self).suspend(agent, until).await
+            }
+
+            async fn lift(&self, agent: &AgentId) -> Result<bool, LimitError> {
+                (**self).lift(agent).await
             }
 
             async fn sync(&self) -> Result<(), LimitError> {

@@ -218,7 +218,7 @@ pub struct Case<'a> {
     pub owner: Option<&'a SlidingLog>,
     /// What the agent may do, now and later.
     pub rates: AgentRates,
-    /// Until when penalties take from it.
+    /// Until when penalties take from it, or a suspension takes all.
     pub until: PenalisedUntil,
     /// Units; 0 only asks whether the account is within its limits.
     pub cost: u32,
@@ -235,7 +235,8 @@ pub enum Ruling {
         /// Milliseconds by the clock that said `now`.
         wait_ms: u64,
     },
-    /// It will not fit, however long one waits: it is more than the whole limit, penalties or not.
+    /// It will not fit, however long one waits: it is more than the whole limit, penalties or not, or the agent is
+    /// suspended until somebody lifts that.
     Never,
 }
 
@@ -256,8 +257,8 @@ impl Case<'_> {
         }
     }
 
-    /// The first moment from `at` on at which all of it fits. Limits change when a penalty or an override ends, so the
-    /// question is asked anew from each of the up to four ends.
+    /// The first moment from `at` on at which all of it fits. Limits change when a penalty, a suspension or an override
+    /// ends, so the question is asked anew from each of the up to five ends.
     fn earliest(&self, at: Tick) -> Option<u64> {
         let mut from = at;
         loop {
@@ -273,6 +274,9 @@ impl Case<'_> {
 
     /// From which moment all of it fits, if the limits stay as they are at `from`.
     fn fits_from(&self, from: Tick) -> Option<u64> {
+        if self.until.is_suspended(from) {
+            return None;
+        }
         let rates = self.rates.at(from);
         let both = |log: &SlidingLog, limit: Quota| {
             let hour = log.fits_from(self.cost, limit.per_hour, HOUR_MS)?;

@@ -117,12 +117,17 @@ proptest! {
         (log, rates, now) in filled(),
         cost in 1..12_u32,
         instead in prop::option::of((0..40_u32, 0..20_u32, 0..2 * HOUR_MS)),
-        (moderate, high, repeated) in (0..MODERATE_MS, 0..HIGH_MS, 0..REPEATED_MS),
-        held in 0..8_u8,
+        (moderate, high, repeated, suspended) in (0..MODERATE_MS, 0..HIGH_MS, 0..REPEATED_MS, 0..HIGH_MS),
+        held in 0..16_u8,
         back in 0..5_000_u64,
     ) {
         let until = |bit: u8, ms: u64| Tick::from_ms(if held & bit > 0 { now + ms } else { 0 });
-        let until = PenalisedUntil { moderate: until(1, moderate), high: until(2, high), repeated: until(4, repeated) };
+        let until = PenalisedUntil {
+            moderate: until(1, moderate),
+            high: until(2, high),
+            repeated: until(4, repeated),
+            suspended: until(8, suspended),
+        };
         let usual = rates;
         let rates = instead.map_or_else(|| usual.into(), |(hour, minute, ms)| overridden(hour, minute, now + ms));
         let at = |now: u64| Case { until, rates, ..case(now, &log, None, usual, cost) };

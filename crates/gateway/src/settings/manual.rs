@@ -41,7 +41,7 @@ pub(super) fn example(environment: Environment) -> String {
             text,
             "# Production also needs these, for which this version has no support yet; it refuses to start without:"
         );
-        for name in ["REDIS_URL", "S3_ENDPOINT", "S3_BUCKET"] {
+        for name in ["S3_ENDPOINT", "S3_BUCKET"] {
             line!(text, "#   {name}=");
         }
     }
@@ -176,7 +176,13 @@ fn leaf(setting: &Setting) -> Json {
             { "type": "number", "minimum": 0.5, "maximum": 1 },
             { "type": "string" }
         ] }),
-        Kind::Path | Kind::MasterKey | Kind::Postgres | Kind::Password | Kind::Id | Kind::Address => {
+        Kind::Path
+        | Kind::MasterKey
+        | Kind::Postgres
+        | Kind::Redis
+        | Kind::Password
+        | Kind::Id
+        | Kind::Address => {
             json!({ "type": "string", "minLength": 1 })
         }
     };
@@ -294,8 +300,8 @@ const TAIL: &str = "
 ## Environments
 
 Production is for deployments that others depend on.
-It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, limits counted in one process, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
-This version has no Redis or S3, so it does not run in production yet.
+It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, limits counted in one process, a Redis beyond this machine that is asked without TLS unless CLAW_REDIS_PLAINTEXT says so, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
+This version has no S3, so it does not run in production yet.
 Staging says the same as notices and runs.
 Development says no more than that an address is open.
 A switch that is off and a gate that only watches are said at every start, wherever they are.

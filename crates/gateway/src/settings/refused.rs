@@ -5,11 +5,10 @@ use clawexchange_database::Tls;
 use super::Settings;
 use super::reader::Reader;
 use super::table;
-use super::words::{Environment, KeySource};
+use super::words::{Environment, KeySource, RedisSettings};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 5] = [
-    ("REDIS_URL", "counters in Redis"),
+pub(crate) const NOT_YET: [(&str, &str); 4] = [
     ("S3_ENDPOINT", "held content in S3"),
     ("S3_BUCKET", "held content in S3"),
     ("CLAW_KEYRING_FILE", "several master keys"),
@@ -96,10 +95,16 @@ fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
         "name an S3 server, for which this version has no support yet",
     );
     add(
-        !is_set(&["REDIS_URL", "REDIS_URL_FILE"]),
-        "REDIS_URL",
+        settings.redis.is_none() && !reader.has_problem(table::REDIS.name()),
+        table::REDIS.name(),
         "limits are counted in one process",
-        "name a Redis server, for which this version has no support yet",
+        "name a Redis or Valkey server",
+    );
+    add(
+        settings.redis.as_ref().is_some_and(RedisSettings::is_exposed),
+        table::REDIS.name(),
+        "Redis lies beyond this machine and is asked without TLS, so whoever is between reads its password",
+        "write rediss:// instead of redis://, or say CLAW_REDIS_PLAINTEXT=true if the network between is nobody else's",
     );
     add(
         matches!(settings.key, KeySource::Generated) && !is_set(&["CLAW_KEYRING_FILE"]),

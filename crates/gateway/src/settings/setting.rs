@@ -83,7 +83,7 @@ impl Setting {
 
     /// Whether what is secret of its value is never shown, and it may also come from a file that `<NAME>_FILE` names.
     pub(crate) const fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::MasterKey | Kind::Postgres | Kind::Password)
+        matches!(self.kind, Kind::MasterKey | Kind::Postgres | Kind::Redis | Kind::Password)
     }
 
     /// The parts of its key; none if it stands in no file.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clawexchange_database::PostgresUrl;
+use clawexchange_rate_limiter::{RedisUrl, RedisUrlError};
 use clawexchange_ssg_core::{AgentId, Fault, MasterKey};
 use ipnet::IpNet;
 
@@ -33,6 +34,8 @@ pub(crate) enum Kind {
     MasterKey,
     /// Where a PostgreSQL database is, with a password in it.
     Postgres,
+    /// Where Redis is, with a password in it.
+    Redis,
     /// Any line, which is never shown.
     Password,
     /// An id as agents have it.
@@ -57,6 +60,7 @@ pub(super) enum Value {
     Path(PathBuf),
     MasterKey(MasterKey),
     Postgres(PostgresUrl),
+    Redis(RedisUrl),
     Password(String),
     Address(SocketAddr),
     Networks(Vec<IpNet>),
@@ -94,6 +98,11 @@ impl Kind {
             Self::Path => "a path".to_owned(),
             Self::MasterKey => "standard base64 of 32 bytes".to_owned(),
             Self::Postgres => "a URL such as postgres://user:password@host:5432/database".to_owned(),
+            Self::Redis => {
+                "a URL such as rediss://user:password@host:6379, redis+cluster://host:6379,host:6379 or \
+                 redis+sentinel://host:26379/master"
+                    .to_owned()
+            }
             Self::Password => format!("a line of at most {PASSWORD_CHARS_MAX} characters"),
             Self::Id => "an id: 1 to 128 of `A-Za-z0-9._:@-`".to_owned(),
             Self::Address => "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
@@ -148,6 +157,7 @@ impl Kind {
             Self::Path => Ok(Value::Path(text.into())),
             Self::MasterKey => MasterKey::from_base64(text).map(Value::MasterKey).map_err(|e| says(&e)),
             Self::Postgres => PostgresUrl::parse(text).map(Value::Postgres).map_err(|e| says(&e)),
+            Self::Redis => text.parse().map(Value::Redis).map_err(|e: RedisUrlError| says(&e)),
             Self::Password => {
                 let fits = text.chars().count() <= PASSWORD_CHARS_MAX && !text.chars().any(char::is_control);
                 fits.then(|| Value::Password(text.to_owned())).ok_or_else(refusal)
@@ -286,8 +296,9 @@ impl fmt::Display for Value {
             Self::List(items) => f.write_str(&items.join(",")),
             Self::Path(path) => path.display().fmt(f),
             Self::MasterKey(_) | Self::Password(_) => f.write_str("(set)"),
-            // It prints no password.
+            // Neither prints its password.
             Self::Postgres(url) => url.fmt(f),
+            Self::Redis(url) => url.fmt(f),
             Self::Address(address) => address.fmt(f),
             Self::Networks(networks) => {
                 let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clawexchange_audit::SpoolConfig;
 use clawexchange_database::{DatabaseConfig, Place, PostgresUrl};
+use clawexchange_rate_limiter::{RedisConfig, RedisUrl, WhenAway};
 use clawexchange_ssg_core::{ContentType, MasterKey, PluginFailure, RiskTier};
 use serde::Serialize;
 
@@ -79,6 +80,63 @@ impl DatabaseSettings {
         config.connections_max = self.pool_max;
         config.acquire_timeout = self.acquire_timeout;
         config.statement_timeout = self.statement_timeout;
+        config
+    }
+}
+
+/// Where the counters are that several instances share, and how they are asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct RedisSettings {
+    /// Redis or Valkey.
+    pub url: RedisUrl,
+    /// The certificates in PEM of the authorities that may speak for it; those of the system if there are none here.
+    pub ca_pem: Option<Vec<u8>>,
+    /// What the Sentinels want to hear.
+    pub sentinel_password: Option<Password>,
+    /// Whether it may be asked without TLS though it lies beyond this machine.
+    pub plaintext: bool,
+    /// What all keys begin with.
+    pub prefix: String,
+    /// How long an answer may take.
+    pub deadline: Duration,
+    /// How long a connection may take to be made.
+    pub connect_deadline: Duration,
+    /// Connections to each node.
+    pub connections: usize,
+    /// What is done while it does not answer.
+    pub when_away: WhenAway,
+    /// Instances that there are taken to be until it has said how many.
+    pub instances: u32,
+}
+
+/// A password; nothing shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub(super) String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
+}
+
+impl RedisSettings {
+    /// Whether what is said to it, and its password, can be read on the way.
+    pub fn is_exposed(&self) -> bool {
+        !self.url.is_tls() && !self.url.is_local() && !self.plaintext
+    }
+
+    /// How it is asked.
+    pub(crate) fn config(&self) -> RedisConfig {
+        let mut config = RedisConfig::new(self.url.clone());
+        config.prefix.clone_from(&self.prefix);
+        config.tls_ca_pem.clone_from(&self.ca_pem);
+        config.sentinel_password = self.sentinel_password.as_ref().map(|password| password.0.clone());
+        config.instances_assumed = self.instances;
+        config.deadline = self.deadline;
+        config.connect_deadline = self.connect_deadline;
+        config.connections = self.connections;
+        config.when_away = self.when_away;
         config
     }
 }

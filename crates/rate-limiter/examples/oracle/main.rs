@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example oracle -- 1000000 7`: so many operations, seeded with 7. The naive side keeps every
 //! unit in a list, counts by walking it, and finds waits by trying every moment at which anything could change. A third
-//! argument is a file, which is overwritten: the counters are then journalled to it, and opened again now and then.
+//! argument is a file, which is overwritten: the counters are then journalled to it, and opened again now and then. Or it
+//! is the address of a Redis, with `--features redis`: the counters there are told the same and have to say the same.
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 mod naive;
@@ -13,9 +14,14 @@ fn main() -> Result<(), String> {
     let mut number = |default| args.next().map_or(Ok(default), |text| text.parse::<u64>());
     let operations = number(50_000).map_err(|e| format!("not a number of operations: {e}"))?;
     let seed = number(1).map_err(|e| format!("not a seed: {e}"))?;
-    let journal = args.next().map(std::path::PathBuf::from);
+    let beside = args.next();
+    let beside = match &beside {
+        Some(url) if url.starts_with("redis") => run::Beside::Redis(url),
+        Some(path) => run::Beside::Journal(std::path::Path::new(path)),
+        None => run::Beside::Nothing,
+    };
     let begun = std::time::Instant::now();
-    let counts = run::run(operations, seed, journal.as_deref())?;
+    let counts = run::run(operations, seed, beside)?;
     println!("{counts:?}");
     println!("{operations} operations, no difference, {:.1} s", begun.elapsed().as_secs_f64());
     Ok(())

@@ -18,6 +18,8 @@ pub(crate) enum Account {
 pub(crate) struct Naive {
     logs: HashMap<(Account, EndpointTier), Log>,
     offences: HashMap<u8, Vec<(u128, RiskTier, u64)>>,
+    /// Until when; `u64::MAX`: until it is lifted.
+    suspended: HashMap<u8, u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,6 +112,9 @@ impl Naive {
     }
 
     fn fits(&self, q: &Question<'_>, at: u64) -> bool {
+        if self.suspended.get(&q.agent).is_some_and(|until| at < *until) {
+            return false;
+        }
         let Some(windows) = q.hundredths(at) else { return false };
         let used = |account, span| count(self.units(account, q.tier), at, span);
         windows.into_iter().all(|(base, span)| {
@@ -131,7 +136,9 @@ impl Naive {
         let leave = agent.chain(owner).flat_map(|u| [u + HOUR_MS, u + MINUTE_MS]);
         let offences = self.offences.get(&q.agent).into_iter().flatten();
         let ends = offences.flat_map(|(_, _, when)| [1, 24, 7 * 24].map(|h| when + h * HOUR_MS));
-        let mut moments: Vec<u64> = leave.chain(ends).chain(q.end()).filter(|moment| *moment > at).collect();
+        let suspended = self.suspended.get(&q.agent).copied();
+        let ends = ends.chain(q.end()).chain(suspended.filter(|until| *until < u64::MAX));
+        let mut moments: Vec<u64> = leave.chain(ends).filter(|moment| *moment > at).collect();
         moments.sort_unstable();
         moments.dedup();
         match moments.into_iter().find(|moment| self.fits(q, *moment)) {
@@ -206,6 +213,20 @@ impl Naive {
 
     pub(crate) fn learn(&mut self, agent: u8, id: u128, tier: RiskTier, at: u64) {
         self.offences.entry(agent).or_default().push((id, tier, at));
+    }
+
+    /// Suspends an agent, or lifts that with 0; says whether it was.
+    pub(crate) fn suspend(&mut self, agent: u8, until: u64) -> bool {
+        let before = self.suspended.remove(&agent);
+        if until > 0 {
+            self.suspended.insert(agent, until);
+        }
+        before.is_some()
+    }
+
+    /// Until when an agent is suspended, as stores keep it.
+    pub(crate) fn suspended(&self, agent: u8) -> Tick {
+        self.suspended.get(&agent).map_or(Tick::ZERO, |until| Tick::from_ms(*until))
     }
 
     /// The ids of an agent's HIGH and CRITICAL offences.

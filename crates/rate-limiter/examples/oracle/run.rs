@@ -1,4 +1,4 @@
-//! Random histories, told to the store, to the pure core and to the naive count at once.
+//! Random histories, told to a store, or to two, to the pure core and to the naive count at once.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clawexchange_rate_limiter::{
     Ask, Case, Decision, EndpointTier, HOUR_MS, Limits, MINUTE_MS, MemoryConfig, MemoryStore, Multiplier,
-    Offence, OffenceId, Override, Penalties, Permit, Quota, Ruling, SlidingLog, Store, Tick, TierStatus,
-    WindowStatus,
+    Offence, OffenceId, Override, PenalisedUntil, Penalties, Permit, Quota, Ruling, SlidingLog, Store, Tick,
+    TierStatus, WindowStatus,
 };
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{AgentId, OwnerId, RiskTier, Timestamp, TrustLevel};
@@ -24,22 +24,46 @@ pub(crate) struct Counts {
     pub(crate) waits_that_end_with_a_penalty: u64,
     pub(crate) waits_that_end_with_an_override: u64,
     pub(crate) reopened: u64,
+    pub(crate) suspended: u64,
+    /// Answers that the store in Redis gave like the one in process.
+    pub(crate) shared: u64,
 }
 
 const OPERATIONS_PER_WORLD: u64 = 2_500;
 const AGENTS: u64 = 6;
 const OWNERS: u64 = 3;
 
-/// Runs so many operations; with a journal, the store is closed and opened again now and then.
-pub(crate) fn run(operations: u64, seed: u64, journal: Option<&Path>) -> Result<Counts, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| e.to_string())?;
+/// What stands beside the counters in process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Beside<'a> {
+    /// Nothing.
+    Nothing,
+    /// A journal, from which they are opened again now and then.
+    Journal(&'a Path),
+    /// Counters in Redis, at this address, which are told the same and have to say the same.
+    Redis(&'a str),
+}
+
+impl<'a> Beside<'a> {
+    fn journal(self) -> Option<&'a Path> {
+        match self {
+            Self::Journal(path) => Some(path),
+            Self::Nothing | Self::Redis(_) => None,
+        }
+    }
+}
+
+/// Runs so many operations.
+pub(crate) fn run(operations: u64, seed: u64, beside: Beside<'_>) -> Result<Counts, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let mut counts = Counts::default();
     let mut left = operations;
     for world in 0.. {
         if left == 0 {
             break;
         }
-        let mut world = World::new(seed, world, journal)?;
+        let mut world = World::new(seed, world, beside)?;
         let here = left.min(OPERATIONS_PER_WORLD);
         for step in 0..here {
             let done = runtime.block_on(world.step(&mut counts));
@@ -58,6 +82,7 @@ struct World<'a> {
     /// In every other world the clock also steps back; in the rest, what is spent is dropped at any time.
     steps_back: bool,
     journal: Option<&'a Path>,
+    shared: Option<Shared>,
     limits: Limits,
     tiers: Vec<EndpointTier>,
     trust: Vec<TrustLevel>,
@@ -65,7 +90,7 @@ struct World<'a> {
     logs: HashMap<(Account, EndpointTier), SlidingLog>,
     penalties: HashMap<u8, Penalties>,
     naive: Naive,
-    permits: Vec<(Permit, u8, Option<u8>)>,
+    permits: Vec<(Permit, Option<Permit>, u8, Option<u8>)>,
     /// When the last refusal said that it would end.
     told: u64,
 }
@@ -77,12 +102,17 @@ impl Debug for World<'_> {
 }
 
 impl<'a> World<'a> {
-    fn new(seed: u64, number: u64, journal: Option<&'a Path>) -> Result<Self, String> {
+    fn new(seed: u64, number: u64, beside: Beside<'a>) -> Result<Self, String> {
+        let journal = beside.journal();
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ number.wrapping_mul(0x9e37_79b9));
         let tiny = EndpointTier::new("TINY").map_err(|e| e.to_string())?;
         let limits =
             Limits::default().with_quota(tiny.clone(), Quota::new(4, 2)).map_err(|e| e.to_string())?;
         let clock = ManualClock::default();
+        let shared = match beside {
+            Beside::Redis(url) => Some(shared_store(url, seed, number, &clock)?),
+            Beside::Nothing | Beside::Journal(_) => None,
+        };
         if let Some(path) = journal {
             remove(path)?;
         }
@@ -93,6 +123,7 @@ impl<'a> World<'a> {
             clock,
             steps_back: number.is_multiple_of(2) && journal.is_none(),
             journal,
+            shared,
             limits,
             tiers: vec![EndpointTier::POSTS, EndpointTier::COMMENTS, EndpointTier::MESSAGES, tiny],
             trust: vec![TrustLevel::Established; usize::try_from(AGENTS).unwrap_or(0)],
@@ -130,6 +161,7 @@ impl<'a> World<'a> {
             3..=5 => self.learn().await,
             6 => self.unlearn().await,
             7 => self.reset().await,
+            26 => self.suspend(counts).await,
             8..=15 => self.refund(counts).await,
             16..=20 => self.look().await,
             21..=24 => self.batch(counts).await,
@@ -138,7 +170,13 @@ impl<'a> World<'a> {
                 let ask = self.ask();
                 let Some(store) = &self.store else { return Ok(()) };
                 let decision = store.take(&ask.0, &self.limits).await.map_err(|e| e.to_string())?;
-                self.compare(&ask, decision, counts)
+                let shared = match &self.shared {
+                    Some(shared) => Some(
+                        shared.take(&ask.0, &self.limits).await.map_err(|e| format!("in Redis: {e:?}"))?,
+                    ),
+                    None => None,
+                };
+                self.compare(&ask, decision, shared, counts)
             }
         }
     }
@@ -192,9 +230,10 @@ impl<'a> World<'a> {
         &mut self,
         asked: &(Ask, u8, Option<u8>),
         decision: Decision,
+        shared: Option<Decision>,
         counts: &mut Counts,
     ) -> Result<(), String> {
-        self.judge(asked, decision, counts)?;
+        self.judge(asked, decision, shared, counts)?;
         let (ask, agent, _) = asked;
         let now = self.shown();
         let live = self.naive.live(*agent, &ask.tier, now);
@@ -208,8 +247,13 @@ impl<'a> World<'a> {
         &mut self,
         (ask, agent, owner): &(Ask, u8, Option<u8>),
         decision: Decision,
+        shared: Option<Decision>,
         counts: &mut Counts,
     ) -> Result<(), String> {
+        if let Some(shared) = &shared {
+            same("the store in Redis decides", shared, &decision)?;
+            counts.shared += 1;
+        }
         let question = Question {
             agent: *agent,
             owner: *owner,
@@ -235,13 +279,15 @@ impl<'a> World<'a> {
             [p.moderate, p.high, p.repeated],
             self.naive.penalised(*agent, self.naive.at(&question)),
         )?;
-        let pure = pure_take(&mut self.logs, &self.penalties, &question);
+        let suspended = self.naive.suspended(*agent);
+        let pure = pure_take(&mut self.logs, &self.penalties, suspended, &question);
         same("the core rules", pure, wanted)?;
         match decision {
             Decision::Allow { permit, .. } => {
                 counts.allowed += 1;
                 same("when", permit.at().as_ms(), at)?;
-                self.permits.push((permit, *agent, *owner));
+                let shared = shared.and_then(|decision| decision.into_permit().ok());
+                self.permits.push((permit, shared, *agent, *owner));
             }
             Decision::Deny { wait, .. } => {
                 counts.denied += 1;
@@ -266,8 +312,13 @@ impl<'a> World<'a> {
         let only: Vec<Ask> = asks.iter().map(|(ask, ..)| ask.clone()).collect();
         let Some(store) = &self.store else { return Ok(()) };
         let decisions = store.batch(&only, &self.limits).await.map_err(|e| e.to_string())?;
+        let mut shared = Vec::new();
+        if let Some(store) = &self.shared {
+            shared = store.batch(&only, &self.limits).await.map_err(|e| format!("in Redis: {e:?}"))?;
+        }
+        let mut shared = shared.into_iter();
         for (ask, decision) in asks.iter().zip(decisions) {
-            self.judge(ask, decision, counts)?;
+            self.judge(ask, decision, shared.next(), counts)?;
         }
         Ok(())
     }
@@ -279,11 +330,17 @@ impl<'a> World<'a> {
         // Mostly one of the last: the others have aged.
         let back = self.random.below(self.permits.len().min(12) as u64);
         let i = self.permits.len() - 1 - usize::try_from(back).unwrap_or(0);
-        let (permit, agent, owner) = self.permits.remove(i);
+        let (permit, shared, agent, owner) = self.permits.remove(i);
         let (tier, at, cost) = (permit.tier().clone(), permit.at(), permit.cost());
         let is_spent = at.as_ms() + HOUR_MS <= self.shown();
         let Some(store) = &self.store else { return Ok(()) };
         let back = store.refund(permit).await.map_err(|e| e.to_string())?;
+        if let (Some(store), Some(permit)) = (&self.shared, shared) {
+            let there = store.refund(permit).await.map_err(|e| format!("in Redis: {e:?}"))?;
+            if !is_spent || self.steps_back {
+                same("refunded in Redis", there, back)?;
+            }
+        }
         if is_spent && !self.steps_back {
             // Whether what no longer counts was dropped before it came back is the store's own business.
             return Ok(());
@@ -304,6 +361,12 @@ impl<'a> World<'a> {
         let outlook = store.peek(&ask, &self.limits).await.map_err(|e| e.to_string())?;
         let status = store.status(&ask.agent, ask.owner.as_ref(), ask.trust, &self.limits).await;
         let status = status.map_err(|e| e.to_string())?;
+        if let Some(store) = &self.shared {
+            let there = store.peek(&ask, &self.limits).await.map_err(|e| format!("in Redis: {e:?}"))?;
+            same("peek in Redis", &there, &outlook)?;
+            let there = store.status(&ask.agent, ask.owner.as_ref(), ask.trust, &self.limits).await;
+            same("status in Redis", &there.map_err(|e| format!("in Redis: {e:?}"))?.tiers, &status.tiers)?;
+        }
         same("tiers", status.tiers.len(), self.limits.quotas().len())?;
         for seen in &status.tiers {
             let question = Question {
@@ -330,6 +393,9 @@ impl<'a> World<'a> {
         let tier = (self.random.below(2) == 0).then_some(&ask.tier);
         let Some(store) = &self.store else { return Ok(()) };
         store.reset(&ask.agent, tier).await.map_err(|e| e.to_string())?;
+        if let Some(store) = &self.shared {
+            store.reset(&ask.agent, tier).await.map_err(|e| format!("in Redis: {e:?}"))?;
+        }
         self.naive.reset(agent, tier);
         self.logs.retain(|(account, t), _| {
             *account != Account::Agent(agent) || tier.is_some_and(|tier| tier != t)
@@ -353,6 +419,9 @@ impl<'a> World<'a> {
         let offence = Offence::new(OffenceId::from_bytes(id.to_be_bytes()), tier, Tick::from_ms(at).into());
         let Some(store) = &self.store else { return Ok(()) };
         store.learn(&agent_id(agent), &offence).await.map_err(|e| e.to_string())?;
+        if let Some(store) = &self.shared {
+            store.learn(&agent_id(agent), &offence).await.map_err(|e| format!("in Redis: {e:?}"))?;
+        }
         self.penalties.entry(agent).or_default().learn(&offence);
         self.naive.learn(agent, id, tier, at);
         Ok(())
@@ -368,8 +437,38 @@ impl<'a> World<'a> {
         let Some(store) = &self.store else { return Ok(()) };
         let offence = OffenceId::from_bytes(id.to_be_bytes());
         store.unlearn(&agent_id(agent), offence).await.map_err(|e| e.to_string())?;
+        if let Some(store) = &self.shared {
+            store.unlearn(&agent_id(agent), offence).await.map_err(|e| format!("in Redis: {e:?}"))?;
+        }
         self.penalties.entry(agent).or_default().unlearn(offence);
         self.naive.unlearn(agent, id);
+        Ok(())
+    }
+
+    /// Suspends an agent for a while or for good, or lifts that.
+    async fn suspend(&mut self, counts: &mut Counts) -> Result<(), String> {
+        let number = u8::try_from(self.random.below(AGENTS)).unwrap_or(0);
+        let agent = agent_id(number);
+        let Some(store) = &self.store else { return Ok(()) };
+        if self.random.below(3) > 0 {
+            let was = store.lift(&agent).await.map_err(|e| e.to_string())?;
+            if let Some(store) = &self.shared {
+                let there = store.lift(&agent).await.map_err(|e| format!("in Redis: {e:?}"))?;
+                same("lifted in Redis", there, self.naive.suspended(number) > Tick::ZERO)?;
+            }
+            let known = self.naive.suspend(number, 0);
+            // One that is over may have been swept.
+            return if was && !known { Err("lifted what was none".to_owned()) } else { Ok(()) };
+        }
+        let lasts = *self.random.pick(&[0, 1_000, 1_000, MINUTE_MS, MINUTE_MS, HOUR_MS]);
+        let until = if lasts == 0 { u64::MAX } else { self.now + self.random.below(lasts) };
+        let end = (until < u64::MAX).then(|| Tick::from_ms(until).into());
+        store.suspend(&agent, end).await.map_err(|e| e.to_string())?;
+        if let Some(store) = &self.shared {
+            store.suspend(&agent, end).await.map_err(|e| format!("in Redis: {e:?}"))?;
+        }
+        self.naive.suspend(number, until);
+        counts.suspended += 1;
         Ok(())
     }
 
@@ -420,6 +519,7 @@ impl<'a> World<'a> {
 fn pure_take(
     logs: &mut HashMap<(Account, EndpointTier), SlidingLog>,
     penalties: &HashMap<u8, Penalties>,
+    suspended: Tick,
     q: &Question<'_>,
 ) -> Ruling {
     let empty = SlidingLog::new();
@@ -432,7 +532,10 @@ fn pure_take(
         agent: log(Account::Agent(q.agent)),
         owner: q.owner.map(|owner| log(Account::Owner(owner))),
         rates,
-        until: penalties.get(&q.agent).map(Penalties::until).unwrap_or_default(),
+        until: PenalisedUntil {
+            suspended,
+            ..penalties.get(&q.agent).map(Penalties::until).unwrap_or_default()
+        },
         cost: q.cost,
     };
     let (at, ruling) = (case.at(), case.decide());
@@ -442,6 +545,34 @@ fn pure_take(
         }
     }
     ruling
+}
+
+/// The store that several processes would share.
+#[cfg(feature = "redis")]
+type Shared = clawexchange_rate_limiter::RedisStore;
+
+/// Counters in Redis under keys of their own, by the same clock; logs are handed back whole up to various lengths.
+#[cfg(feature = "redis")]
+fn shared_store(url: &str, seed: u64, number: u64, clock: &ManualClock) -> Result<Shared, String> {
+    use clawexchange_rate_limiter::RedisConfig;
+
+    let url = url.parse().map_err(|e| format!("{e}"))?;
+    let mut config = RedisConfig::new(url);
+    config.prefix = format!("oracle-{seed}-{number}");
+    config.deadline = std::time::Duration::from_secs(10);
+    // Time stands still here for as long as the clock is not moved, and moves without being waited for.
+    config.deny_cache_max = std::time::Duration::ZERO;
+    let whole_bytes = [0, 60, 2_048].into_iter().cycle().nth(usize::try_from(number % 3).unwrap_or(0));
+    Shared::open_by(config, clock.clone(), whole_bytes.unwrap_or(0)).map_err(|e| e.to_string())
+}
+
+/// None in a build without Redis.
+#[cfg(not(feature = "redis"))]
+type Shared = MemoryStore;
+
+#[cfg(not(feature = "redis"))]
+fn shared_store(_: &str, _: u64, _: u64, _: &ManualClock) -> Result<Shared, String> {
+    Err("this was built without Redis: add --features redis".to_owned())
 }
 
 fn ruling(decision: &Decision) -> Ruling {

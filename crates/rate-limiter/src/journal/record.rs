@@ -37,6 +37,8 @@ pub(crate) enum Record {
     Units { account: Account, tier: EndpointTier, floor: Tick, units: Vec<Tick> },
     /// Nothing is decided for an earlier moment.
     Floor { at: Tick },
+    /// An agent was suspended until then; the zeroth moment: no more.
+    Suspend { agent: AgentId, until: Tick },
 }
 
 const TAKE: u8 = 1;
@@ -47,13 +49,14 @@ const UNLEARN: u8 = 5;
 const REBUILD: u8 = 6;
 const UNITS: u8 = 7;
 const FLOOR: u8 = 8;
+const SUSPEND: u8 = 9;
 
 const AGENT: u8 = 0;
 const OWNER: u8 = 1;
 
 impl Record {
     pub(crate) fn take(permit: &Permit) -> Self {
-        let Permit { agent, owner, tier, at, cost } = permit;
+        let Permit { agent, owner, tier, at, cost, .. } = permit;
         Self::Take { agent: agent.clone(), owner: owner.clone(), tier: tier.clone(), at: *at, cost: *cost }
     }
 
@@ -113,6 +116,11 @@ impl Record {
                 to.push(FLOOR);
                 to.extend(at.to_bytes());
             }
+            Self::Suspend { agent, until } => {
+                to.push(SUSPEND);
+                to.extend(until.to_bytes());
+                put(to, agent.as_str());
+            }
         }
     }
 
@@ -160,6 +168,7 @@ impl Record {
                 Self::Units { account, tier, floor, units }
             }
             FLOOR => Self::Floor { at: rest.tick()? },
+            SUSPEND => Self::Suspend { until: rest.tick()?, agent: rest.text()?.parse().ok()? },
             _ => return None,
         };
         rest.0.is_empty().then_some(record)
@@ -258,6 +267,7 @@ mod tests {
                 offences: vec![Offence::new(id, RiskTier::High, at.into()); HIGH_KEPT + MODERATE_KEPT],
             },
             Record::Floor { at },
+            Record::Suspend { agent: agent.clone(), until: Tick::MAX },
         ];
         for owner in [None, Some(owner.clone())] {
             let (agent, tier) = (agent.clone(), tier.clone());

@@ -52,6 +52,12 @@ impl State {
                     true
                 });
             }
+            Record::Suspend { agent, until } => {
+                let mut shard = self.shard(&agent);
+                let opened = usize::from(!shard.agents.contains_key(&agent));
+                self.keys.fetch_add(opened, Ordering::Relaxed);
+                self.set_suspended(&mut shard, &agent, until);
+            }
             Record::Floor { at } => {
                 for shard in &self.shards {
                     let mut shard = lock(shard);

@@ -29,15 +29,18 @@ pub(crate) struct Shard {
 pub(crate) struct AgentAccount {
     pub(crate) logs: Logs,
     pub(crate) penalties: Option<Box<Penalties>>,
+    /// Until when it is suspended; [`Tick::ZERO`] if it is not.
+    pub(crate) suspended: Tick,
 }
 
 impl AgentAccount {
     pub(crate) fn until(&self) -> PenalisedUntil {
-        self.penalties.as_ref().map_or_else(PenalisedUntil::default, |p| p.until())
+        let until = self.penalties.as_ref().map_or_else(PenalisedUntil::default, |p| p.until());
+        PenalisedUntil { suspended: self.suspended, ..until }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.logs.0.is_empty() && self.penalties.is_none()
+        self.logs.0.is_empty() && self.penalties.is_none() && self.suspended == Tick::ZERO
     }
 }
 
@@ -114,6 +117,9 @@ impl Shard {
             agent.logs.drop_spent(now, &mut floor);
             // A clock that jumped ahead and came back must not hold the floor for days: penalties do not raise it.
             agent.penalties.take_if(|p| p.is_spent(now));
+            if agent.suspended <= now && agent.suspended != Tick::MAX {
+                agent.suspended = Tick::ZERO;
+            }
             !agent.is_empty()
         });
         self.owners.retain(|_, logs| {
@@ -148,6 +154,9 @@ impl Shard {
             agent.logs.emit(&Account::Agent(id.clone()), to)?;
             if let Some(penalties) = &agent.penalties {
                 to(Record::Rebuild { agent: id.clone(), offences: penalties.offences().collect() })?;
+            }
+            if agent.suspended > Tick::ZERO {
+                to(Record::Suspend { agent: id.clone(), until: agent.suspended })?;
             }
         }
         for (id, logs) in &self.owners {

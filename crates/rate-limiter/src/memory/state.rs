@@ -227,6 +227,31 @@ impl State {
         })
     }
 
+    /// Sets until when an agent is suspended, [`Tick::ZERO`] to lift it; says whether it was.
+    pub(super) fn suspend(&self, agent: &AgentId, until: Tick) -> Result<bool, LimitError> {
+        let mut shard = self.shard(agent);
+        let known = shard.agents.get(agent);
+        let before = known.map_or(Tick::ZERO, |account| account.suspended);
+        if before == until {
+            return Ok(before > Tick::ZERO);
+        }
+        let opened = usize::from(known.is_none());
+        self.open(opened)?;
+        let record = || Record::Suspend { agent: agent.clone(), until };
+        self.write(record).inspect_err(|_| self.close(opened))?;
+        self.set_suspended(&mut shard, agent, until);
+        Ok(before > Tick::ZERO)
+    }
+
+    pub(super) fn set_suspended(&self, shard: &mut Shard, agent: &AgentId, until: Tick) {
+        let account = shard.agents.entry(agent.clone()).or_default();
+        account.suspended = until;
+        if account.is_empty() {
+            shard.agents.remove(agent);
+            self.close(1);
+        }
+    }
+
     /// Changes a copy, writes what changed, and only then puts the copy in its place.
     fn change_penalties(
         &self,

@@ -1,0 +1,355 @@
+//! What Redis last said of each account, to go on from while it is away.
+//!
+//! Every answer is remembered, so that a limit does not begin anew when Redis goes. While it is away this process may give
+//! its share of what was left: of n processes each floor((limit − what Redis knew) / n). Units that Redis knew only leave,
+//! and each process counts what it gave, so that all of them together stay below the limit if all knew the same. An ask
+//! whose answer did not come counts as given while it is under way, since Redis may have charged it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::keys::Key;
+use super::script::{Question, Reply, Seen};
+use crate::decision::{Decision, Outlook, Permit, TierStatus};
+use crate::error::LimitError;
+use crate::limits::Quota;
+use crate::penalties::PenalisedUntil;
+use crate::window::{Case, HOUR_MS, MINUTE_MS, Ruling, SlidingLog, Tick};
+
+/// Units that are remembered at most in all: 40 MB.
+const UNITS_MAX: usize = 8_000_000;
+
+/// How long an ask waits that this process may not give, though the limit is not used up: others may be giving it.
+const SHARE_WAIT_MS: u64 = 1_000;
+
+/// All accounts that are remembered.
+#[derive(Default)]
+pub(super) struct Shadow(Mutex<Accounts>);
+
+#[derive(Default)]
+struct Accounts {
+    map: HashMap<Key, Account>,
+    units: usize,
+    keys_max: usize,
+    /// When an account could last not be remembered for want of room; until an hour later none is taken for new.
+    overflowed: Tick,
+    swept: Tick,
+}
+
+/// What is remembered of one.
+#[derive(Default)]
+struct Account {
+    /// As Redis knows it.
+    base: SlidingLog,
+    /// Given by this process while Redis was away; Redis was not told yet.
+    own: SlidingLog,
+    /// Part of `own` that is being told, under a name by which Redis does it once.
+    telling: Option<Telling>,
+    /// Units of asks whose answers have not come yet.
+    under_way: u32,
+    until: PenalisedUntil,
+}
+
+/// What Redis is to be told of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Telling {
+    pub(super) log: Key,
+    pub(super) id: [u8; 8],
+    pub(super) units: Vec<Tick>,
+}
+
+/// An ask that is under way, until this is dropped.
+pub(super) struct UnderWay {
+    shadow: Arc<Shadow>,
+    keys: [Option<Key>; 2],
+    cost: u32,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut accounts = self.shadow.lock();
+        for key in self.keys.iter().flatten() {
+            if let Some(account) = accounts.map.get_mut(key) {
+                account.under_way = account.under_way.saturating_sub(self.cost);
+            }
+        }
+    }
+}
+
+impl Shadow {
+    pub(super) fn new(keys_max: usize) -> Self {
+        Self(Mutex::new(Accounts { keys_max, ..Accounts::default() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
+        // Nothing under the lock can fail in the middle of a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many accounts are remembered, and how many units Redis was not told of.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let accounts = self.lock();
+        (accounts.map.len(), accounts.map.values().map(|account| account.own.len()).sum())
+    }
+
+    /// Marks an ask as under way.
+    pub(super) fn enter(self: &Arc<Self>, question: &Question, now: Tick) -> UnderWay {
+        let mut keys = [Some(question.log.clone()), question.owner.clone()];
+        let cost = question.ask.cost;
+        let mut accounts = self.lock();
+        for slot in &mut keys {
+            match slot.as_ref().and_then(|key| accounts.open(key, now)) {
+                Some(account) => account.under_way = account.under_way.saturating_add(cost),
+                None => *slot = None,
+            }
+        }
+        UnderWay { shadow: Arc::clone(self), keys, cost }
+    }
+
+    /// Remembers what Redis said, and what was charged by it.
+    pub(super) fn remember(&self, question: &Question, reply: &Reply) {
+        let mut accounts = self.lock();
+        let seen =
+            [(Some(&question.log), Some(&reply.agent)), (question.owner.as_ref(), reply.owner.as_ref())];
+        for (key, seen) in seen {
+            let (Some(key), Some(seen)) = (key, seen) else { continue };
+            let log = whole(seen);
+            let Some(account) = accounts.open(key, reply.now) else { continue };
+            if *key == question.log {
+                account.until = reply.until;
+            }
+            // Answers may overtake each other: the one that knows more is the later one.
+            let known = (account.base.floor(), account.base.len());
+            if (log.floor(), log.len()) < known {
+                continue;
+            }
+            let (before, after) = (account.base.len(), log.len());
+            account.base = log;
+            accounts.units = (accounts.units + after).saturating_sub(before);
+        }
+    }
+
+    /// Gives units of Redis's back here, too.
+    pub(super) fn refund(&self, key: &Key, at: Tick, count: u32) {
+        let mut accounts = self.lock();
+        if let Some(account) = accounts.map.get_mut(key) {
+            let back = account.base.refund(at, count);
+            accounts.units = accounts.units.saturating_sub(back as usize);
+        }
+    }
+
+    /// Gives units back that were given here and that Redis was not told of; says how many.
+    pub(super) fn take_back(&self, keys: [Option<&Key>; 2], at: Tick, cost: u32) -> u32 {
+        let mut accounts = self.lock();
+        let there = keys.iter().flatten().map(|key| {
+            let account = accounts.map.get(*key).filter(|account| account.telling.is_none());
+            account.map_or(0, |account| account.own.charged_at(at))
+        });
+        let count = there.min().unwrap_or(0).min(cost);
+        for key in keys.iter().flatten() {
+            if let Some(account) = accounts.map.get_mut(*key) {
+                account.own.refund(at, count);
+            }
+        }
+        count
+    }
+
+    /// Forgets what Redis knew of an account: it was reset.
+    pub(super) fn forget(&self, key: &Key) {
+        let mut accounts = self.lock();
+        if let Some(account) = accounts.map.get_mut(key) {
+            let units = std::mem::take(&mut account.base).len();
+            accounts.units = accounts.units.saturating_sub(units);
+        }
+    }
+
+    /// Decides without Redis, at `now` as far as this process knows the time there, as one of so many processes.
+    pub(super) fn decide(&self, question: &Question, now: Tick, parts: u32) -> Result<Decision, LimitError> {
+        let mut accounts = self.lock();
+        let standing = accounts.standing(question, now)?;
+        let (agent, owner) = (&standing.agent, standing.owner.as_ref());
+        let case = standing.case(question, agent, owner, now);
+        let at = case.at();
+        let ask = &question.ask;
+        let mut decided = TierStatus::of(ask.tier.clone(), &case);
+        decided.is_degraded = true;
+        match case.decide() {
+            Ruling::Never => return Ok(Decision::Never { status: decided }),
+            Ruling::Deny { wait_ms } => {
+                return Ok(Decision::Deny { wait: Duration::from_millis(wait_ms), status: decided });
+            }
+            Ruling::Allow => {}
+        }
+        let rates = question.rates.at(at);
+        let limits = [rates.agent(case.until.at(at)), rates.owner()];
+        let keys = [Some(&question.log), question.owner.as_ref()];
+        let fits = keys.iter().zip(limits).all(|(key, limits)| {
+            key.is_none_or(|key| {
+                accounts.map.get(key).is_none_or(|a| a.has_room(at, limits, ask.cost, parts))
+            }) && key.is_none_or(|key| accounts.map.contains_key(key) || is_share(limits, ask.cost, parts))
+        });
+        if !fits {
+            return Ok(Decision::Deny { wait: Duration::from_millis(SHARE_WAIT_MS), status: decided });
+        }
+        for key in keys.into_iter().flatten() {
+            let account = accounts.open(key, now).ok_or(LimitError::Full { keys_max: 0 })?;
+            account.own.charge(at, ask.cost);
+        }
+        let standing = accounts.standing(question, now)?;
+        let case = standing.case(question, &standing.agent, standing.owner.as_ref(), now);
+        let mut status = TierStatus::of(ask.tier.clone(), &case);
+        status.is_degraded = true;
+        Ok(Decision::Allow { permit: Permit::new(ask, at), status })
+    }
+
+    /// What is known, and what [`decide`](Self::decide) would say if this were the only process.
+    pub(super) fn look(
+        &self,
+        question: &Question,
+        now: Tick,
+    ) -> Result<(Outlook, PenalisedUntil), LimitError> {
+        let standing = self.lock().standing(question, now)?;
+        let case = standing.case(question, &standing.agent, standing.owner.as_ref(), now);
+        let mut status = TierStatus::of(question.ask.tier.clone(), &case);
+        status.is_degraded = true;
+        Ok((Outlook::new(case.decide(), status), standing.until))
+    }
+
+    /// What Redis has to be told. What was not confirmed comes again under the same name.
+    pub(super) fn untold(&self, fresh: impl Fn() -> [u8; 8]) -> Vec<Telling> {
+        let mut accounts = self.lock();
+        let mut all = Vec::new();
+        for (key, account) in &mut accounts.map {
+            if account.telling.is_none() && !account.own.is_empty() {
+                let units = account.own.units().collect();
+                account.telling = Some(Telling { log: key.clone(), id: fresh(), units });
+            }
+            all.extend(account.telling.clone());
+        }
+        all
+    }
+
+    /// Redis was told.
+    pub(super) fn told(&self, telling: &Telling) {
+        let mut accounts = self.lock();
+        let Some(account) = accounts.map.get_mut(&telling.log) else { return };
+        account.telling = None;
+        for unit in &telling.units {
+            account.own.refund(*unit, 1);
+        }
+        let before = account.base.len();
+        account.base = merged(&account.base, &telling.units);
+        let after = account.base.len();
+        accounts.units = (accounts.units + after).saturating_sub(before);
+    }
+}
+
+/// What is known of an agent and its owner, in one log each.
+struct Standing {
+    agent: SlidingLog,
+    owner: Option<SlidingLog>,
+    until: PenalisedUntil,
+}
+
+impl Standing {
+    fn case<'a>(
+        &self,
+        question: &Question,
+        agent: &'a SlidingLog,
+        owner: Option<&'a SlidingLog>,
+        now: Tick,
+    ) -> Case<'a> {
+        let (rates, cost) = (question.rates, question.ask.cost);
+        Case { now, floor: Tick::ZERO, agent, owner, rates, until: self.until, cost }
+    }
+}
+
+impl Accounts {
+    fn standing(&self, question: &Question, now: Tick) -> Result<Standing, LimitError> {
+        let keys = [Some(&question.log), question.owner.as_ref()];
+        let is_forgotten = self.overflowed > Tick::ZERO && now < self.overflowed.plus_ms(HOUR_MS);
+        if is_forgotten && keys.into_iter().flatten().any(|key| !self.map.contains_key(key)) {
+            return Err(LimitError::Full { keys_max: self.keys_max });
+        }
+        let log = |key: &Key| {
+            self.map.get(key).map_or_else(SlidingLog::new, |account| {
+                let own: Vec<Tick> = account.own.units().collect();
+                merged(&account.base, &own)
+            })
+        };
+        Ok(Standing {
+            agent: log(&question.log),
+            owner: question.owner.as_ref().map(log),
+            until: self.map.get(&question.log).map_or_else(PenalisedUntil::default, |account| account.until),
+        })
+    }
+
+    /// The account of a key, made if there is none; `None` if there is no room.
+    fn open(&mut self, key: &Key, now: Tick) -> Option<&mut Account> {
+        if !self.map.contains_key(key) {
+            if self.map.len() >= self.keys_max || self.units >= UNITS_MAX {
+                self.sweep(now);
+            }
+            if self.map.len() >= self.keys_max || self.units >= UNITS_MAX {
+                self.overflowed = self.overflowed.max(now);
+                return None;
+            }
+        }
+        Some(self.map.entry(key.clone()).or_default())
+    }
+
+    /// Drops what cannot matter any more, at most once a second.
+    fn sweep(&mut self, now: Tick) {
+        if now.as_ms().abs_diff(self.swept.as_ms()) < 1_000 {
+            return;
+        }
+        self.swept = now;
+        self.map.retain(|_, account| {
+            let is_idle = account.own.is_empty() && account.telling.is_none() && account.under_way == 0;
+            !(is_idle && account.base.is_spent(now))
+        });
+        self.units = self.map.values().map(|account| account.base.len()).sum();
+    }
+}
+
+impl Account {
+    /// Whether so many more stay within this process's share of what Redis had left.
+    fn has_room(&self, at: Tick, limits: Quota, cost: u32, parts: u32) -> bool {
+        [(limits.per_hour, HOUR_MS), (limits.per_minute, MINUTE_MS)].into_iter().all(|(limit, span)| {
+            let left = limit.saturating_sub(self.base.used(at, span));
+            let given = self.own.used(at, span).saturating_add(self.under_way);
+            given.saturating_add(cost) <= left / parts.max(1)
+        })
+    }
+}
+
+/// Whether so many are within the share of the whole limit, for an account that was never seen.
+fn is_share(limits: Quota, cost: u32, parts: u32) -> bool {
+    cost <= limits.per_hour.min(limits.per_minute) / parts.max(1)
+}
+
+/// A log with more units, in order.
+fn merged(log: &SlidingLog, units: &[Tick]) -> SlidingLog {
+    let mut all: Vec<Tick> = log.units().chain(units.iter().copied()).collect();
+    all.sort_unstable();
+    let mut merged = SlidingLog::new();
+    merged.restore(log.floor(), all.into_iter());
+    merged
+}
+
+/// The log of an answer. Of one that was only summed, units are taken to be as young as they can be, so that they leave
+/// rather late.
+fn whole(seen: &Seen) -> SlidingLog {
+    let sum = match seen {
+        Seen::Whole(log) => return log.clone(),
+        Seen::Summed(sum) => sum,
+    };
+    let older = sum.hour.used.saturating_sub(sum.minute.used) as usize;
+    let before = Tick::from_ms(sum.last.as_ms().saturating_sub(MINUTE_MS));
+    let mut units = vec![before; older];
+    units.resize(older + sum.minute.used as usize, sum.last);
+    let mut log = SlidingLog::new();
+    log.restore(sum.last, units.into_iter());
+    log
+}
