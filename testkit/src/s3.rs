@@ -101,7 +101,7 @@ impl Server {
         Self::new(false)
     }
 
-    /// Starts one that speaks TLS, with a certificate for `localhost` of an authority of its own.
+    /// Starts one that speaks TLS, with a certificate of an authority of its own for `localhost`, `s3.localhost` and what is below that.
     ///
     /// # Panics
     ///
@@ -197,9 +197,9 @@ impl Server {
     ///
     /// If that cannot be written.
     #[expect(clippy::expect_used, reason = "a test fails by panicking")]
-    pub fn set(&self, change: impl FnOnce(&mut Settings)) {
+    pub fn set<T>(&self, change: impl FnOnce(&mut Settings) -> T) {
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut settings);
+        let _changed = change(&mut settings);
         let (draft, file) = (self.folder.join("settings.part"), self.folder.join("settings.json"));
         let text = serde_json::to_string(&*settings).expect("settings can be written");
         std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, file)).expect("a file is written");
@@ -213,6 +213,29 @@ impl Server {
     /// How many versions, markers among them, a bucket has.
     pub fn versions(&self, bucket: &str) -> usize {
         backend::all_versions(&self.folder, bucket).len()
+    }
+
+    /// Deletes an object as who knows nothing of versions does: a marker says that it is gone.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn delete_plainly(&self, bucket: &str, key: &str) {
+        std::fs::remove_file(self.file(bucket, key)).expect("there is such an object");
+        backend::keep(&self.folder, bucket, key, true).expect("the folder can be written");
+    }
+
+    /// Gives an object so many more versions.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn multiply(&self, bucket: &str, key: &str, times: u32) {
+        for _ in 0..times {
+            backend::keep(&self.folder, bucket, key, false).expect("the folder can be written");
+        }
     }
 
     /// Kills it.

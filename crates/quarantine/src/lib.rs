@@ -53,10 +53,9 @@
 //! # }
 //! ```
 //!
-//! This crate has no features yet.
-//!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
+//! | `s3` | objects in a bucket of an S3 server: [`S3Store`] | no |
 
 // Locks are taken in one order by all, so that no two wait for each other: first the names "quarantine/agent/…",
 // "quarantine/owner/…", "quarantine/all", of which a store takes one each; then a grant; then the row of a record and what
@@ -79,6 +78,8 @@ pub use error::{Flaw, QuarantineError};
 pub use keyring::{KEYS_MAX, KeyRing};
 pub use migrations::MIGRATIONS;
 pub use objects::files::FileStore;
+#[cfg(feature = "s3")]
+pub use objects::s3::{S3Counts, S3Store, config::S3Config, examine::BucketSays, trouble::S3Trouble};
 pub use objects::{ObjectKey, ObjectStore, PutOutcome, object_store_conforms};
 pub use record::{Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats};
 pub use seal::{CHUNK_BYTES, CONTENT_BYTES_MAX, FreshKey, Opener, SealContext, Sealer, open, seal};

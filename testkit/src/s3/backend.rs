@@ -1,5 +1,6 @@
 //! Objects as s3s-fs keeps them, and what it has not: rights, versions, missing buckets.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use s3s::access::{S3Access, S3AccessContext};
@@ -110,6 +111,19 @@ pub(super) fn all_versions(folder: &Path, bucket: &str) -> Vec<String> {
     versions(folder, bucket).into_iter().map(|version| version.id).collect()
 }
 
+/// Keeps what an object is now, or that it is deleted, as its newest version.
+pub(super) fn keep(folder: &Path, bucket: &str, key: &str, is_marker: bool) -> io::Result<String> {
+    let place = folder.join("versions").join(bucket).join(key.replace('/', "%2F"));
+    let id = clawexchange_ssg_core::EventId::fresh().to_string();
+    std::fs::create_dir_all(&place)?;
+    if is_marker {
+        std::fs::write(place.join(format!("{id}.marker")), "")?;
+    } else {
+        std::fs::copy(folder.join("root").join(bucket).join(key), place.join(&id))?;
+    }
+    Ok(id)
+}
+
 /// What the server keeps.
 pub(super) struct Backend {
     folder: PathBuf,
@@ -136,31 +150,19 @@ impl Backend {
         self.folder.join("root").join(bucket).join(key)
     }
 
-    /// Keeps what an object is now, or that it is deleted, as its newest version.
-    fn keep(&self, bucket: &str, key: &str, is_marker: bool) -> S3Result<String> {
+    /// Takes one version away.
+    fn forget(&self, bucket: &str, key: &str, id: &str) {
         let place = self.folder.join("versions").join(bucket).join(key.replace('/', "%2F"));
-        let id = clawexchange_ssg_core::EventId::fresh().to_string();
-        let kept = std::fs::create_dir_all(&place).and_then(|()| {
-            if is_marker {
-                std::fs::write(place.join(format!("{id}.marker")), "")
-            } else {
-                std::fs::copy(self.file(bucket, key), place.join(&id)).map(drop)
-            }
-        });
-        kept.map_err(S3Error::internal_error)?;
-        Ok(id)
+        for name in [id.to_owned(), format!("{id}.marker")] {
+            let _may_be_gone = std::fs::remove_file(place.join(name));
+        }
     }
 
-    /// Takes one version away; what is then the newest is the object.
-    fn forget(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
-        let of_key =
-            || versions(&self.folder, bucket).into_iter().filter(|v| v.key == key).collect::<Vec<_>>();
-        if let Some(version) = of_key().into_iter().find(|version| version.id == id) {
-            std::fs::remove_file(version.path).map_err(S3Error::internal_error)?;
-        }
-        let file = self.file(bucket, key);
-        match of_key().first().filter(|newest| !newest.is_marker) {
-            Some(newest) => std::fs::copy(&newest.path, &file).map(drop).map_err(S3Error::internal_error),
+    /// Makes what is now the newest version of an object the object.
+    fn renew(&self, bucket: &str, key: &str) -> io::Result<()> {
+        let (file, all) = (self.file(bucket, key), versions(&self.folder, bucket));
+        match all.iter().find(|version| version.key == key).filter(|newest| !newest.is_marker) {
+            Some(newest) => std::fs::copy(&newest.path, &file).map(drop),
             None => {
                 let _may_be_gone = std::fs::remove_file(file);
                 Ok(())
@@ -185,13 +187,16 @@ impl Backend {
         }
         let is_versioned = settings.versioned.contains(bucket);
         match version {
-            Some(id) if is_versioned => self.forget(bucket, key, id),
+            Some(id) if is_versioned => {
+                self.forget(bucket, key, id);
+                Ok(())
+            }
             Some("null") | None => {
                 let input = DeleteObjectInput::builder().bucket(bucket.to_owned()).key(key.to_owned()).build();
                 let input = input.map_err(S3Error::internal_error)?;
                 self.files.delete_object(request(input)).await?;
                 if is_versioned {
-                    self.keep(bucket, key, true)?;
+                    keep(&self.folder, bucket, key, true).map_err(S3Error::internal_error)?;
                 }
                 Ok(())
             }
@@ -234,7 +239,7 @@ impl S3 for Backend {
         let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
         let mut done = self.files.put_object(req).await?;
         if settings.versioned.contains(&bucket) {
-            done.output.version_id = Some(self.keep(&bucket, &key, false)?);
+            done.output.version_id = Some(keep(&self.folder, &bucket, &key, false).map_err(S3Error::internal_error)?);
         }
         Ok(done)
     }
@@ -266,6 +271,9 @@ impl S3 for Backend {
         let (who, of) = (req.credentials.as_ref(), &req.input);
         self.is_there(&of.bucket)?;
         self.delete_one(who, &of.bucket, &of.key, of.version_id.as_deref()).await?;
+        if of.version_id.is_some() {
+            self.renew(&of.bucket, &of.key).map_err(S3Error::internal_error)?;
+        }
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
@@ -291,6 +299,11 @@ impl S3 for Backend {
                     ..Error::default()
                 }),
             }
+        }
+        let of_versions = req.input.delete.objects.iter().filter(|object| object.version_id.is_some());
+        let keys: std::collections::BTreeSet<&String> = of_versions.map(|object| &object.key).collect();
+        for key in keys {
+            self.renew(&req.input.bucket, key).map_err(S3Error::internal_error)?;
         }
         let output = DeleteObjectsOutput {
             deleted: Some(deleted),

@@ -89,14 +89,14 @@ async fn respond(
     })
 }
 
-/// `<bucket>.localhost` names a bucket; every other host has it in the path.
+/// `<bucket>.s3.localhost` names a bucket; every other host has it in the path.
 struct Hosts;
 
 impl s3s::host::S3Host for Hosts {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> s3s::S3Result<s3s::host::VirtualHost<'a>> {
         let name = host.split(':').next().unwrap_or(host);
         let named = s3s::host::VirtualHost::new(name);
-        Ok(match name.strip_suffix(".localhost") {
+        Ok(match name.strip_suffix(".s3.localhost") {
             Some(bucket) => named.with_bucket(bucket),
             None => named,
         })
@@ -112,7 +112,7 @@ pub(super) fn make_certificates(folder: &Path) {
     let authority_key = key();
     let root = authority.self_signed(&authority_key).expect("an authority signs itself");
     let issuer = rcgen::Issuer::from_params(&authority, &authority_key);
-    let names = ["localhost".to_owned(), "*.localhost".to_owned()];
+    let names = ["localhost", "s3.localhost", "*.s3.localhost"].map(ToOwned::to_owned);
     let leaf_key = key();
     let named = rcgen::CertificateParams::new(names).expect("these are names");
     let leaf = named.signed_by(&leaf_key, &issuer).expect("an authority signs");

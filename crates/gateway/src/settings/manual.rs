@@ -41,7 +41,7 @@ pub(super) fn example(environment: Environment) -> String {
             text,
             "# Production also needs these, for which this version has no support yet; it refuses to start without:"
         );
-        for name in ["REDIS_URL", "S3_ENDPOINT", "S3_BUCKET"] {
+        for name in ["REDIS_URL"] {
             line!(text, "#   {name}=");
         }
     }
@@ -294,8 +294,8 @@ const TAIL: &str = "
 ## Environments
 
 Production is for deployments that others depend on.
-It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, limits counted in one process, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
-This version has no Redis or S3, so it does not run in production yet.
+It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, a bucket beyond this machine without TLS, limits counted in one process, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
+This version has no Redis, so it does not run in production yet.
 Staging says the same as notices and runs.
 Development says no more than that an address is open.
 A switch that is off and a gate that only watches are said at every start, wherever they are.
