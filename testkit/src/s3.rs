@@ -277,23 +277,36 @@ pub fn shared() -> &'static Server {
     SHARED.get_or_init(Server::start)
 }
 
-/// The file of a folder that has the address of its bucket: endpoint and name.
+/// The file of a folder that tells of its bucket.
 const KEPT: &str = "s3-bucket";
 
-/// Endpoint and name of the bucket that belongs to a folder, on the shared server; makes it if there is none. Other
-/// processes find the same.
+/// A bucket that belongs to a folder.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Bucket {
+    /// Its server.
+    pub endpoint: String,
+    /// Its name.
+    pub name: String,
+    /// The folder in which the bytes of its objects lie.
+    pub root: PathBuf,
+}
+
+/// The bucket that belongs to a folder, on the shared server; makes it if there is none. Other processes find the same.
 ///
 /// # Panics
 ///
 /// If it cannot be made.
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]
-pub fn bucket_in(folder: &Path) -> (String, String) {
+pub fn bucket_in(folder: &Path) -> Bucket {
     let kept = folder.join(KEPT);
     let text = std::fs::read_to_string(&kept).unwrap_or_else(|_| {
-        let text = format!("{} {}", shared().endpoint(), shared().bucket());
+        let (server, name) = (shared(), shared().bucket());
+        let text = format!("{} {name} {}", server.endpoint(), server.file(&name, "").display());
         std::fs::write(&kept, &text).expect("the folder can be written");
         text
     });
-    let (endpoint, bucket) = text.split_once(' ').expect("an address and a name");
-    (endpoint.to_owned(), bucket.to_owned())
+    let mut words = text.splitn(3, ' ').map(ToOwned::to_owned);
+    let mut next = || words.next().expect("an address, a name and a folder");
+    Bucket { endpoint: next(), name: next(), root: PathBuf::from(next()) }
 }

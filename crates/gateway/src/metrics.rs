@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 36] = [
+pub const METRICS: [Metric; 40] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -126,6 +126,10 @@ pub const METRICS: [Metric; 36] = [
     gauge("claw_quarantine_due_records", "count", &[], "Records that are due to expire and have not."),
     counter("claw_quarantine_expired_total", &[], "Records that nobody decided in time."),
     counter("claw_quarantine_sweep_failures_total", &[], "What sweeps could not do and try again."),
+    counter("claw_objects_requests_total", &[], "Requests to the bucket of held content, each attempt by itself."),
+    counter("claw_objects_repeated_total", &[], "Attempts at the bucket that followed one that failed."),
+    counter("claw_objects_failures_total", &[], "What the bucket did not do in the end."),
+    gauge("claw_objects_paused", "bool", &[], "1 while the bucket has failed too often and is left alone."),
     gauge("claw_audit_events", "count", &["log"], "Events in a log."),
     gauge(
         "claw_audit_signed_events",
@@ -241,10 +245,13 @@ impl Metrics {
             "claw_tokens_exposed_total",
             "claw_quarantine_expired_total",
             "claw_quarantine_sweep_failures_total",
+            "claw_objects_requests_total",
+            "claw_objects_repeated_total",
+            "claw_objects_failures_total",
         ] {
             self.count(name, &[], 0);
         }
-        for name in ["claw_limiter_degraded", "claw_limiter_config_refused", "claw_ready"] {
+        for name in ["claw_limiter_degraded", "claw_limiter_config_refused", "claw_objects_paused", "claw_ready"] {
             self.set(name, &[], 0);
         }
         for state in ["used", "idle"] {
@@ -257,6 +264,11 @@ impl Metrics {
     /// Adds to a counter of the table.
     pub(crate) fn count(&self, name: &'static str, labels: &[(&'static str, &str)], more: u64) {
         self.0.recorder.register_counter(&key(name, labels), &METADATA).increment(more);
+    }
+
+    /// Sets a counter of the table to what somebody else has counted.
+    pub(crate) fn counted(&self, name: &'static str, total: u64) {
+        self.0.recorder.register_counter(&key(name, &[]), &METADATA).absolute(total);
     }
 
     /// Sets a gauge of the table.

@@ -5,14 +5,14 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use clawexchange_audit::{AuditConfig, AuditLog};
 use clawexchange_database::{Database, Dialect, Place, SchemaState};
 use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
-use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
+use clawexchange_quarantine::{FileStore, KeyRing, MovedStore, ObjectStore, S3Store, Vault, VaultConfig};
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
 use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore};
 use clawexchange_ssg_core::{
@@ -47,6 +47,7 @@ pub struct Parts {
     database: OnceCell<Database>,
     keys: OnceCell<Arc<KeyRing>>,
     log: OnceCell<AuditLog>,
+    bucket: OnceLock<S3Store>,
     vault: OnceCell<Vault>,
     limiter: OnceCell<Limiter>,
     detectors: OnceCell<Detectors>,
@@ -68,6 +69,7 @@ impl Parts {
             database: OnceCell::new(),
             keys: OnceCell::new(),
             log: OnceCell::new(),
+            bucket: OnceLock::new(),
             vault: OnceCell::new(),
             limiter: OnceCell::new(),
             detectors: OnceCell::new(),
@@ -245,9 +247,36 @@ impl Parts {
     async fn open_vault(&self, config: VaultConfig) -> Result<Vault, PartsError> {
         let keys = Arc::clone(self.keys().await?);
         let log = self.log().await?.clone();
-        let objects = FileStore::new(self.folder().await?.objects());
+        let objects = self.object_store().await?;
         let config = self.settings.vault_config(config);
         Ok(Vault::new(self.database().await?.clone(), objects, keys, log, config)?)
+    }
+
+    /// Where held content lies that is not in its row: in the bucket that is set, and what older files there are
+    /// beside it; in files where none is set.
+    async fn object_store(&self) -> Result<Box<dyn ObjectStore>, PartsError> {
+        let folder = self.folder().await?.objects();
+        let files = FileStore::new(&folder);
+        let Some(bucket) = self.bucket()? else { return Ok(Box::new(files)) };
+        if files.list(None, 1).await.map_err(PartsError::Port)?.is_empty() {
+            return Ok(Box::new(bucket.clone()));
+        }
+        self.notice(format!(
+            "held content lies in {} from before S3_ENDPOINT was set; it is read there until it is gone, and other \
+             machines do not see it",
+            folder.display()
+        ));
+        Ok(Box::new(MovedStore::new(bucket.clone(), files)))
+    }
+
+    /// The bucket of held content, if one is set. Nothing is asked of it yet.
+    pub fn bucket(&self) -> Result<Option<&S3Store>, PartsError> {
+        let Some(config) = &self.settings.objects else { return Ok(None) };
+        if let Some(bucket) = self.bucket.get() {
+            return Ok(Some(bucket));
+        }
+        let opened = S3Store::open(config.clone())?;
+        Ok(Some(self.bucket.get_or_init(|| opened)))
     }
 
     /// Limits as they are kept in the database. Each seeded or changed one has its event in the log.

@@ -249,6 +249,13 @@ impl Service {
             metrics.set("claw_database_connections", &[("state", "idle")], connections.idle.into());
             metrics.set("claw_database_connections_max", &[], connections.max.into());
         }
+        if let Ok(Some(bucket)) = self.parts().bucket() {
+            let counts = bucket.counts();
+            metrics.counted("claw_objects_requests_total", counts.requests);
+            metrics.counted("claw_objects_repeated_total", counts.repeated);
+            metrics.counted("claw_objects_failures_total", counts.failed);
+            metrics.set("claw_objects_paused", &[], u64::from(counts.is_paused));
+        }
         metrics.set("claw_ready", &[], u64::from(self.readiness().await.is_ready()));
         for (flag, is_on) in self.parts().settings().flags() {
             metrics.set("claw_flag", &[("flag", flag)], u64::from(is_on));

@@ -111,6 +111,12 @@ pub enum QuarantineError {
         /// The record.
         id: QuarantineId,
     },
+    /// The sealed bytes of a record do not lie where a link leads.
+    #[error("the sealed bytes of record {id} do not lie in a bucket")]
+    NoLink {
+        /// The record.
+        id: QuarantineId,
+    },
     /// There is no such record.
     #[error("no record {id}")]
     NotFound {
@@ -322,6 +328,7 @@ impl Fault for QuarantineError {
             Self::Shared(error) => error.code(),
             Self::ObjectTaken { .. } => "quarantine/object-taken",
             Self::ObjectMissing { .. } => "quarantine/object-missing",
+            Self::NoLink { .. } => "quarantine/no-link",
             Self::NotFound { .. } => "quarantine/not-found",
             Self::Gone { .. } => "quarantine/gone",
             Self::Conflict { .. } => "quarantine/conflict",
@@ -375,6 +382,7 @@ impl Fault for QuarantineError {
             Self::Shared(error) => error.kind(),
             Self::NotFound { .. } | Self::Gone { .. } => FaultKind::NotFound,
             Self::Conflict { .. }
+            | Self::NoLink { .. }
             | Self::NotShown { .. }
             | Self::Claimed { .. }
             | Self::StaleClaim { .. }
@@ -427,6 +435,7 @@ impl Fault for QuarantineError {
             #[cfg(feature = "s3")]
             Self::Shared(error) => return error.hint(),
             Self::ObjectMissing { .. } => "run `claw quarantine reconcile`",
+            Self::NoLink { .. } => "it lies in its row or in a file: `claw quarantine content ID` opens it",
             Self::NotShown { current: Status::Deleted | Status::Expired, .. } => {
                 "bring it back with `claw quarantine restore ID --reason TEXT` while its grace lasts"
             }

@@ -78,10 +78,11 @@ pub use error::{Flaw, QuarantineError};
 pub use keyring::{KEYS_MAX, KeyRing};
 pub use migrations::MIGRATIONS;
 pub use objects::files::FileStore;
+pub use objects::moved::MovedStore;
 #[cfg(feature = "s3")]
 pub use objects::s3::{S3Counts, S3Store, config::S3Config, examine::BucketSays, trouble::S3Trouble};
 pub use objects::{ObjectKey, ObjectStore, PutOutcome, object_store_conforms};
-pub use record::{Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats};
+pub use record::{CiphertextLink, Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats};
 pub use seal::{CHUNK_BYTES, CONTENT_BYTES_MAX, FreshKey, Opener, SealContext, Sealer, open, seal};
 pub use status::{BlobState, Status};
 #[cfg(debug_assertions)]

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::error::QuarantineError;
 
 pub(crate) mod files;
+pub(crate) mod moved;
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
 

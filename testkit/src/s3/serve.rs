@@ -53,7 +53,9 @@ async fn serve(folder: &Path, port: u16) {
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(respond(&service, request).await) }
             });
-            let http = hyper::server::conn::http1::Builder::new();
+            let mut http = hyper::server::conn::http1::Builder::new();
+            // What was asked is done though whoever asked went away, as real servers do it.
+            http.half_close(true);
             let _gone = match tls {
                 None => http.serve_connection(TokioIo::new(stream), answer).await.is_ok(),
                 Some(tls) => match tls.accept(stream).await {

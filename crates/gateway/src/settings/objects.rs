@@ -123,11 +123,11 @@ impl Reader<'_> {
             }
         }
         if !self.is_given(&ENDPOINT) {
-            for setting in DEPENDENT.into_iter().filter(|setting| self.is_given(setting)) {
-                self.problem(
-                    setting.name(),
-                    "S3_ENDPOINT is not set, so held content lies in files; set both or none",
-                );
+            for setting in DEPENDENT {
+                if self.is_given(setting) {
+                    let what = "S3_ENDPOINT is not set, so held content lies in files; set both or none";
+                    self.problem(setting.name(), what);
+                }
             }
             return None;
         }

@@ -134,7 +134,7 @@ fn client(config: &S3Config) -> Result<Client, QuarantineError> {
         .tcp_nodelay(true)
         .pool_max_idle_per_host(config.connections as usize)
         .pool_idle_timeout(Duration::from_secs(20))
-        .user_agent(concat!("clawexchange-quarantine/", env!("CARGO_PKG_VERSION")));
+        .user_agent("clawexchange-quarantine");
     let wrong = |setting, expected| QuarantineError::Config { setting, expected };
     if let Some(pem) = &config.authorities {
         let expected = "certificates as PEM";
