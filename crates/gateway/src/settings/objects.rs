@@ -252,7 +252,7 @@ mod tests {
         let given = with(&[]);
         let path = given.write("secret", "hunter2\n").display().to_string();
         let of_file = Given::env(&[&GOOD[..3], &[("S3_SECRET_KEY_FILE", path.as_str())]].concat());
-        for given in [given, of_file] {
+        for given in [&given, &of_file] {
             let settings = given.good();
             assert_eq!(settings.objects.as_ref().unwrap().secret_key.as_str(), "hunter2");
             let shown = serde_json::to_string(settings.shown()).unwrap();
