@@ -64,8 +64,8 @@ fn objects(folder: PathBuf) -> Vec<PathBuf> {
 fn doctor(claw: &Claw, checks: &str) -> BTreeMap<String, Value> {
     let answer = claw.run(&["doctor", "--run", checks, "--output", "json"]);
     let said: Value = serde_json::from_slice(&answer.stdout).unwrap_or_else(|_| panic!("{}", answer.all()));
-    let checks = said["checks"].as_array().unwrap();
-    checks.iter().map(|check| (check["name"].as_str().unwrap().to_owned(), check.clone())).collect()
+    let checks = said["items"].as_array().unwrap();
+    checks.iter().map(|check| (check["check"].as_str().unwrap().to_owned(), check.clone())).collect()
 }
 
 const CHECKS: [&str; 8] = [
@@ -150,8 +150,11 @@ fn a_server_says_that_the_bucket_is_away_and_goes_on() {
     let ready = || served::raw(running.admin, &served::get("/readyz", &token)).unwrap();
     let said = ready();
     assert_eq!((said.status, said.json()["parts"]["objects"].clone()), (200, json!("ok")), "{:?}", said.json());
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let submit = |what: &str| {
-        let body = json!({"text": what, "agentId": "b"}).to_string();
+        // New agents post once a minute.
+        let agent = format!("agent-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let body = json!({"text": what, "agentId": agent}).to_string();
         served::raw(running.public, &served::post("/v1/submit", &token, "", &body)).unwrap().status
     };
     assert_eq!(submit(&format!("{ORDERS} one")), 202);

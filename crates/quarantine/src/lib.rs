@@ -7,7 +7,7 @@
 //!
 //! Each change of a record commits together with its event, which a log takes out of the outbox of
 //! `clawexchange-database`, and with a code over the whole row, so that an edit by hand is found. This crate decides
-//! nothing about content, knows no log and no network, and reads no environment. It does not decide who may decide:
+//! nothing about content, knows no log and, without the feature `s3`, no network, and reads no environment. It does not decide who may decide:
 //! whoever calls says who acts.
 //!
 //! ```

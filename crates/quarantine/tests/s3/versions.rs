@@ -87,6 +87,7 @@ async fn a_bucket_says_how_it_is_set_up() {
         assert!(store.list(None, 10).await.unwrap().is_empty());
     }
     assert_eq!(std::fs::read_dir(server.file(&plain, "")).unwrap().count(), 0, "what was tried is taken away");
+    assert_eq!(server.versions(&odd), 0, "in all versions");
     let mut config = config(&server, &plain);
     "LEAST".clone_into(&mut config.access_key);
     "s".clone_into(&mut config.secret_key);

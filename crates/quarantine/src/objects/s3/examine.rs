@@ -89,8 +89,11 @@ impl S3Store {
         };
         let ask = Ask { act: "put objects elsewhere", command, path: &path, query: &[], body: Bytes::new() };
         match self.0.wire.send(&ask, time).await {
-            Ok(_) => {
-                let away = Ask { command: Command::DeleteObject, ..Ask::bucket("delete objects", &[]) };
+            Ok(put) => {
+                // Where versions are kept, this one goes and leaves no marker.
+                let version = put.headers().get("x-amz-version-id").and_then(|id| id.to_str().ok());
+                let query: Vec<_> = version.map(|id| ("versionId", id)).into_iter().collect();
+                let away = Ask { command: Command::DeleteObject, ..Ask::bucket("delete objects", &query) };
                 let deleted = self.0.wire.send(&Ask { path: &path, ..away }, time).await;
                 if deleted.is_err() {
                     tracing::warn!(path, "an empty object that was put to try it out could not be deleted");
