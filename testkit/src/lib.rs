@@ -4,6 +4,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod registry;
+pub mod s3;
 pub mod tamper;
 
 use std::path::Path;

@@ -94,9 +94,15 @@ const ON_POSTGRES: [&str; 22] = [
 /// The variable that says so to `clawexchange-testkit`.
 const DATABASE: (&str, &str) = ("CLAW_TEST_DATABASE", "postgres");
 
+/// Test targets that also run with a bucket in the place of files. What is about the bucket alone runs with the others.
+const ON_S3: [&str; 1] = ["vault"];
+
+/// The variable that says so.
+const OBJECTS: (&str, &str) = ("CLAW_TEST_OBJECTS", "s3");
+
 /// Runs the suites that are asked for, all of them whatever the first ones say, and adds up what they report.
 ///
-/// Those of [`ON_POSTGRES`] run twice. The tests find in their environment: `PROPTEST_RNG_SEED` and `CLAW_TEST_SEED`, both made of the commit id, unless
+/// Those of [`ON_POSTGRES`] and of [`ON_S3`] run once more each. The tests find in their environment: `PROPTEST_RNG_SEED` and `CLAW_TEST_SEED`, both made of the commit id, unless
 /// set before; in a whole run also `CLAW_TEST_FULL=1` and more `PROPTEST_CASES`.
 pub(crate) fn run(
     workspace: &Workspace,
@@ -145,6 +151,9 @@ fn commands(workspace: &Workspace, selection: &Selection) -> Result<Vec<Command>
         if ON_POSTGRES.contains(&suite) {
             commands.push(of(on_postgres(workspace.cargo(&test))));
         }
+        if ON_S3.contains(&suite) {
+            commands.push(of(on_s3(workspace.cargo(&test))));
+        }
         return Ok(commands);
     }
     let mut all = workspace.cargo(&test);
@@ -158,7 +167,14 @@ fn commands(workspace: &Workspace, selection: &Selection) -> Result<Vec<Command>
     docs.args(["--doc", "--"]).args(&selection.args);
     let mut again = on_postgres(workspace.cargo(&test));
     again.args(ON_POSTGRES.iter().flat_map(|suite| ["--test", suite])).arg("--").args(&selection.args);
-    Ok(vec![all, docs, again])
+    let mut elsewhere = on_s3(workspace.cargo(&test));
+    elsewhere.args(ON_S3.iter().flat_map(|suite| ["--test", suite])).arg("--").args(&selection.args);
+    Ok(vec![all, docs, again, elsewhere])
+}
+
+fn on_s3(mut command: Command) -> Command {
+    command.env(OBJECTS.0, OBJECTS.1);
+    command
 }
 
 fn on_postgres(mut command: Command) -> Command {
@@ -203,10 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn every_suite_that_runs_on_both_databases_is_one() {
+    fn every_suite_that_runs_elsewhere_once_more_is_one() {
         let workspace = Workspace::find().unwrap();
         let known = workspace.targets("test");
-        for suite in ON_POSTGRES {
+        for suite in ON_POSTGRES.into_iter().chain(ON_S3) {
             assert!(known.contains(&suite), "{suite} is no test target");
         }
     }

@@ -52,9 +52,12 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a part may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What was found last.
+/// How long a bucket that answered is not asked again for the sake of probes: each question costs money in a cloud.
+const BUCKET_FRESH: Duration = Duration::from_secs(15);
+
+/// What was found last, and when the bucket last answered.
 #[derive(Debug, Default)]
-pub(crate) struct LastLook(Mutex<Option<(Instant, Readiness)>>);
+pub(crate) struct LastLook(Mutex<(Option<(Instant, Readiness)>, Option<Instant>)>);
 
 impl Service {
     /// How the parts are, at most a second ago.
@@ -74,7 +77,7 @@ impl Service {
     async fn look(&self) -> Readiness {
         // Held while one looks: those who come meanwhile are told what it finds.
         let mut last = self.last_look().0.lock().await;
-        if let Some((at, found)) = &*last
+        if let Some((at, found)) = &last.0
             && at.elapsed() < FRESH
         {
             return found.clone();
@@ -97,21 +100,25 @@ impl Service {
             ("quarantine", on(settings.quarantine_enabled)),
             ("audit", audit(settings.audit_enabled)),
         ]);
+        let objects = self.check_bucket(&mut last.1).await;
         let states = || parts.values().copied();
         let status = if states().any(|state| state == PartState::Failing)
             && !(is_kept && limiter != PartState::Failing)
         {
             "failing"
         } else if states().any(|state| state != PartState::Ok)
+            // What is not held is answered without it.
+            || objects == Some(PartState::Failing)
             || settings.gate_mode.shadowed().next().is_some()
         {
             "degraded"
         } else {
             "ok"
         };
+        let parts = parts.into_iter().chain(objects.map(|state| ("objects", state))).collect();
         let flags = settings.flags().into_iter().collect();
         let found = Readiness { status, parts, flags };
-        *last = Some((Instant::now(), found.clone()));
+        last.0 = Some((Instant::now(), found.clone()));
         found
     }
 
@@ -135,6 +142,26 @@ impl Service {
             }
             Err(_) => PartState::Failing,
         }
+    }
+
+    /// Whether the bucket lists a name, if there is one; nothing is put there.
+    async fn check_bucket(&self, answered: &mut Option<Instant>) -> Option<PartState> {
+        let bucket = self.parts().bucket().ok()??;
+        if answered.is_some_and(|at| at.elapsed() < BUCKET_FRESH) && !bucket.counts().is_paused {
+            return Some(PartState::Ok);
+        }
+        *answered = None;
+        Some(match tokio::time::timeout(PATIENCE, bucket.probe()).await {
+            Ok(Ok(())) => {
+                *answered = Some(Instant::now());
+                PartState::Ok
+            }
+            Ok(Err(trouble)) => {
+                tracing::warn!(code = trouble.code(), "the bucket of held content does not do its work");
+                PartState::Failing
+            }
+            Err(_) => PartState::Failing,
+        })
     }
 
     /// Whether the limiter answers, and whether it does without the usual counters.

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 48] = [
+pub const METRICS: [Metric; 52] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -178,6 +178,10 @@ pub const METRICS: [Metric; 48] = [
     gauge("claw_quarantine_due_records", "count", &[], "Records that are due to expire and have not."),
     counter("claw_quarantine_expired_total", &[], "Records that nobody decided in time."),
     counter("claw_quarantine_sweep_failures_total", &[], "What sweeps could not do and try again."),
+    counter("claw_objects_requests_total", &[], "Requests to the bucket of held content, each attempt by itself."),
+    counter("claw_objects_repeated_total", &[], "Attempts at the bucket that followed one that failed."),
+    counter("claw_objects_failures_total", &[], "What the bucket did not do in the end."),
+    gauge("claw_objects_paused", "bool", &[], "1 while the bucket has failed too often and is left alone."),
     gauge("claw_audit_events", "count", &["log"], "Events in a log."),
     gauge(
         "claw_audit_signed_events",
@@ -301,6 +305,9 @@ impl Metrics {
             "claw_tokens_exposed_total",
             "claw_quarantine_expired_total",
             "claw_quarantine_sweep_failures_total",
+            "claw_objects_requests_total",
+            "claw_objects_repeated_total",
+            "claw_objects_failures_total",
         ] {
             self.count(name, &[], 0);
         }
@@ -313,6 +320,7 @@ impl Metrics {
             "claw_limiter_redis_used_bytes",
             "claw_limiter_redis_max_bytes",
             "claw_limiter_redis_evicted_keys",
+            "claw_objects_paused",
             "claw_ready",
         ] {
             self.set(name, &[], 0);

@@ -5,14 +5,14 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use clawexchange_audit::{AuditConfig, AuditLog};
 use clawexchange_database::{Database, DatabaseClock, Dialect, Place, SchemaState};
 use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
-use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
+use clawexchange_quarantine::{FileStore, KeyRing, MovedStore, ObjectStore, S3Store, Vault, VaultConfig};
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
 use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore, WhenAway};
 use clawexchange_ssg_core::{
@@ -49,6 +49,7 @@ pub struct Parts {
     clock: OnceCell<DatabaseClock>,
     keys: OnceCell<Arc<KeyRing>>,
     log: OnceCell<AuditLog>,
+    bucket: OnceLock<S3Store>,
     vault: OnceCell<Vault>,
     redis: OnceCell<Option<RedisStore>>,
     limiter: OnceCell<Limiter>,
@@ -75,6 +76,7 @@ impl Parts {
             clock: OnceCell::new(),
             keys: OnceCell::new(),
             log: OnceCell::new(),
+            bucket: OnceLock::new(),
             vault: OnceCell::new(),
             redis: OnceCell::new(),
             limiter: OnceCell::new(),
@@ -259,10 +261,37 @@ impl Parts {
     async fn open_vault(&self, config: VaultConfig) -> Result<Vault, PartsError> {
         let keys = Arc::clone(self.keys().await?);
         let log = self.log().await?.clone();
-        let objects = FileStore::new(self.folder().await?.objects());
+        let objects = self.object_store().await?;
         let config = self.settings.vault_config(config);
         let vault = Vault::new(self.database().await?.clone(), objects, keys, log, config)?;
         Ok(vault.with_clock(self.clock().await?.clone()))
+    }
+
+    /// Where held content lies that is not in its row: in the bucket that is set, and what older files there are
+    /// beside it; in files where none is set.
+    async fn object_store(&self) -> Result<Box<dyn ObjectStore>, PartsError> {
+        let folder = self.folder().await?.objects();
+        let files = FileStore::new(&folder);
+        let Some(bucket) = self.bucket()? else { return Ok(Box::new(files)) };
+        if files.list(None, 1).await.map_err(PartsError::Port)?.is_empty() {
+            return Ok(Box::new(bucket.clone()));
+        }
+        self.notice(format!(
+            "held content lies in {} from before S3_ENDPOINT was set; it is read there until it is gone, and other \
+             machines do not see it",
+            folder.display()
+        ));
+        Ok(Box::new(MovedStore::new(bucket.clone(), files)))
+    }
+
+    /// The bucket of held content, if one is set. Nothing is asked of it yet.
+    pub fn bucket(&self) -> Result<Option<&S3Store>, PartsError> {
+        let Some(config) = &self.settings.objects else { return Ok(None) };
+        if let Some(bucket) = self.bucket.get() {
+            return Ok(Some(bucket));
+        }
+        let opened = S3Store::open(config.clone())?;
+        Ok(Some(self.bucket.get_or_init(|| opened)))
     }
 
     /// Limits as they are kept in the database. Each seeded or changed one has its event in the log.

@@ -2,6 +2,7 @@
 
 mod database;
 mod manual;
+mod objects;
 mod problem;
 mod reader;
 mod redis;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawexchange_quarantine::S3Config;
 use clawexchange_ssg_core::{
     AgentId, Category, ContentType, EnvelopeBounds, PluginFailure, RiskTier, RuleMode, TierThresholds,
 };
@@ -134,7 +136,9 @@ pub struct Settings {
     pub quarantine_enabled: bool,
     /// How long content is held before it expires.
     pub expiry: Duration,
-    /// Up to so many bytes sealed content lies in its row; above that it is a file.
+    /// The bucket in which held content lies; in files of the data folder if there is none.
+    pub objects: Option<S3Config>,
+    /// Up to so many bytes sealed content lies in its row; above that it is an object.
     pub inline_bytes_max: usize,
     /// How often the server looks for what has expired.
     pub sweep_interval: Duration,
@@ -261,6 +265,7 @@ impl Reader<'_> {
         let (listen, admin_listen) = self.addresses();
         let (allow_hosts, deny_hosts) = self.hosts();
         let data_dir = self.path(&table::DATA_DIR).unwrap_or_default();
+        let objects = self.objects();
         Settings {
             environment: self.environment,
             database: self.database(&data_dir),
@@ -292,7 +297,8 @@ impl Reader<'_> {
             gate_mode: self.gate_modes(),
             quarantine_enabled: self.boolean(&table::QUARANTINE),
             expiry: self.seconds(&table::EXPIRY) * 3600,
-            inline_bytes_max: self.count(&table::INLINE),
+            inline_bytes_max: self.inline_bytes_max(objects.is_some()),
+            objects,
             sweep_interval: self.seconds(&table::SWEEP),
             audit_enabled: self.boolean(&table::AUDIT),
             audit_off_reason: self.text(&table::AUDIT_OFF_REASON),

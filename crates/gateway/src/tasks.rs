@@ -304,6 +304,13 @@ impl Service {
             metrics.set("claw_database_connections_max", &[], connections.max.into());
         }
         self.gauge_redis().await;
+        if let Ok(Some(bucket)) = self.parts().bucket() {
+            let counts = bucket.counts();
+            metrics.total("claw_objects_requests_total", &[], counts.requests);
+            metrics.total("claw_objects_repeated_total", &[], counts.repeated);
+            metrics.total("claw_objects_failures_total", &[], counts.failed);
+            metrics.set("claw_objects_paused", &[], u64::from(counts.is_paused));
+        }
         metrics.set("claw_ready", &[], u64::from(self.readiness().await.is_ready()));
         for (flag, is_on) in self.parts().settings().flags() {
             metrics.set("claw_flag", &[("flag", flag)], u64::from(is_on));

@@ -267,6 +267,17 @@ pub(crate) enum QuarantineCommand {
         #[arg(long, value_name = "TEXT")]
         purpose: String,
     },
+    /// Gives a link to the sealed bytes in the bucket: ciphertext, which opens nothing. Says so in the log before.
+    CiphertextUrl {
+        /// The hold.
+        id: QuarantineId,
+        /// Why it is handed out; the log keeps it.
+        #[arg(long, value_name = "TEXT")]
+        purpose: String,
+        /// How many seconds the link lasts: 1 to 900.
+        #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=900))]
+        ttl: u64,
+    },
     /// Releases held content.
     Release {
         /// The hold.

@@ -1,5 +1,6 @@
 //! What is looked at in a deployment, and what is found. Nothing that is looked at is changed.
 
+mod bucket;
 mod deployment;
 mod elsewhere;
 mod files;
@@ -130,7 +131,7 @@ macro_rules! check {
 }
 
 /// Every check, in the order in which they are told: what others need stands first.
-pub(crate) const CHECKS: [Check; 57] = [
+pub(crate) const CHECKS: [Check; 61] = [
     check!("config", "every setting is one, and means what it should", files::config),
     check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
     check!("space", "the disk of the data folder has room", files::space),
@@ -180,9 +181,13 @@ pub(crate) const CHECKS: [Check; 57] = [
     check!("server", "who serves the folder is ready", people::server),
     check!("backups", "the log is backed up", elsewhere::backups),
     check!("secrets-in-git", "no secret stands in the history of a repository", elsewhere::secrets_in_git),
-    check!("s3-credentials", "S3 credentials have the least rights", elsewhere::object_store),
-    check!("s3-private", "S3 cannot be reached from outside", elsewhere::object_store),
-    check!("bucket-policy", "the bucket of held content is not public", elsewhere::object_store),
+    check!("bucket", "the bucket of held content answers, to this key and in this region", bucket::answers),
+    check!("s3-credentials", "S3 credentials have the least rights", bucket::rights),
+    check!("s3-private", "the bucket of held content lets nobody in who has no key", bucket::anonymous),
+    check!("bucket-policy", "the bucket of held content is not public", bucket::policy),
+    check!("bucket-versions", "deleted content leaves the bucket in all versions", bucket::versions),
+    check!("bucket-rules", "no rule of the bucket deletes or moves held content", bucket::rules),
+    check!("bucket-lock", "the bucket does not keep content from being destroyed", bucket::lock),
     check!("redis", "Redis answers in time, and is of a version that is known to do", redis::answers),
     check!("redis-auth", "Redis asks for a password", redis::auth),
     check!("redis-private", "Redis cannot be reached from outside", redis::private),

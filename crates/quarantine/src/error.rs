@@ -2,12 +2,16 @@
 
 use std::io;
 use std::path::PathBuf;
+#[cfg(feature = "s3")]
+use std::sync::Arc;
 
 use clawexchange_database::DatabaseError;
 use clawexchange_ssg_core::{
     EventError, Fault, FaultKind, KeyId, MasterKeyError, PortError, QuarantineId, Timestamp,
 };
 
+#[cfg(feature = "s3")]
+use crate::objects::s3::trouble::S3Trouble;
 use crate::status::Status;
 
 /// Why something was not held, shown, decided or kept. No variant carries content, a key or a token.
@@ -87,6 +91,14 @@ pub enum QuarantineError {
         /// Why.
         source: io::Error,
     },
+    /// A bucket did not do it.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    S3(#[from] S3Trouble),
+    /// What failed for several at once.
+    #[cfg(feature = "s3")]
+    #[error("{0}")]
+    Shared(Arc<QuarantineError>),
     /// An object of this name is there already.
     #[error("the object of record {id} is there already, and it is another")]
     ObjectTaken {
@@ -96,6 +108,12 @@ pub enum QuarantineError {
     /// The object of a record is not there.
     #[error("the object of record {id} is missing")]
     ObjectMissing {
+        /// The record.
+        id: QuarantineId,
+    },
+    /// The sealed bytes of a record do not lie where a link leads.
+    #[error("the sealed bytes of record {id} do not lie in a bucket")]
+    NoLink {
         /// The record.
         id: QuarantineId,
     },
@@ -304,8 +322,13 @@ impl Fault for QuarantineError {
             Self::ObjectKey => "quarantine/object-key",
             Self::Objects { .. } => "quarantine/objects",
             Self::ObjectsDenied { .. } => "quarantine/objects-denied",
+            #[cfg(feature = "s3")]
+            Self::S3(trouble) => trouble.code(),
+            #[cfg(feature = "s3")]
+            Self::Shared(error) => error.code(),
             Self::ObjectTaken { .. } => "quarantine/object-taken",
             Self::ObjectMissing { .. } => "quarantine/object-missing",
+            Self::NoLink { .. } => "quarantine/no-link",
             Self::NotFound { .. } => "quarantine/not-found",
             Self::Gone { .. } => "quarantine/gone",
             Self::Conflict { .. } => "quarantine/conflict",
@@ -353,8 +376,13 @@ impl Fault for QuarantineError {
             Self::NoRandomness | Self::Objects { .. } | Self::ObjectsDenied { .. } | Self::Full { .. } => {
                 FaultKind::Unavailable
             }
+            #[cfg(feature = "s3")]
+            Self::S3(trouble) => trouble.kind(),
+            #[cfg(feature = "s3")]
+            Self::Shared(error) => error.kind(),
             Self::NotFound { .. } | Self::Gone { .. } => FaultKind::NotFound,
             Self::Conflict { .. }
+            | Self::NoLink { .. }
             | Self::NotShown { .. }
             | Self::Claimed { .. }
             | Self::StaleClaim { .. }
@@ -381,6 +409,10 @@ impl Fault for QuarantineError {
         match self {
             Self::Database(error) => error.is_transient(),
             Self::Port { source, .. } => source.is_transient(),
+            #[cfg(feature = "s3")]
+            Self::S3(trouble) => trouble.is_transient(),
+            #[cfg(feature = "s3")]
+            Self::Shared(error) => error.is_transient(),
             Self::ObjectsDenied { .. } => false,
             _ => matches!(self.kind(), FaultKind::Unavailable | FaultKind::Limited),
         }
@@ -398,7 +430,12 @@ impl Fault for QuarantineError {
             Self::KeyFileLine { .. } => "a line is a key in base64, or its name, a space, and the key",
             Self::Objects { .. } => "free some space, or mount the folder for writing, and try again",
             Self::ObjectsDenied { .. } => "give the folder to the user that runs this",
+            #[cfg(feature = "s3")]
+            Self::S3(trouble) => return trouble.hint(),
+            #[cfg(feature = "s3")]
+            Self::Shared(error) => return error.hint(),
             Self::ObjectMissing { .. } => "run `claw quarantine reconcile`",
+            Self::NoLink { .. } => "it lies in its row or in a file: `claw quarantine content ID` opens it",
             Self::NotShown { current: Status::Deleted | Status::Expired, .. } => {
                 "bring it back with `claw quarantine restore ID --reason TEXT` while its grace lasts"
             }

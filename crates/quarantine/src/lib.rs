@@ -7,7 +7,7 @@
 //!
 //! Each change of a record commits together with its event, which a log takes out of the outbox of
 //! `clawexchange-database`, and with a code over the whole row, so that an edit by hand is found. This crate decides
-//! nothing about content, knows no log and no network, and reads no environment. It does not decide who may decide:
+//! nothing about content, knows no log and, without the feature `s3`, no network, and reads no environment. It does not decide who may decide:
 //! whoever calls says who acts.
 //!
 //! ```
@@ -53,10 +53,9 @@
 //! # }
 //! ```
 //!
-//! This crate has no features yet.
-//!
 //! | feature | what it adds | default |
 //! | --- | --- | --- |
+//! | `s3` | objects in a bucket of an S3 server: [`S3Store`] | no |
 
 // Locks are taken in one order by all, so that no two wait for each other: first the names "quarantine/agent/…",
 // "quarantine/owner/…", "quarantine/all", of which a store takes one each; then a grant; then the row of a record and what
@@ -79,8 +78,11 @@ pub use error::{Flaw, QuarantineError};
 pub use keyring::{KEYS_MAX, KeyRing};
 pub use migrations::MIGRATIONS;
 pub use objects::files::FileStore;
+pub use objects::moved::MovedStore;
+#[cfg(feature = "s3")]
+pub use objects::s3::{S3Counts, S3Store, config::S3Config, examine::BucketSays, trouble::S3Trouble};
 pub use objects::{ObjectKey, ObjectStore, PutOutcome, object_store_conforms};
-pub use record::{Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats};
+pub use record::{CiphertextLink, Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats};
 pub use seal::{CHUNK_BYTES, CONTENT_BYTES_MAX, FreshKey, Opener, SealContext, Sealer, open, seal};
 pub use status::{BlobState, Status};
 #[cfg(debug_assertions)]

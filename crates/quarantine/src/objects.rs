@@ -4,13 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clawexchange_ssg_core::{PortError, QuarantineId, Timestamp};
+use zeroize::Zeroizing;
 
 use crate::error::QuarantineError;
 
 pub(crate) mod files;
+pub(crate) mod moved;
+#[cfg(feature = "s3")]
+pub(crate) mod s3;
 
 const ROOM: &str = "quarantine";
 
@@ -106,6 +111,19 @@ pub trait ObjectStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Removes what stores that were cut short before that moment left half-written, and says how much it was.
     async fn tidy(&self, before: Timestamp) -> Result<u64, PortError>;
+
+    /// `async fn ciphertext_link(&self, key: &ObjectKey, lasting: Duration) -> Result<Option<Zeroizing<String>>, PortError>`
+    ///
+    /// A link at which whoever has it gets the sealed bytes for a while, at most 15 minutes; `None` where there is no
+    /// such thing, which is so unless a store says otherwise.
+    async fn ciphertext_link(
+        &self,
+        key: &ObjectKey,
+        lasting: Duration,
+    ) -> Result<Option<Zeroizing<String>>, PortError> {
+        let (_, _) = (key, lasting);
+        Ok(None)
+    }
 }
 
 macro_rules! forward_object_store {
@@ -130,6 +148,14 @@ macro_rules! forward_object_store {
 
             async fn tidy(&self, before: Timestamp) -> Result<u64, PortError> {
                 (**self).tidy(before).await
+            }
+
+            async fn ciphertext_link(
+                &self,
+                key: &ObjectKey,
+                lasting: Duration,
+            ) -> Result<Option<Zeroizing<String>>, PortError> {
+                (**self).ciphertext_link(key, lasting).await
             }
         }
     )* };

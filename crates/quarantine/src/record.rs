@@ -219,6 +219,33 @@ pub struct Grant {
     pub expires_at: Timestamp,
 }
 
+/// A link to sealed bytes. Whoever has it gets them until it ends: ciphertext, which opens nothing by itself.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct CiphertextLink {
+    /// The record whose bytes they are.
+    pub id: QuarantineId,
+    /// The link; wiped when dropped, and in no debug text.
+    #[serde(serialize_with = "text_of", rename = "ciphertextUrl")]
+    pub url: Zeroizing<String>,
+    /// Until when it gives them.
+    pub expires_at: Timestamp,
+}
+
+fn text_of<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+impl fmt::Debug for CiphertextLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CiphertextLink")
+            .field("id", &self.id)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
 fn shown<S: Serializer>(token: &GrantToken, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(token.expose())
 }

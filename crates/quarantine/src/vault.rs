@@ -22,6 +22,7 @@ use crate::status::BlobState;
 mod claims;
 mod decide;
 mod due;
+mod export;
 mod legal;
 mod publish;
 mod reveal;

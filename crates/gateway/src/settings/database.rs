@@ -106,12 +106,6 @@ impl Reader<'_> {
         let all = PARTS.into_iter().chain([&table::DB_PORT, &table::DB_PASSWORD]);
         all.filter(|part| self.is_given(part)).map(Setting::name).next()
     }
-
-    /// Whether a variable is set, or the file of a secret.
-    fn is_given(&self, setting: &Setting) -> bool {
-        let name = setting.name();
-        self.is_set(name) || (setting.is_secret() && self.is_set(&format!("{name}_FILE")))
-    }
 }
 
 #[cfg(test)]

@@ -35,16 +35,6 @@ pub(super) fn example(environment: Environment) -> String {
     for setting in table::all().filter(|setting| setting.env.is_some()) {
         line!(text, "#   {}={}", variable(setting), value_of(setting, environment));
     }
-    if environment == Environment::Production {
-        line!(text, "#");
-        line!(
-            text,
-            "# Production also needs these, for which this version has no support yet; it refuses to start without:"
-        );
-        for name in ["S3_ENDPOINT", "S3_BUCKET"] {
-            line!(text, "#   {name}=");
-        }
-    }
     let mut open = String::new();
     for setting in table::all() {
         let Some(key) = setting.key else { continue };
@@ -300,8 +290,7 @@ const TAIL: &str = "
 ## Environments
 
 Production is for deployments that others depend on.
-It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, limits counted in one process, a Redis beyond this machine that is asked without TLS unless CLAW_REDIS_PLAINTEXT says so, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
-This version has no S3, so it does not run in production yet.
+It refuses, all at once and each with what mends it: rows in SQLite, a database beyond this machine that need not prove its name by a certificate, held content in files, a bucket beyond this machine without TLS, limits counted in one process, a Redis beyond this machine that is asked without TLS unless CLAW_REDIS_PLAINTEXT says so, a generated master key, listening beyond this machine without TLS or a named proxy, and verdicts that are not logged without a stated reason.
 Staging says the same as notices and runs.
 Development says no more than that an address is open.
 A switch that is off and a gate that only watches are said at every start, wherever they are.

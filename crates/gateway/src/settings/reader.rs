@@ -65,6 +65,28 @@ impl<'a> Reader<'a> {
         self.shown.push((place, shown));
     }
 
+    /// Whether nothing was set, so that what is usual holds.
+    pub(super) fn is_usual(&self, setting: &'static Setting) -> bool {
+        let name = setting.name();
+        self.shown.iter().any(|(_, shown)| shown.name == name && shown.origin == Origin::Default)
+    }
+
+    /// Shows another value in the place of what is usual.
+    pub(super) fn show_usual(&mut self, setting: &'static Setting, value: &str) {
+        let name = setting.name();
+        for (_, shown) in &mut self.shown {
+            if shown.name == name {
+                value.clone_into(&mut shown.value);
+            }
+        }
+    }
+
+    /// Whether a variable is set, or the file of a secret.
+    pub(super) fn is_given(&self, setting: &Setting) -> bool {
+        let name = setting.name();
+        self.is_set(name) || (setting.is_secret() && self.is_set(&format!("{name}_FILE")))
+    }
+
     /// A variable that is set to something; an empty one counts as not set.
     pub(super) fn variable(&mut self, name: &str) -> Option<String> {
         let value = self.sources.env.get(name)?.clone();

@@ -4,13 +4,11 @@ use clawexchange_database::Tls;
 
 use super::Settings;
 use super::reader::Reader;
-use super::table;
 use super::words::{Environment, KeySource, RedisSettings};
+use super::{objects, table};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 4] = [
-    ("S3_ENDPOINT", "held content in S3"),
-    ("S3_BUCKET", "held content in S3"),
+pub(crate) const NOT_YET: [(&str, &str); 2] = [
     ("CLAW_KEYRING_FILE", "several master keys"),
     ("BACKUP_BUCKET_NAME", "backups into a bucket"),
 ];
@@ -89,10 +87,16 @@ fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
         );
     }
     add(
-        !is_set(&["S3_ENDPOINT", "S3_ENDPOINT_FILE"]),
-        "S3_ENDPOINT",
+        settings.objects.is_none(),
+        objects::ENDPOINT.name(),
         "held content lies in files, on one machine",
-        "name an S3 server, for which this version has no support yet",
+        "name an S3 server, a bucket and its keys",
+    );
+    add(
+        settings.objects.as_ref().is_some_and(|objects| !objects.is_tls() && !is_loopback(&objects.endpoint)),
+        objects::ENDPOINT.name(),
+        "the server lies beyond this machine, and whoever stands between sees and answers",
+        "begin it with https://, and name a private authority in CLAW_S3_CA_FILE",
     );
     add(
         settings.redis.is_none() && !reader.has_problem(table::REDIS.name()),
@@ -128,6 +132,14 @@ fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
         "set it to true, or say why in CLAW_AUDIT_OFF_REASON",
     );
     found
+}
+
+/// Whether an endpoint is on this machine, as far as its name says.
+fn is_loopback(endpoint: &str) -> bool {
+    let host = endpoint.rsplit_once("://").map_or("", |(_, host)| host);
+    let host = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 const OPEN: &str = "it listens beyond this machine without TLS or a named proxy";
@@ -255,6 +267,32 @@ mod tests {
                 let names = given.bad().0;
                 assert_eq!(names.iter().any(|n| n == name), !good, "{name}={url}: {names:?}");
             }
+        }
+    }
+
+    #[test]
+    fn production_wants_a_bucket_and_that_over_tls() {
+        let rest = [
+            ("CLAW_ENV", "production"),
+            ("ENCRYPTION_MASTER_KEY", KEY),
+            ("DATABASE_URL", "postgres://u@localhost/d"),
+            ("S3_BUCKET", "held"),
+            ("S3_ACCESS_KEY", "AKEXAMPLE"),
+            ("S3_SECRET_KEY", "hunter2"),
+        ];
+        for (endpoint, good) in [
+            ("https://s3.example.org", true),
+            ("https://s3.example.org:9000", true),
+            ("http://127.0.0.1:9000", true),
+            ("http://localhost:9000", true),
+            ("http://[::1]:9000", true),
+            ("http://s3.example.org", false),
+            ("http://10.0.0.7:9000", false),
+            ("http://127.0.0.1.example.org", false),
+        ] {
+            let given = Given::env(&[&rest[..], &[("S3_ENDPOINT", endpoint)]].concat());
+            let (names, said) = given.bad();
+            assert_eq!(names.iter().any(|name| name == "S3_ENDPOINT"), !good, "{endpoint}: {said}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The order in which settings are read about.
 
-use super::setting::Section;
+use super::objects;
+use super::setting::{Section, Setting};
 use super::table::{
     ACCEPTED, ACQUIRE_TIMEOUT, ADMIN_LISTEN, ADMIN_USER, ALLOW_HOSTS, AUDIT, AUDIT_OFF_REASON, AUTOBACKUP,
     BODY_BYTES, BODY_TIMEOUT, BOT_DELETE, BOT_RELEASE, CATEGORY, CLAIM, CONFIG, CONNECTIONS, DATA_DIR,
@@ -13,8 +14,24 @@ use super::table::{
     TEXT_BYTES, TIERS, TLS_CERT, TLS_KEY, TRUSTED_PROXIES, WHEN_AWAY,
 };
 
+/// Where held content lies in S3.
+pub(super) const OBJECTS: &[&Setting] = &[
+    &objects::ENDPOINT,
+    &objects::BUCKET,
+    &objects::ACCESS_KEY,
+    &objects::SECRET_KEY,
+    &objects::REGION,
+    &objects::STYLE,
+    &objects::PREFIX,
+    &objects::AUTHORITIES,
+    &objects::CONNECT_TIMEOUT,
+    &objects::ATTEMPT_TIMEOUT,
+    &objects::DEADLINE,
+    &objects::CONNECTIONS,
+];
+
 /// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 12] = [
+pub(crate) static SECTIONS: [Section; 13] = [
     Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
     Section {
         title: "Database",
@@ -69,6 +86,7 @@ pub(crate) static SECTIONS: [Section; 12] = [
     Section { title: "What the program says of itself", settings: &[&LOG_FORMAT, &LOG_FILTER] },
     Section { title: "Gate", settings: &[&GATE_MODE, &GATE_TYPES] },
     Section { title: "Held content", settings: &[&QUARANTINE, &KEY, &EXPIRY, &INLINE, &SWEEP] },
+    Section { title: "Bucket of held content", settings: OBJECTS },
     Section { title: "Log of decisions", settings: &[&AUDIT, &AUDIT_OFF_REASON] },
     Section {
         title: "Operations",

@@ -407,7 +407,7 @@ pub(super) static INLINE: Setting = Setting::env(
     "CLAW_QUARANTINE_INLINE_MAX",
     number(0, INLINE_BYTES_MAX, "bytes"),
     Usual::Same("65536"),
-    "up to so many bytes sealed content lies in its row, above that in a file",
+    "up to so many bytes sealed content lies in its row, above that in a file; 0 unless set where S3_ENDPOINT is",
 )
 .key("quarantine.inline_bytes_max");
 pub(super) static SWEEP: Setting = Setting::env(

@@ -31,6 +31,11 @@ impl Given {
         self
     }
 
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.sources.env.insert(name.to_owned(), value.into());
+        self
+    }
+
     pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();

@@ -1,6 +1,7 @@
 //! `claw quarantine`: reviews held content.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use clawexchange_gateway::{Intent, Parts};
 use clawexchange_quarantine::{Filter, Note, QuarantineRecord, Reason, Status};
@@ -19,6 +20,9 @@ pub(crate) async fn run(command: &QuarantineCommand, global: &Global) -> Result<
         QuarantineCommand::List(args) => list(args, &parts, global).await,
         QuarantineCommand::Show { id } => show(*id, &parts, global).await,
         QuarantineCommand::Content { id, purpose } => content(*id, purpose, &by, &parts, global).await,
+        QuarantineCommand::CiphertextUrl { id, purpose, ttl } => {
+            ciphertext_url(*id, purpose, *ttl, &by, &parts, global).await
+        }
         QuarantineCommand::Release { id, decision } => release(*id, decision, &by, &parts, global).await,
         QuarantineCommand::Delete { id, decision, now } => {
             delete(*id, decision, *now, &by, &parts, global).await
@@ -91,6 +95,28 @@ async fn show(id: QuarantineId, parts: &Parts, global: &Global) -> Result<Exit, 
     }
     rows.row(&["legalHold", &legal_hold.to_string()]);
     rows.print()?;
+    Ok(Exit::Ok)
+}
+
+async fn ciphertext_url(
+    id: QuarantineId,
+    purpose: &str,
+    seconds: u64,
+    by: &Actor,
+    parts: &Parts,
+    global: &Global,
+) -> Result<Exit, CliError> {
+    let purpose = Note::new(purpose)?;
+    let lasting = Duration::from_secs(seconds);
+    let link = parts.vault().await?.ciphertext_link(id, by, &purpose, lasting).await?;
+    // It is in the log, and the log pinned, before anybody has it.
+    command::finish(parts).await?;
+    if global.is_json() {
+        output::json(&link)?;
+    } else {
+        output::line(&link.url)?;
+        output::say(&format!("sealed bytes, not content, for whoever has the link, until {}", link.expires_at));
+    }
     Ok(Exit::Ok)
 }
 

@@ -1,12 +1,8 @@
 //! What the checklist asks that is not here, or cannot be seen from here.
 
-use super::{Deployment, Found, Looked, postgres, redis};
+use super::{Deployment, Found, Looked, bucket, postgres, redis};
 
 pub(super) const NOT_USED: &str = "not used on the embedded default";
-
-pub(super) async fn object_store(_: &Deployment) -> Looked {
-    Ok(Found::skip(format!("no S3: {NOT_USED}")))
-}
 
 pub(super) async fn services(deployment: &Deployment) -> Looked {
     let settings = deployment.settings();
@@ -16,6 +12,10 @@ pub(super) async fn services(deployment: &Deployment) -> Looked {
     }
     if let Some(redis) = &settings.redis {
         all.push(redis::tls(redis, deployment).await.unwrap_or_else(|found| found));
+    }
+    match bucket::tls(deployment).await {
+        Ok(found) => all.extend(found),
+        Err(found) => all.push(found),
     }
     let texts: Vec<String> = all.iter().map(|found| found.text.clone()).collect();
     // The worst of them is what is to be mended first.

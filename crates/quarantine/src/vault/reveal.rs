@@ -119,7 +119,7 @@ impl Vault {
     }
 }
 
-fn may_be_shown(row: &StoredRow) -> Result<(), QuarantineError> {
+pub(super) fn may_be_shown(row: &StoredRow) -> Result<(), QuarantineError> {
     let (id, current) = (row.id()?, row.status()?);
     if row.blob_state()? == BlobState::Shredded {
         Err(QuarantineError::Gone { id })

@@ -9,7 +9,7 @@ use clawexchange_quarantine::{FAIL_POINTS, Filter, Reason, Status, VaultConfig};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{PageLimit, QuarantineId};
 
-use clawexchange_testkit::open_in;
+use clawexchange_testkit::{open_in, s3};
 
 use crate::rig::{Rig, ann, note, platform};
 
@@ -149,6 +149,9 @@ async fn a_process_killed_at_any_step_loses_nothing_and_leaves_nothing() {
             let temporary = tempfile::tempdir().unwrap();
             // The database is not the killed process's own, where it is a server's.
             open_in(temporary.path()).await.close().await.unwrap();
+            if s3::is_wanted() {
+                s3::bucket_in(temporary.path());
+            }
             let armed = format!("{point}:{nth}");
             let killed = killed_at(&armed, temporary.path());
             assert!(killed || nth > 1, "nothing passes {point}");

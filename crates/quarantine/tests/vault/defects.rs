@@ -23,7 +23,7 @@ async fn defect_19_a_reviewer_is_shown_content_and_not_ciphertext() {
     let id = rig.vault.hold(hold).await.unwrap().id;
     let grant = rig.vault.grant(id, &ann(), &note("review")).await.unwrap();
     assert_eq!(*rig.vault.open(&ann(), &grant.token).await.unwrap().content, received.into_bytes());
-    let object = std::fs::read(rig.objects.files.root().join(rig.object_names().await[0].as_str())).unwrap();
+    let object = std::fs::read(rig.objects.path(&rig.object_names().await[0])).unwrap();
     assert!(!object.windows(5).any(|w| w == b"offer"), "and the object is not content");
 }
 

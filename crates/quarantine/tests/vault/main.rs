@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bounds;
+mod bucket;
 mod claims;
 mod crash;
 mod defects;
@@ -16,3 +17,5 @@ mod schema;
 mod stores;
 mod sweeps;
 mod tamper;
+
+clawexchange_testkit::s3_server!();

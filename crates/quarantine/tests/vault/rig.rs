@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use clawexchange_database::{Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox};
 use clawexchange_quarantine::{
-    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, STATE_TARGETS,
-    SweepReport, Vault, VaultConfig,
+    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, S3Config, S3Store,
+    STATE_TARGETS, SweepReport, Vault, VaultConfig,
 };
 use clawexchange_ssg_core::testing::{ManualClock, hold_of};
 use clawexchange_ssg_core::{
     Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, EventKind, Fault, FaultKind, Held, Hold, KeyId,
     KeyProvider as _, Mac, MasterKey, PortError, Quarantine as _, QuarantineId, Timestamp,
 };
-use clawexchange_testkit::{open_in, tamper};
+use clawexchange_testkit::{open_in, s3, tamper};
 use tempfile::TempDir;
 
 pub(crate) struct Rig {
@@ -57,11 +57,21 @@ impl Rig {
         let key = KeyId::new("test").unwrap();
         let keys = KeyRing::from_master(Some(key), MasterKey::new([7; 32]).unwrap());
         let log = Log { db: db.clone(), inner: Arc::default() };
-        let objects = Objects { files: FileStore::new(folder.join("objects")), inner: Arc::default() };
+        let objects = Objects::of(folder);
         let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config)
             .unwrap()
             .with_clock(clock.clone());
         Self { db, vault, clock, keys, log, objects, folder: folder.to_owned(), temporary: None }
+    }
+
+    /// The same with objects that lie elsewhere.
+    pub(crate) async fn over(store: impl ObjectStore, root: PathBuf, config: VaultConfig) -> Self {
+        let mut rig = Self::with(config.clone()).await;
+        rig.objects = Objects { store: Arc::new(store), root, inner: Arc::default() };
+        let (db, keys, log) = (rig.db.clone(), rig.keys.clone(), rig.log.clone());
+        rig.vault = Vault::new(db, rig.objects.clone(), keys, log, config).unwrap();
+        rig.vault = rig.vault.with_clock(rig.clock.clone());
+        rig
     }
 
     /// The same vault as other processes have it, each over a connection of its own.
@@ -135,7 +145,12 @@ impl Rig {
     }
 
     pub(crate) async fn object_names(&self) -> Vec<ObjectKey> {
-        self.objects.files.list(None, 1000).await.unwrap()
+        self.objects.store.list(None, 1000).await.unwrap()
+    }
+
+    /// How many objects there are, if that can be seen.
+    pub(crate) async fn objects_or_none(&self) -> Option<usize> {
+        self.objects.store.list(None, 1000).await.ok().map(|names| names.len())
     }
 
     /// Places where rows and log disagree.
@@ -249,10 +264,12 @@ impl Drain for Log {
     }
 }
 
-/// Files that fail when told to.
+/// Objects, in files or in a bucket, that fail when told to.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
-    pub(crate) files: FileStore,
+    store: Arc<dyn ObjectStore>,
+    /// Where their bytes lie in the end.
+    root: PathBuf,
     inner: Arc<ObjectsInner>,
 }
 
@@ -279,6 +296,22 @@ pub(crate) enum Trouble {
 }
 
 impl Objects {
+    /// Those of a folder: below it, or in the bucket that belongs to it.
+    fn of(folder: &Path) -> Self {
+        if s3::is_wanted() {
+            let bucket = s3::bucket_in(folder);
+            let store = in_bucket(&bucket.endpoint, &bucket.name);
+            return Self { store: Arc::new(store), root: bucket.root, inner: Arc::default() };
+        }
+        let root = folder.join("objects");
+        Self { store: Arc::new(FileStore::new(&root)), root, inner: Arc::default() }
+    }
+
+    /// The file that has the bytes of an object.
+    pub(crate) fn path(&self, key: &ObjectKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
     pub(crate) fn set(&self, trouble: Option<Trouble>) {
         *self.inner.trouble.lock().unwrap() = trouble;
     }
@@ -301,7 +334,7 @@ impl ObjectStore for Objects {
         if self.has(Trouble::Hangs) {
             return std::future::pending().await;
         }
-        let outcome = self.files.put_new(key, bytes).await?;
+        let outcome = self.store.put_new(key, bytes).await?;
         if self.has(Trouble::StoresAndHangs) {
             return std::future::pending().await;
         }
@@ -310,23 +343,30 @@ impl ObjectStore for Objects {
 
     async fn get(&self, key: &ObjectKey, bytes_max: u64) -> Result<Option<Vec<u8>>, PortError> {
         self.inner.gets.fetch_add(1, Ordering::SeqCst);
-        if self.has(Trouble::NoGet) { Err(AskedFor.into()) } else { self.files.get(key, bytes_max).await }
+        if self.has(Trouble::NoGet) { Err(AskedFor.into()) } else { self.store.get(key, bytes_max).await }
     }
 
     async fn delete(&self, keys: &[ObjectKey]) -> Vec<Result<(), PortError>> {
         if self.has(Trouble::NoDelete) {
             return keys.iter().map(|_| Err(AskedFor.into())).collect();
         }
-        self.files.delete(keys).await
+        self.store.delete(keys).await
     }
 
     async fn list(&self, after: Option<&ObjectKey>, at_most: usize) -> Result<Vec<ObjectKey>, PortError> {
-        self.files.list(after, at_most).await
+        self.store.list(after, at_most).await
     }
 
     async fn tidy(&self, before: Timestamp) -> Result<u64, PortError> {
-        self.files.tidy(before).await
+        self.store.tidy(before).await
     }
+}
+
+/// A bucket of a test's server.
+pub(crate) fn in_bucket(endpoint: &str, bucket: &str) -> S3Store {
+    let mut config = S3Config::new(endpoint, bucket, s3::ACCESS_KEY, s3::SECRET_KEY);
+    s3::REGION.clone_into(&mut config.region);
+    S3Store::open(config).unwrap()
 }
 
 /// A failure that the test asked for.

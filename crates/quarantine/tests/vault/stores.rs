@@ -104,7 +104,7 @@ async fn a_store_cut_short_after_its_object_is_finished_with_its_event() {
 async fn an_object_that_came_in_part_is_not_taken_for_content() {
     let rig = Rig::of_objects().await;
     cut_short(&rig, Trouble::StoresAndHangs).await;
-    let path = rig.objects.files.root().join(rig.object_names().await[0].as_str());
+    let path = rig.objects.path(&rig.object_names().await[0]);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     rig.clock.advance(Duration::from_mins(1));
@@ -152,7 +152,7 @@ async fn what_no_row_knows_is_found_and_deleted_only_when_told() {
     rig.sweep().await;
     assert_eq!(rig.object_names().await.len(), 1);
     rig.assert_sound().await;
-    let path = rig.objects.files.root().join(rig.object_names().await[0].as_str());
+    let path = rig.objects.path(&rig.object_names().await[0]);
     std::fs::remove_file(path).unwrap();
     assert_eq!(rig.vault.reconcile(false).await.unwrap().missing, [kept]);
     assert_eq!(code(rig.text_of(kept).await), "quarantine/object-missing");

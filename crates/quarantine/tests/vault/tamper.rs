@@ -97,7 +97,7 @@ async fn content_and_keys_swapped_between_records_do_not_open() {
     let rig = Rig::of_objects().await;
     let (one, two) = (rig.hold("one").await, rig.hold("two").await);
     let names = rig.object_names().await;
-    let path = |n: usize| rig.objects.files.root().join(names[n].as_str());
+    let path = |n: usize| rig.objects.path(&names[n]);
     let (a, b) = (std::fs::read(path(0)).unwrap(), std::fs::read(path(1)).unwrap());
     std::fs::write(path(0), &b).unwrap();
     std::fs::write(path(1), &a).unwrap();
@@ -121,7 +121,7 @@ async fn content_and_keys_swapped_between_records_do_not_open() {
 async fn a_bit_of_an_object_that_flips_shows_nothing() {
     let rig = Rig::of_objects().await;
     let id = rig.hold(&"x".repeat(40_000)).await;
-    let path = rig.objects.files.root().join(rig.object_names().await[0].as_str());
+    let path = rig.objects.path(&rig.object_names().await[0]);
     let good = std::fs::read(&path).unwrap();
     for at in [0, 5, 100, good.len() / 2, good.len() - 1] {
         let mut bent = good.clone();
