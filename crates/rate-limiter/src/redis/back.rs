@@ -21,9 +21,6 @@ const DEAD_AFTER_MS: u64 = 10_000;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
-/// How long Redis may take for what nobody waits for.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 impl Inner {
     /// Starts what runs in the background, on the runtime of the caller, unless it runs already.
     pub(super) fn start(self: &Arc<Self>) {
@@ -54,7 +51,7 @@ impl Inner {
         let late = |_elapsed| Failure::Late;
         let deadline = self.config().connect_deadline;
         tokio::time::timeout(deadline, self.link.connect()).await.map_err(late)??;
-        tokio::time::timeout(PATIENCE, self.beat(name)).await.map_err(late)??;
+        tokio::time::timeout(deadline, self.beat(name)).await.map_err(late)??;
         loop {
             self.replay().await?;
             let is_up = self.phase.send_if_modified(|phase| {
@@ -91,7 +88,9 @@ impl Inner {
             let units: Vec<u8> = telling.units.iter().flat_map(|unit| unit.to_bytes()).collect();
             let args = [units, self.time.told().to_bytes().to_vec()];
             let told = self.link.run(&self.link.scripts.merge, &keys, &args);
-            tokio::time::timeout(PATIENCE, told).await.map_err(|_elapsed| Failure::Late)??;
+            tokio::time::timeout(self.config().connect_deadline, told)
+                .await
+                .map_err(|_elapsed| Failure::Late)??;
             self.shadow.told(&telling);
             self.tally.replayed.fetch_add(telling.units.len() as u64, Ordering::Relaxed);
         }
@@ -116,7 +115,7 @@ async fn watch(inner: Weak<Inner>) {
             drop(tokio::time::timeout(HEARTBEAT, lost.notified()).await);
             let Some(store) = inner.upgrade() else { return };
             if *store.phase.borrow() == Phase::Up {
-                let beat = tokio::time::timeout(PATIENCE, store.beat(&name)).await;
+                let beat = tokio::time::timeout(store.config().connect_deadline, store.beat(&name)).await;
                 if let Err(failure) = beat.unwrap_or(Err(Failure::Late)) {
                     store.fail(&failure);
                 }
