@@ -166,24 +166,19 @@ for j = from, #ARGV do
   local ask = ARGV[j]
   local ia, ix, io, c, flags, h, b = up('>HHHI4BI5I5', ask)
   uh, um = h, b
-  local s, x, o = vals[ia] or '', vals[ix] or '', ''
-  local z, oz, m = #s % 5, 0, 0
-  local n = (#s - z) / 5 - z
+  local s, x, o = vals[ia] or '', vals[ix] or '', vals[io] or ''
+  local z, oz = #s % 5, #o % 5
+  if z > 1 or oz > 1 or (#x ~= 0 and #x ~= 20) then return redis.error_reply('DAMAGED a key of the counters') end
+  local n, m = (#s - z) / 5 - z, (#o - oz) / 5 - oz
   local at = now
   if #s > 0 then
     local last = up('>I5', s, #s - z - 4)
     if last > at then at = last end
   end
-  if io > 0 then
-    o = vals[io] or ''
-    oz = #o % 5
-    m = (#o - oz) / 5 - oz
-    if #o > 0 then
-      local last = up('>I5', o, #o - oz - 4)
-      if last > at then at = last end
-    end
+  if #o > 0 then
+    local last = up('>I5', o, #o - oz - 4)
+    if last > at then at = last end
   end
-  if z > 1 or oz > 1 or (#x ~= 0 and #x ~= 20) then return redis.error_reply('DAMAGED a key of the counters') end
   local lh, lb, oh, ob, held
   if flags < 2 and #x == 0 then
     e1, e2, e3, e4, ov = 0, 0, 0, 0, 0
