@@ -70,6 +70,7 @@ fn what_is_wrong_with_a_redis_is_said_with_what_mends_it() {
     }
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
     assert_found(&claw, "redis-memory", "ok", "no bound but the machine's");
+    server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     server.cli(&["CONFIG", "SET", "maxmemory", &server.info("used_memory")]);
     assert_found(&claw, "redis-memory", "warn", "are used");
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -93,6 +94,7 @@ fn what_a_user_may_not_ask_is_said_to_be_unknown() {
         .line("user app on >app-secret ~claw:* &* +@all -config -info -@dangerous");
     let server = Server::with(&setup);
     let claw = counting(&format!("redis://app:app-secret@127.0.0.1:{}", server.port()));
+    assert_found(&claw, "redis", "unknown", "which version");
     assert_found(&claw, "redis-auth", "ok", "refused");
     assert_found(&claw, "redis-memory", "unknown", "may not ask");
     assert_found(&claw, "redis-persistence", "unknown", "may not ask");

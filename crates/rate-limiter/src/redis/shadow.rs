@@ -45,7 +45,7 @@ struct Account {
     /// Given by this process while Redis was away; Redis was not told yet.
     own: SlidingLog,
     /// Part of `own` that is being told, under a name by which Redis does it once.
-    telling: Option<Telling>,
+    telling: Option<([u8; 8], Vec<Tick>)>,
     /// Units of asks whose answers have not come yet.
     under_way: u32,
     until: PenalisedUntil,
@@ -55,8 +55,12 @@ struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Telling {
     pub(super) log: Key,
+    /// By which Redis knows whether it was told already.
     pub(super) id: [u8; 8],
-    pub(super) units: Vec<Tick>,
+    /// Given while it was away.
+    pub(super) given: Vec<Tick>,
+    /// What it knew before, if it may have lost that.
+    pub(super) known: Vec<Tick>,
 }
 
 /// An ask that is under way, until this is dropped.
@@ -216,16 +220,22 @@ impl Shadow {
         Ok((Outlook::new(case.decide(), status), standing.until))
     }
 
-    /// What Redis has to be told. What was not confirmed comes again under the same name.
-    pub(super) fn untold(&self, fresh: impl Fn() -> [u8; 8]) -> Vec<Telling> {
+    /// What Redis has to be told, and what it knew, if it may have forgotten that. What was not confirmed comes again
+    /// under the same name.
+    pub(super) fn untold(&self, has_forgotten: bool, now: Tick, fresh: impl Fn() -> [u8; 8]) -> Vec<Telling> {
         let mut accounts = self.lock();
         let mut all = Vec::new();
         for (key, account) in &mut accounts.map {
             if account.telling.is_none() && !account.own.is_empty() {
-                let units = account.own.units().collect();
-                account.telling = Some(Telling { log: key.clone(), id: fresh(), units });
+                account.telling = Some((fresh(), account.own.units().collect()));
             }
-            all.extend(account.telling.clone());
+            let is_known = has_forgotten && !account.base.is_empty() && !account.base.is_spent(now);
+            let known = if is_known { account.base.units().collect() } else { Vec::new() };
+            if let Some((id, given)) = account.telling.clone() {
+                all.push(Telling { log: key.clone(), id, given, known });
+            } else if is_known {
+                all.push(Telling { log: key.clone(), id: fresh(), given: Vec::new(), known });
+            }
         }
         all
     }
@@ -234,12 +244,15 @@ impl Shadow {
     pub(super) fn told(&self, telling: &Telling) {
         let mut accounts = self.lock();
         let Some(account) = accounts.map.get_mut(&telling.log) else { return };
+        if telling.given.is_empty() {
+            return;
+        }
         account.telling = None;
-        for unit in &telling.units {
+        for unit in &telling.given {
             account.own.refund(*unit, 1);
         }
         let before = account.base.len();
-        account.base = merged(&account.base, &telling.units);
+        account.base = merged(&account.base, &telling.given);
         let after = account.base.len();
         accounts.units = (accounts.units + after).saturating_sub(before);
     }
