@@ -31,6 +31,8 @@ pub(super) struct Shadow(Mutex<Accounts>);
 struct Accounts {
     map: HashMap<Key, Account>,
     units: usize,
+    /// Units that Redis was not told of.
+    untold: usize,
     keys_max: usize,
     /// When an account could last not be remembered for want of room; until an hour later none is taken for new.
     overflowed: Tick,
@@ -94,7 +96,7 @@ impl Shadow {
     /// How many accounts are remembered, and how many units Redis was not told of.
     pub(super) fn counts(&self) -> (usize, usize) {
         let accounts = self.lock();
-        (accounts.map.len(), accounts.map.values().map(|account| account.own.len()).sum())
+        (accounts.map.len(), accounts.untold)
     }
 
     /// Marks an ask as under way.
@@ -152,9 +154,9 @@ impl Shadow {
         });
         let count = there.min().unwrap_or(0).min(cost);
         for key in keys.iter().flatten() {
-            if let Some(account) = accounts.map.get_mut(*key) {
-                account.own.refund(at, count);
-            }
+            accounts.change_own(key, |own| {
+                own.refund(at, count);
+            });
         }
         count
     }
@@ -196,9 +198,14 @@ impl Shadow {
         if !fits {
             return Ok(Decision::Deny { wait: Duration::from_millis(SHARE_WAIT_MS), status: decided });
         }
+        // Both have a place before either is charged.
         for key in keys.into_iter().flatten() {
-            let account = accounts.open(key, now).ok_or(LimitError::Full { keys_max: 0 })?;
-            account.own.charge(at, ask.cost);
+            if accounts.open(key, now).is_none() {
+                return Err(LimitError::Full { keys_max: accounts.keys_max });
+            }
+        }
+        for key in keys.into_iter().flatten() {
+            accounts.change_own(key, |own| own.charge(at, ask.cost));
         }
         let standing = accounts.standing(question, now)?;
         let case = standing.case(question, &standing.agent, standing.owner.as_ref(), now);
@@ -243,14 +250,16 @@ impl Shadow {
     /// Redis was told.
     pub(super) fn told(&self, telling: &Telling) {
         let mut accounts = self.lock();
-        let Some(account) = accounts.map.get_mut(&telling.log) else { return };
         if telling.given.is_empty() {
             return;
         }
+        accounts.change_own(&telling.log, |own| {
+            for unit in &telling.given {
+                own.refund(*unit, 1);
+            }
+        });
+        let Some(account) = accounts.map.get_mut(&telling.log) else { return };
         account.telling = None;
-        for unit in &telling.given {
-            account.own.refund(*unit, 1);
-        }
         let before = account.base.len();
         account.base = merged(&account.base, &telling.given);
         let after = account.base.len();
@@ -296,6 +305,14 @@ impl Accounts {
             owner: question.owner.as_ref().map(log),
             until: self.map.get(&question.log).map_or_else(PenalisedUntil::default, |account| account.until),
         })
+    }
+
+    /// Changes what was given of an account, if there is one.
+    fn change_own(&mut self, key: &Key, change: impl FnOnce(&mut SlidingLog)) {
+        let Some(account) = self.map.get_mut(key) else { return };
+        let before = account.own.len();
+        change(&mut account.own);
+        self.untold = (self.untold + account.own.len()).saturating_sub(before);
     }
 
     /// The account of a key, made if there is none; `None` if there is no room.
