@@ -34,8 +34,7 @@ fn assert_found(claw: &Claw, check: &str, state: &str, says: &str) {
     assert_eq!(item["fix"].is_string(), ["warn", "fail", "unknown"].contains(&state), "{item}");
 }
 
-const ALL: &str =
-    "redis,redis-auth,redis-private,redis-memory,redis-persistence,redis-cluster,redis-history,tls-to-services,journal";
+const ALL: &str = "redis,redis-auth,redis-private,redis-memory,redis-persistence,redis-cluster,redis-history,tls-to-services,journal";
 
 #[test]
 fn a_sound_redis_is_found_sound_and_looking_changes_nothing() {
