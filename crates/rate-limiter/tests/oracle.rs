@@ -24,19 +24,24 @@ fn closing_and_opening_a_journal_at_any_time_changes_no_decision() {
     assert!(counts.reopened > 20 && counts.refunded > 200, "{counts:?}");
 }
 
-/// A sample, or all that was ever asked for.
+/// Seeds and operations of each: a sample, or all that was ever asked for.
 #[cfg(feature = "redis")]
-fn operations() -> u64 {
-    if std::env::var_os("CLAW_TEST_FULL").is_some() { 1_000_000 } else { 20_000 }
+fn histories() -> (u64, u64) {
+    if std::env::var_os("CLAW_TEST_FULL").is_some() { (4, 250_000) } else { (1, 20_000) }
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn random_operations_are_decided_alike_in_redis_in_process_by_the_core_and_by_the_naive_count() {
     let server = clawexchange_testkit::redis::Server::start();
-    let counts = run::run(operations(), SEED, run::Beside::Redis(&server.url())).unwrap();
-    assert!(counts.shared > operations() / 2 && counts.suspended > 20, "{counts:?}");
-    assert!(counts.allowed > 1_000 && counts.denied > 1_000 && counts.refunded > 100, "{counts:?}");
+    let (seeds, operations) = histories();
+    for seed in SEED..SEED + seeds {
+        let counts = run::run(operations, seed, run::Beside::Redis(&server.url())).unwrap();
+        println!("seed {seed:#x}, {operations} operations: {counts:?}");
+        assert!(counts.shared > operations / 2 && counts.suspended > 20, "{counts:?}");
+        assert!(counts.allowed > 1_000 && counts.denied > 1_000 && counts.refunded > 100, "{counts:?}");
+        server.cli(&["FLUSHALL"]);
+    }
 }
 
 #[cfg(not(feature = "redis"))]

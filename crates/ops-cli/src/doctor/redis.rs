@@ -37,6 +37,12 @@ pub(super) async fn answers(deployment: &Deployment) -> Looked {
         ServerKind::Valkey => "Valkey",
         _ => "Redis",
     };
+    if facts.version.is_empty() {
+        return Ok(Found::unknown(
+            "this user may not ask which version it is; it answers",
+            Some("see that it is Redis 7 or newer, or Valkey, or grant +info"),
+        ));
+    }
     let major = facts.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if facts.kind == ServerKind::Redis && major.is_none_or(|major| major < REDIS_MIN) {
         return Ok(Found::fail(

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use clawexchange_ssg_core::InspectionId;
 use deadpool_redis::redis::{ErrorKind, RedisError, Value, cmd};
+use tokio::task::JoinSet;
 
 use super::inner::{Inner, Phase};
 use super::keys::Keys;
 use super::link::Failure;
+use super::shadow::Telling;
+use crate::window::Tick;
 
 /// How often a process says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -17,12 +20,12 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After how long a process that said nothing is none.
 const DEAD_AFTER_MS: u64 = 10_000;
 
+/// How many accounts are told of at once.
+const TELLERS: usize = 32;
+
 /// How long is waited after an attempt that failed: doubled each time, with up to half of it more by chance.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
-
-/// How long Redis may take for what nobody waits for.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Starts what runs in the background, on the runtime of the caller, unless it runs already.
@@ -50,13 +53,18 @@ impl Inner {
     }
 
     /// Connects, says that we are alive, tells what was given meanwhile, and only then lets asks go to Redis again.
-    async fn come_back(&self, name: &str) -> Result<(), Failure> {
+    async fn come_back(self: &Arc<Self>, name: &str) -> Result<(), Failure> {
         let late = |_elapsed| Failure::Late;
         let deadline = self.config().connect_deadline;
         tokio::time::timeout(deadline, self.link.connect()).await.map_err(late)??;
-        tokio::time::timeout(PATIENCE, self.beat(name)).await.map_err(late)??;
+        tokio::time::timeout(deadline, self.beat(name)).await.map_err(late)??;
+        let servers = tokio::time::timeout(deadline, self.link.servers()).await.map_err(late)??;
+        let known = self.servers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A server that was started anew may have lost all, and one that was promoted the last moments.
+        let mut has_forgotten = known.is_some_and(|known| known.is_empty() || known != servers);
         loop {
-            self.replay().await?;
+            self.replay(has_forgotten).await?;
+            has_forgotten = false;
             let is_up = self.phase.send_if_modified(|phase| {
                 // Nobody decides without Redis while this is held.
                 let is_told = self.shadow.counts().1 == 0;
@@ -66,6 +74,7 @@ impl Inner {
                 is_told
             });
             if is_up {
+                *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = Some(servers);
                 return Ok(());
             }
         }
@@ -87,19 +96,32 @@ impl Inner {
         }
     }
 
-    /// Tells Redis what was given while it was away.
-    async fn replay(&self) -> Result<(), Failure> {
-        for telling in self.shadow.untold(fresh) {
-            let keys = [telling.log.clone(), Keys::done(&telling.log, telling.id)];
-            let units: Vec<u8> = telling.units.iter().flat_map(|unit| unit.to_bytes()).collect();
-            let args = [units, self.time.told().to_bytes().to_vec()];
-            let told = self.link.run(&self.link.scripts.merge, &keys, &args);
-            tokio::time::timeout(PATIENCE, told).await.map_err(|_elapsed| Failure::Late)??;
-            self.shadow.told(&telling);
-            self.tally.replayed.fetch_add(telling.units.len() as u64, Ordering::Relaxed);
+    /// Tells Redis what was given while it was away, and what it knew, if it may have forgotten that.
+    async fn replay(self: &Arc<Self>, has_forgotten: bool) -> Result<(), Failure> {
+        let all = self.shadow.untold(has_forgotten, self.time.now(), fresh);
+        let mut tellers = JoinSet::new();
+        for tellings in all.chunks(all.len().div_ceil(TELLERS).max(1)) {
+            tellers.spawn(tell(Arc::clone(self), tellings.to_vec()));
+        }
+        while let Some(told) = tellers.join_next().await {
+            told.unwrap_or(Err(Failure::Unconnected))?;
         }
         Ok(())
     }
+}
+
+async fn tell(inner: Arc<Inner>, tellings: Vec<Telling>) -> Result<(), Failure> {
+    for telling in tellings {
+        let keys = [telling.log.clone(), Keys::done(&telling.log, telling.id)];
+        let bytes = |units: &[Tick]| units.iter().flat_map(|unit| unit.to_bytes()).collect::<Vec<u8>>();
+        let args = [bytes(&telling.given), bytes(&telling.known), inner.time.told().to_bytes().to_vec()];
+        let told = inner.link.run(&inner.link.scripts.merge, &keys, &args);
+        let deadline = inner.config().connect_deadline;
+        tokio::time::timeout(deadline, told).await.map_err(|_elapsed| Failure::Late)??;
+        inner.shadow.told(&telling);
+        inner.tally.replayed.fetch_add(telling.given.len() as u64, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 fn fresh() -> [u8; 8] {
@@ -119,7 +141,7 @@ async fn watch(inner: Weak<Inner>) {
             drop(tokio::time::timeout(HEARTBEAT, lost.notified()).await);
             let Some(store) = inner.upgrade() else { return };
             if *store.phase.borrow() == Phase::Up {
-                let beat = tokio::time::timeout(PATIENCE, store.beat(&name)).await;
+                let beat = tokio::time::timeout(store.config().connect_deadline, store.beat(&name)).await;
                 if let Err(failure) = beat.unwrap_or(Err(Failure::Late)) {
                     store.fail(&failure);
                 }

@@ -51,6 +51,8 @@ pub(super) struct Inner {
     pub(super) is_probing: AtomicBool,
     pub(super) away_since: Mutex<Option<Timestamp>>,
     pub(super) background: Mutex<Vec<AbortHandle>>,
+    /// The servers that last answered, by the names that they give themselves each time they start.
+    pub(super) servers: Mutex<Option<Vec<String>>>,
     /// Tiers that Redis knows to exist.
     tiers: Mutex<HashSet<EndpointTier>>,
     whole_bytes: u32,
@@ -112,6 +114,7 @@ impl Inner {
             is_probing: AtomicBool::new(false),
             away_since: Mutex::new(None),
             background: Mutex::default(),
+            servers: Mutex::default(),
             tiers: Mutex::new([EndpointTier::POSTS, EndpointTier::COMMENTS, EndpointTier::MESSAGES].into()),
             whole_bytes: whole_bytes.unwrap_or(WHOLE_BYTES),
             link: Arc::new(Link::new(config)),

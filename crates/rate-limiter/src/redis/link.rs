@@ -13,8 +13,9 @@ use deadpool_redis::redis::cluster_async::ClusterConnection;
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
-    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, TlsMode, Value, cmd,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue as _,
+    IntoConnectionInfo as _, RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, TlsMode,
+    Value, cmd,
 };
 
 use super::config::RedisConfig;
@@ -148,6 +149,27 @@ impl Link {
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Failure> {
         let mut connection = self.pick().ok_or(Failure::Unconnected)?;
         Ok(connection.ask(command).await?)
+    }
+
+    /// The servers that answer, by the names that they give themselves each time they start.
+    pub(super) async fn servers(&self) -> Result<Vec<String>, Failure> {
+        let answer = match self.ask(cmd("INFO").arg("server")).await {
+            // Who may not ask that never knows that a server is another one.
+            Err(Failure::Redis(error)) if error.code() == Some("NOPERM") => return Ok(Vec::new()),
+            answer => answer?,
+        };
+        let nodes = match answer {
+            Value::Map(nodes) => nodes.into_iter().map(|(_, info)| info).collect(),
+            info => vec![info],
+        };
+        let mut names = Vec::new();
+        for info in nodes {
+            let text = String::from_redis_value(info).map_err(RedisError::from)?;
+            let line = text.lines().find_map(|line| line.trim().strip_prefix("run_id:"));
+            names.extend(line.map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Makes one connection.

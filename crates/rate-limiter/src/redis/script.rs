@@ -12,7 +12,8 @@ use crate::overrides::AgentRates;
 use crate::penalties::PenalisedUntil;
 use crate::window::{Case, HOUR_MS, MINUTE_MS, Ruling, SlidingLog, Tick};
 
-/// Bytes of logs that the script hands back as they are: some four hundred units. Beyond, it says what is in them.
+/// Bytes of logs that the script hands back as they are unless told otherwise: some four hundred units. Beyond, it says
+/// what is in them.
 pub(super) const WHOLE_BYTES: u32 = 2_048;
 
 /// A script and the name that Redis knows it by.
@@ -73,8 +74,11 @@ pub(super) struct Call {
 impl Call {
     /// Decides at that moment, [`Tick::ZERO`] for that of the server, and hands so many bytes of logs back whole.
     pub(super) fn new(now: Tick, whole_bytes: u32) -> Self {
-        let mut head = now.to_bytes().to_vec();
-        head.extend(whole_bytes.to_be_bytes());
+        let mut head = Vec::new();
+        if now > Tick::ZERO || whole_bytes != WHOLE_BYTES {
+            head.extend(now.to_bytes());
+            head.extend(whole_bytes.to_be_bytes());
+        }
         Self { keys: Vec::new(), args: vec![head] }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Shadow(Mutex<Accounts>);
 struct Accounts {
     map: HashMap<Key, Account>,
     units: usize,
+    /// Units that Redis was not told of.
+    untold: usize,
     keys_max: usize,
     /// When an account could last not be remembered for want of room; until an hour later none is taken for new.
     overflowed: Tick,
@@ -45,7 +47,7 @@ struct Account {
     /// Given by this process while Redis was away; Redis was not told yet.
     own: SlidingLog,
     /// Part of `own` that is being told, under a name by which Redis does it once.
-    telling: Option<Telling>,
+    telling: Option<([u8; 8], Vec<Tick>)>,
     /// Units of asks whose answers have not come yet.
     under_way: u32,
     until: PenalisedUntil,
@@ -55,8 +57,12 @@ struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Telling {
     pub(super) log: Key,
+    /// By which Redis knows whether it was told already.
     pub(super) id: [u8; 8],
-    pub(super) units: Vec<Tick>,
+    /// Given while it was away.
+    pub(super) given: Vec<Tick>,
+    /// What it knew before, if it may have lost that.
+    pub(super) known: Vec<Tick>,
 }
 
 /// An ask that is under way, until this is dropped.
@@ -90,7 +96,7 @@ impl Shadow {
     /// How many accounts are remembered, and how many units Redis was not told of.
     pub(super) fn counts(&self) -> (usize, usize) {
         let accounts = self.lock();
-        (accounts.map.len(), accounts.map.values().map(|account| account.own.len()).sum())
+        (accounts.map.len(), accounts.untold)
     }
 
     /// Marks an ask as under way.
@@ -148,9 +154,9 @@ impl Shadow {
         });
         let count = there.min().unwrap_or(0).min(cost);
         for key in keys.iter().flatten() {
-            if let Some(account) = accounts.map.get_mut(*key) {
-                account.own.refund(at, count);
-            }
+            accounts.change_own(key, |own| {
+                own.refund(at, count);
+            });
         }
         count
     }
@@ -192,9 +198,14 @@ impl Shadow {
         if !fits {
             return Ok(Decision::Deny { wait: Duration::from_millis(SHARE_WAIT_MS), status: decided });
         }
+        // Both have a place before either is charged.
         for key in keys.into_iter().flatten() {
-            let account = accounts.open(key, now).ok_or(LimitError::Full { keys_max: 0 })?;
-            account.own.charge(at, ask.cost);
+            if accounts.open(key, now).is_none() {
+                return Err(LimitError::Full { keys_max: accounts.keys_max });
+            }
+        }
+        for key in keys.into_iter().flatten() {
+            accounts.change_own(key, |own| own.charge(at, ask.cost));
         }
         let standing = accounts.standing(question, now)?;
         let case = standing.case(question, &standing.agent, standing.owner.as_ref(), now);
@@ -216,16 +227,22 @@ impl Shadow {
         Ok((Outlook::new(case.decide(), status), standing.until))
     }
 
-    /// What Redis has to be told. What was not confirmed comes again under the same name.
-    pub(super) fn untold(&self, fresh: impl Fn() -> [u8; 8]) -> Vec<Telling> {
+    /// What Redis has to be told, and what it knew, if it may have forgotten that. What was not confirmed comes again
+    /// under the same name.
+    pub(super) fn untold(&self, has_forgotten: bool, now: Tick, fresh: impl Fn() -> [u8; 8]) -> Vec<Telling> {
         let mut accounts = self.lock();
         let mut all = Vec::new();
         for (key, account) in &mut accounts.map {
             if account.telling.is_none() && !account.own.is_empty() {
-                let units = account.own.units().collect();
-                account.telling = Some(Telling { log: key.clone(), id: fresh(), units });
+                account.telling = Some((fresh(), account.own.units().collect()));
             }
-            all.extend(account.telling.clone());
+            let is_known = has_forgotten && !account.base.is_empty() && !account.base.is_spent(now);
+            let known = if is_known { account.base.units().collect() } else { Vec::new() };
+            if let Some((id, given)) = account.telling.clone() {
+                all.push(Telling { log: key.clone(), id, given, known });
+            } else if is_known {
+                all.push(Telling { log: key.clone(), id: fresh(), given: Vec::new(), known });
+            }
         }
         all
     }
@@ -233,13 +250,18 @@ impl Shadow {
     /// Redis was told.
     pub(super) fn told(&self, telling: &Telling) {
         let mut accounts = self.lock();
+        if telling.given.is_empty() {
+            return;
+        }
+        accounts.change_own(&telling.log, |own| {
+            for unit in &telling.given {
+                own.refund(*unit, 1);
+            }
+        });
         let Some(account) = accounts.map.get_mut(&telling.log) else { return };
         account.telling = None;
-        for unit in &telling.units {
-            account.own.refund(*unit, 1);
-        }
         let before = account.base.len();
-        account.base = merged(&account.base, &telling.units);
+        account.base = merged(&account.base, &telling.given);
         let after = account.base.len();
         accounts.units = (accounts.units + after).saturating_sub(before);
     }
@@ -283,6 +305,14 @@ impl Accounts {
             owner: question.owner.as_ref().map(log),
             until: self.map.get(&question.log).map_or_else(PenalisedUntil::default, |account| account.until),
         })
+    }
+
+    /// Changes what was given of an account, if there is one.
+    fn change_own(&mut self, key: &Key, change: impl FnOnce(&mut SlidingLog)) {
+        let Some(account) = self.map.get_mut(key) else { return };
+        let before = account.own.len();
+        change(&mut account.own);
+        self.untold = (self.untold + account.own.len()).saturating_sub(before);
     }
 
     /// The account of a key, made if there is none; `None` if there is no room.
