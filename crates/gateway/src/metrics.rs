@@ -126,7 +126,11 @@ pub const METRICS: [Metric; 40] = [
     gauge("claw_quarantine_due_records", "count", &[], "Records that are due to expire and have not."),
     counter("claw_quarantine_expired_total", &[], "Records that nobody decided in time."),
     counter("claw_quarantine_sweep_failures_total", &[], "What sweeps could not do and try again."),
-    counter("claw_objects_requests_total", &[], "Requests to the bucket of held content, each attempt by itself."),
+    counter(
+        "claw_objects_requests_total",
+        &[],
+        "Requests to the bucket of held content, each attempt by itself.",
+    ),
     counter("claw_objects_repeated_total", &[], "Attempts at the bucket that followed one that failed."),
     counter("claw_objects_failures_total", &[], "What the bucket did not do in the end."),
     gauge("claw_objects_paused", "bool", &[], "1 while the bucket has failed too often and is left alone."),
@@ -251,7 +255,9 @@ impl Metrics {
         ] {
             self.count(name, &[], 0);
         }
-        for name in ["claw_limiter_degraded", "claw_limiter_config_refused", "claw_objects_paused", "claw_ready"] {
+        for name in
+            ["claw_limiter_degraded", "claw_limiter_config_refused", "claw_objects_paused", "claw_ready"]
+        {
             self.set(name, &[], 0);
         }
         for state in ["used", "idle"] {

@@ -4,8 +4,8 @@ use clawexchange_database::Tls;
 
 use super::Settings;
 use super::reader::Reader;
-use super::{objects, table};
 use super::words::{Environment, KeySource};
+use super::{objects, table};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
 pub(crate) const NOT_YET: [(&str, &str); 3] = [
