@@ -74,12 +74,13 @@ const ROOMS: [Room; 12] = [
 ];
 
 /// Libraries that only some crates may name, whatever the feature.
-const FOREIGN: [(&str, &[&str]); 6] = [
+const FOREIGN: [(&str, &[&str]); 7] = [
     // What speaks SQL; its types stand in nobody's public signatures but those of database.
     ("sea-orm", &["database", "audit", "quarantine", "rate-limiter", "moderation"]),
     ("sea-orm-migration", &["database"]),
     ("ring", &["database", "audit", "quarantine", "moderation"]),
     ("rust-s3", &["quarantine"]),
+    ("reqwest", &["quarantine"]),
     ("deadpool-redis", &["rate-limiter"]),
     ("redis", &[]),
 ];

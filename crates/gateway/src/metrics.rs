@@ -178,7 +178,11 @@ pub const METRICS: [Metric; 52] = [
     gauge("claw_quarantine_due_records", "count", &[], "Records that are due to expire and have not."),
     counter("claw_quarantine_expired_total", &[], "Records that nobody decided in time."),
     counter("claw_quarantine_sweep_failures_total", &[], "What sweeps could not do and try again."),
-    counter("claw_objects_requests_total", &[], "Requests to the bucket of held content, each attempt by itself."),
+    counter(
+        "claw_objects_requests_total",
+        &[],
+        "Requests to the bucket of held content, each attempt by itself.",
+    ),
     counter("claw_objects_repeated_total", &[], "Attempts at the bucket that followed one that failed."),
     counter("claw_objects_failures_total", &[], "What the bucket did not do in the end."),
     gauge("claw_objects_paused", "bool", &[], "1 while the bucket has failed too often and is left alone."),

@@ -172,9 +172,13 @@ fn a_sound_deployment_is_found_sound_in_every_item_of_the_checklist() {
                 assert!(item["found"].as_str().unwrap().starts_with("cannot tell: "), "{item}");
                 assert!(item["fix"].is_string(), "{item}");
             }
-            "s3-credentials"
+            "bucket"
+            | "s3-credentials"
             | "s3-private"
             | "bucket-policy"
+            | "bucket-versions"
+            | "bucket-rules"
+            | "bucket-lock"
             | "redis"
             | "redis-auth"
             | "redis-private"

@@ -100,7 +100,11 @@ fn every_record_lies_in_the_bucket_over_tls_with_the_least_rights() {
     assert!(link["ciphertextUrl"].as_str().unwrap().contains("X-Amz-Expires=60"), "{link}");
     let logged = claw.json(&["audit", "query", "--event-type", "GRANT_ISSUED"]);
     let item = &logged["items"][0];
-    assert_eq!((&item["metadata"]["form"], &item["targetId"]), (&json!("ciphertext-link"), &json!(id)), "{item}");
+    assert_eq!(
+        (&item["metadata"]["form"], &item["targetId"]),
+        (&json!("ciphertext-link"), &json!(id)),
+        "{item}"
+    );
     assert!(!logged.to_string().contains("X-Amz"), "a link is in no log");
     let deleted = claw.run(&["quarantine", "delete", &id, "--reason", "POLICY_VIOLATION", "--now"]);
     assert_code(&deleted, 0);
@@ -149,7 +153,12 @@ fn a_server_says_that_the_bucket_is_away_and_goes_on() {
     let running = Served::start(&claw, "127.0.0.1:0", "127.0.0.1:0");
     let ready = || served::raw(running.admin, &served::get("/readyz", &token)).unwrap();
     let said = ready();
-    assert_eq!((said.status, said.json()["parts"]["objects"].clone()), (200, json!("ok")), "{:?}", said.json());
+    assert_eq!(
+        (said.status, said.json()["parts"]["objects"].clone()),
+        (200, json!("ok")),
+        "{:?}",
+        said.json()
+    );
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let submit = |what: &str| {
         // New agents post once a minute.

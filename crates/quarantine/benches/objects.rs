@@ -1,15 +1,20 @@
 //! Objects in a bucket, and held content in it, against the same requests bare, in alternating rounds of one run.
 //!
 //! `cargo bench -p clawexchange-quarantine --features s3 --bench objects`; the server is one of the tests, on loopback.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot run fails, and says what it sees")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot run fails, and says what it sees"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::s3::{Bucket, Region, creds::Credentials};
 use clawexchange_quarantine::{
-    FreshKey, KeyRing, Note, ObjectKey, ObjectStore as _, S3Config, S3Store, SealContext, Vault, VaultConfig, open,
-    seal,
+    FreshKey, KeyRing, Note, ObjectKey, ObjectStore as _, S3Config, S3Store, SealContext, Vault, VaultConfig,
+    open, seal,
 };
 use clawexchange_ssg_core::testing::hold_of;
 use clawexchange_ssg_core::{
@@ -17,7 +22,6 @@ use clawexchange_ssg_core::{
     SystemClock, Timestamp,
 };
 use clawexchange_testkit::s3::{self, Server};
-use ::s3::{Bucket, Region, creds::Credentials};
 use tokio::task::JoinSet;
 
 const SIZE: usize = 1 << 20;

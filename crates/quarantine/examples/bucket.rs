@@ -6,9 +6,15 @@
 //! ```
 //!
 //! The bucket must be an empty one that nobody uses. `CLAW_S3_STYLE=host` puts its name before the host's.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example that cannot run fails, and says what it sees")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "an example that cannot run fails, and says what it sees"
+)]
 
-use clawexchange_quarantine::{ObjectKey, ObjectStore as _, PutOutcome, S3Config, S3Store, object_store_conforms};
+use clawexchange_quarantine::{
+    ObjectKey, ObjectStore as _, PutOutcome, S3Config, S3Store, object_store_conforms,
+};
 use clawexchange_ssg_core::Timestamp;
 
 fn variable(name: &str) -> String {
@@ -50,7 +56,10 @@ async fn main() {
     let key = key();
     store.put_new(&key, vec![7; 2 << 20]).await.unwrap();
     assert_eq!(store.get(&key, 2 << 20).await.unwrap().unwrap(), vec![7; 2 << 20]);
-    println!("2 MiB come back as they were; one byte too many: {:?}", store.get(&key, 100).await.unwrap_err().code());
+    println!(
+        "2 MiB come back as they were; one byte too many: {:?}",
+        store.get(&key, 100).await.unwrap_err().code()
+    );
     println!("listed: {}", store.list(None, 10).await.unwrap() == [key.clone()]);
     println!("versions: {:?}", store.is_versioned().await);
     store.delete(std::slice::from_ref(&key)).await.remove(0).unwrap();

@@ -11,7 +11,7 @@ use clawexchange_ssg_core::{
 };
 
 #[cfg(feature = "s3")]
-use crate::objects::s3::trouble::S3Trouble;
+use crate::bucket::trouble::S3Trouble;
 use crate::status::Status;
 
 /// Why something was not held, shown, decided or kept. No variant carries content, a key or a token.

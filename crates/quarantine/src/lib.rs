@@ -7,8 +7,8 @@
 //!
 //! Each change of a record commits together with its event, which a log takes out of the outbox of
 //! `clawexchange-database`, and with a code over the whole row, so that an edit by hand is found. This crate decides
-//! nothing about content, knows no log and, without the feature `s3`, no network, and reads no environment. It does not decide who may decide:
-//! whoever calls says who acts.
+//! nothing about content, knows no log and, without the feature `s3`, no network, and reads no environment. It does not
+//! decide who may decide: whoever calls says who acts.
 //!
 //! ```
 //! use clawexchange_database::{Database, DatabaseConfig, Drain, Place, Plan};
@@ -62,6 +62,8 @@
 // hangs on it; then the outbox. A transaction changes one record, but for a sweep, which waits for none that another
 // holds.
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod config;
 mod error;
 mod keyring;
@@ -73,16 +75,18 @@ mod seal;
 mod status;
 mod vault;
 
+#[cfg(feature = "s3")]
+pub use bucket::{S3Counts, S3Store, config::S3Config, examine::BucketSays, trouble::S3Trouble};
 pub use config::VaultConfig;
 pub use error::{Flaw, QuarantineError};
 pub use keyring::{KEYS_MAX, KeyRing};
 pub use migrations::MIGRATIONS;
 pub use objects::files::FileStore;
 pub use objects::moved::MovedStore;
-#[cfg(feature = "s3")]
-pub use objects::s3::{S3Counts, S3Store, config::S3Config, examine::BucketSays, trouble::S3Trouble};
 pub use objects::{ObjectKey, ObjectStore, PutOutcome, object_store_conforms};
-pub use record::{CiphertextLink, Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats};
+pub use record::{
+    CiphertextLink, Filter, Grant, GrantToken, NOTE_BYTES_MAX, Note, Opened, QuarantineRecord, Reason, Stats,
+};
 pub use seal::{CHUNK_BYTES, CONTENT_BYTES_MAX, FreshKey, Opener, SealContext, Sealer, open, seal};
 pub use status::{BlobState, Status};
 #[cfg(debug_assertions)]

@@ -14,10 +14,9 @@ use crate::error::QuarantineError;
 
 pub(crate) mod files;
 pub(crate) mod moved;
-#[cfg(feature = "s3")]
-pub(crate) mod s3;
 
-const ROOM: &str = "quarantine";
+/// What the names of all objects begin with.
+pub(crate) const ROOM: &str = "quarantine";
 
 /// The name of an object: `quarantine/YYYY/MM/DD/<uuid>`, the day in UTC. No object ever takes another's name, and no
 /// text that is not exactly of this form is one.

@@ -192,7 +192,8 @@ impl Backend {
                 Ok(())
             }
             Some("null") | None => {
-                let input = DeleteObjectInput::builder().bucket(bucket.to_owned()).key(key.to_owned()).build();
+                let input =
+                    DeleteObjectInput::builder().bucket(bucket.to_owned()).key(key.to_owned()).build();
                 let input = input.map_err(S3Error::internal_error)?;
                 self.files.delete_object(request(input)).await?;
                 if is_versioned {
@@ -222,10 +223,7 @@ fn request<T>(input: T) -> S3Request<T> {
 
 #[async_trait::async_trait]
 impl S3 for Backend {
-    async fn put_object(
-        &self,
-        mut req: S3Request<PutObjectInput>,
-    ) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         self.is_there(&req.input.bucket)?;
         let settings = self.settings();
         if req.input.if_none_match.is_some() {
@@ -239,7 +237,8 @@ impl S3 for Backend {
         let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
         let mut done = self.files.put_object(req).await?;
         if settings.versioned.contains(&bucket) {
-            done.output.version_id = Some(keep(&self.folder, &bucket, &key, false).map_err(S3Error::internal_error)?);
+            done.output.version_id =
+                Some(keep(&self.folder, &bucket, &key, false).map_err(S3Error::internal_error)?);
         }
         Ok(done)
     }
@@ -287,11 +286,9 @@ impl S3 for Backend {
             let (key, id) = (object.key.clone(), object.version_id.clone());
             let who = req.credentials.as_ref();
             match self.delete_one(who, &req.input.bucket, &key, id.as_deref()).await {
-                Ok(()) => deleted.push(DeletedObject {
-                    key: Some(key),
-                    version_id: id,
-                    ..DeletedObject::default()
-                }),
+                Ok(()) => {
+                    deleted.push(DeletedObject { key: Some(key), version_id: id, ..DeletedObject::default() })
+                }
                 Err(error) => errors.push(Error {
                     code: Some(error.code().as_str().to_owned()),
                     key: Some(key),
@@ -395,8 +392,7 @@ impl S3 for Backend {
             prefix: Some(String::new()),
             transitions: None,
         };
-        let output =
-            GetBucketLifecycleConfigurationOutput { rules: Some(vec![rule]), ..Default::default() };
+        let output = GetBucketLifecycleConfigurationOutput { rules: Some(vec![rule]), ..Default::default() };
         Ok(S3Response::new(output))
     }
 

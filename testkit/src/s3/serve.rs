@@ -68,10 +68,7 @@ async fn serve(folder: &Path, port: u16) {
 }
 
 /// Refuses a request signed for another region, as servers that have one do, and asks the service.
-async fn respond(
-    service: &S3Service,
-    request: hyper::Request<hyper::body::Incoming>,
-) -> HttpResponse {
+async fn respond(service: &S3Service, request: hyper::Request<hyper::body::Incoming>) -> HttpResponse {
     let request: HttpRequest = request.map(Body::from);
     let signed = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     let region = signed.and_then(|text| text.split("Credential=").nth(1)?.split('/').nth(2));

@@ -8,7 +8,7 @@ use super::table;
 use super::value::{Kind, Value};
 
 /// A bucket's server waits shorter than a sweep does before it settles a store.
-const SECONDS_MAX: u64 = 50;
+const SECONDS_MAX: u64 = 25;
 /// As long as a host's name gets, and a little longer.
 const ENDPOINT_CHARS_MAX: usize = 300;
 /// As long as the prefix of a bucket's names may be.
@@ -75,13 +75,9 @@ pub(super) static ATTEMPT_TIMEOUT: Setting = Setting::env(
     "how long one attempt at it may take",
 )
 .key("objects.attempt_timeout_seconds");
-pub(super) static DEADLINE: Setting = Setting::env(
-    "CLAW_S3_DEADLINE",
-    seconds(),
-    Usual::Same("15"),
-    "how long all attempts together may take",
-)
-.key("objects.deadline_seconds");
+pub(super) static DEADLINE: Setting =
+    Setting::env("CLAW_S3_DEADLINE", seconds(), Usual::Same("15"), "how long all attempts together may take")
+        .key("objects.deadline_seconds");
 pub(super) static CONNECTIONS: Setting = Setting::env(
     "CLAW_S3_CONNECTIONS",
     Kind::Number { min: 1, max: 1024, unit: "" },
@@ -194,7 +190,10 @@ mod tests {
         assert!(Given::env(&[]).good().objects.is_none());
         let objects = with(&[]).good().objects.unwrap();
         assert_eq!((objects.endpoint.as_str(), objects.bucket.as_str()), ("https://s3.example.org", "held"));
-        assert_eq!((objects.region.as_str(), objects.path_style, objects.prefix.as_str()), ("us-east-1", true, ""));
+        assert_eq!(
+            (objects.region.as_str(), objects.path_style, objects.prefix.as_str()),
+            ("us-east-1", true, "")
+        );
         let (names, said) = Given::env(&GOOD[..1]).bad();
         assert_eq!(names, ["S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY"], "{said}");
         for (name, value) in &GOOD[1..] {
@@ -209,7 +208,7 @@ mod tests {
             ("S3_REGION", "eu-west-3"),
             ("CLAW_S3_STYLE", "host"),
             ("CLAW_S3_PREFIX", "claw/"),
-            ("CLAW_S3_DEADLINE", "30"),
+            ("CLAW_S3_DEADLINE", "25"),
         ])
         .and_file("[objects]\nconnect_timeout_seconds = 3\nattempt_timeout_seconds = 9\nconnections = 7");
         let objects = set.good().objects.unwrap();
@@ -218,7 +217,7 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(
             [objects.connect_timeout, objects.attempt_timeout, objects.deadline],
-            [seconds(3), seconds(9), seconds(30)]
+            [seconds(3), seconds(9), seconds(25)]
         );
         for (name, value, said) in [
             ("S3_ENDPOINT", "s3.example.org", "https://"),
@@ -226,7 +225,7 @@ mod tests {
             ("S3_REGION", "eu west", "1 to 64"),
             ("CLAW_S3_PREFIX", "claw", "with / at its end"),
             ("CLAW_S3_STYLE", "subdomain", "path or host"),
-            ("CLAW_S3_DEADLINE", "51", "1 to 50"),
+            ("CLAW_S3_DEADLINE", "26", "1 to 25"),
             ("CLAW_S3_CA_FILE", "/nowhere/ca.pem", "could not read"),
         ] {
             with(&[]).with(name, value).refused(name, said);

@@ -115,7 +115,10 @@ async fn ciphertext_url(
         output::json(&link)?;
     } else {
         output::line(&link.url)?;
-        output::say(&format!("sealed bytes, not content, for whoever has the link, until {}", link.expires_at));
+        output::say(&format!(
+            "sealed bytes, not content, for whoever has the link, until {}",
+            link.expires_at
+        ));
     }
     Ok(Exit::Ok)
 }

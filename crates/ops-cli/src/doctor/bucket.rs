@@ -63,7 +63,12 @@ pub(super) async fn policy(deployment: &Deployment) -> Looked {
     said(
         bucket(deployment)?.policy_is_public().await,
         "s3:GetBucketPolicyStatus",
-        || Found::fail("the policy of the bucket lets the public in", "take that statement out of the policy"),
+        || {
+            Found::fail(
+                "the policy of the bucket lets the public in",
+                "take that statement out of the policy",
+            )
+        },
         || Found::ok("no policy of the bucket lets the public in"),
     )
 }

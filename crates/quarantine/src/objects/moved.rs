@@ -84,7 +84,8 @@ mod tests {
     #[tokio::test]
     async fn two_places_are_one_object_store() {
         let folder = tempfile::tempdir().unwrap();
-        let place = || FileStore::new(folder.path().join(clawexchange_ssg_core::EventId::fresh().to_string()));
+        let place =
+            || FileStore::new(folder.path().join(clawexchange_ssg_core::EventId::fresh().to_string()));
         object_store_conforms(|| async { MovedStore::new(place(), place()) }).await;
     }
 

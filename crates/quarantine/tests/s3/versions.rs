@@ -77,7 +77,8 @@ async fn a_bucket_says_how_it_is_set_up() {
         s.users.insert("LEAST".to_owned(), user);
     });
     let (plain_store, odd_store) = (open(config(&server, &plain)), open(config(&server, &odd)));
-    for (store, said, is_open) in [(&plain_store, BucketSays::No, false), (&odd_store, BucketSays::Yes, true)] {
+    for (store, said, is_open) in [(&plain_store, BucketSays::No, false), (&odd_store, BucketSays::Yes, true)]
+    {
         assert_eq!(store.is_versioned().await.unwrap(), said);
         assert_eq!(store.policy_is_public().await.unwrap(), said);
         assert_eq!(store.deletes_by_itself().await.unwrap(), said);
@@ -86,7 +87,11 @@ async fn a_bucket_says_how_it_is_set_up() {
         assert!(store.may_put_elsewhere().await.unwrap(), "an administrator may");
         assert!(store.list(None, 10).await.unwrap().is_empty());
     }
-    assert_eq!(std::fs::read_dir(server.file(&plain, "")).unwrap().count(), 0, "what was tried is taken away");
+    assert_eq!(
+        std::fs::read_dir(server.file(&plain, "")).unwrap().count(),
+        0,
+        "what was tried is taken away"
+    );
     assert_eq!(server.versions(&odd), 0, "in all versions");
     let mut config = config(&server, &plain);
     "LEAST".clone_into(&mut config.access_key);

@@ -55,7 +55,9 @@ impl Place {
         let store = S3Store::open(config).unwrap();
         let mut bounds = VaultConfig::default();
         bounds.inline_bytes_max = 0;
-        bounds.agent_holds_max = 1000;
+        bounds.agent_holds_max = 100_000;
+        bounds.agent_bytes_max = 1 << 40;
+        bounds.bytes_max = 1 << 40;
         let root: PathBuf = server.file(&bucket, "");
         let rig = Rig::over(store.clone(), root, bounds).await;
         Self { rig, store, proxy, server }
@@ -92,15 +94,15 @@ impl Place {
         tokio::time::timeout(Duration::from_mins(1), answers).await.unwrap();
     }
 
-    /// What the server still does of what it was asked before, it has done: as many answers later the count is the same.
+    /// Waits until the server has done what it still had of what it was asked before: the same look, many times over.
     async fn is_quiet(&self) {
-        let mut last = usize::MAX;
-        for _ in 0..20 {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        let (mut last, mut same) = (usize::MAX, 0);
+        while same < 50 {
+            tick.tick().await;
             let now = self.rig.object_names().await.len();
-            if now != last {
-                last = now;
-            }
-            self.store.probe().await.unwrap();
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
         }
     }
 
@@ -115,7 +117,8 @@ impl Place {
         let report = self.sweep().await;
         assert_eq!(report.failed, 0, "{what}: {report:?}");
         for id in held {
-            let record = self.rig.vault.show(*id).await.unwrap_or_else(|e| panic!("{what}: {id} is lost: {e}"));
+            let record =
+                self.rig.vault.show(*id).await.unwrap_or_else(|e| panic!("{what}: {id} is lost: {e}"));
             if record.blob_state == BlobState::Present && record.status.is_shown() {
                 self.rig.text_of(*id).await.unwrap_or_else(|e| panic!("{what}: {id} does not open: {e}"));
             }
@@ -133,10 +136,10 @@ impl Place {
 async fn a_server_in_trouble_at_a_store_loses_nothing_and_leaves_nothing() {
     let mut place = Place::new().await;
     let mut held = vec![place.rig.hold("before").await];
-    for mishap in ALL {
+    for (round, mishap) in (0..rounds()).flat_map(|round| ALL.map(|mishap| (round, mishap))) {
         place.begin(mishap);
         for n in 0..2 {
-            let text = format!("{mishap:?} {n} {}", "x".repeat(30_000));
+            let text = format!("{round} {mishap:?} {n} {}", "x".repeat(30_000));
             match place.rig.hold_by(&text, "agent-1").await {
                 Ok(made) => held.push(made.id),
                 Err(error) => {
@@ -151,15 +154,55 @@ async fn a_server_in_trouble_at_a_store_loses_nothing_and_leaves_nothing() {
     assert!(held.len() >= 1 + 2 * 4, "what was slow or lost an answer was held: {}", held.len());
 }
 
+/// How often each is done: once in a sample.
+fn rounds() -> u32 {
+    if std::env::var_os("CLAW_TEST_FULL").is_some() { 20 } else { 1 }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_in_trouble_in_the_middle_of_many_stores_loses_none_that_was_acknowledged() {
+    let mut place = Place::new().await;
+    let mut held = Vec::new();
+    for round in 0..rounds() {
+        for (nth, mishap) in
+            [Mishap::Killed, Mishap::Stopped, Mishap::CutOff].into_iter().cycle().take(9).enumerate()
+        {
+            // Begun anew each time, and in trouble when so many of them are done.
+            let (before, done) = (place.rig.object_names().await.len(), nth);
+            let mut stores = tokio::task::JoinSet::new();
+            for n in 0..12 {
+                let text = format!("{round} {nth} {n} {}", "x".repeat(60_000));
+                let hold = place.rig.a_hold(&text, &format!("agent-{n}")).await;
+                let vault = place.rig.vault.clone();
+                stores.spawn(async move { clawexchange_ssg_core::Quarantine::hold(&vault, hold).await });
+            }
+            while std::fs::read_dir(place.rig.objects.days()).map_or(0, |days| days.count()) < before + done
+                && !stores.is_empty()
+            {
+                tokio::select! {
+                    Some(made) = stores.join_next() => held.extend(made.unwrap().map(|made| made.id)),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            place.begin(mishap);
+            while let Some(made) = stores.join_next().await {
+                held.extend(made.unwrap().map(|made| made.id));
+            }
+            place.end(mishap).await;
+            place.check(&held, &format!("stores, {mishap:?}")).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_in_trouble_at_a_look_or_a_decision_loses_neither() {
     let mut place = Place::new().await;
     let mut held = Vec::new();
-    for mishap in ALL {
+    for (round, mishap) in (0..rounds()).flat_map(|round| ALL.map(|mishap| (round, mishap))) {
         let (look, delete, release) = (
-            place.rig.hold(&format!("look {mishap:?}")).await,
-            place.rig.hold(&format!("delete {mishap:?}")).await,
-            place.rig.hold(&format!("release {mishap:?}")).await,
+            place.rig.hold(&format!("look {round} {mishap:?}")).await,
+            place.rig.hold(&format!("delete {round} {mishap:?}")).await,
+            place.rig.hold(&format!("release {round} {mishap:?}")).await,
         );
         held.extend([look, delete, release]);
         place.begin(mishap);
@@ -182,10 +225,10 @@ async fn a_server_in_trouble_at_a_look_or_a_decision_loses_neither() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_in_trouble_at_a_sweep_has_it_done_by_the_next() {
     let mut place = Place::new().await;
-    for mishap in ALL {
+    for (round, mishap) in (0..rounds()).flat_map(|round| ALL.map(|mishap| (round, mishap))) {
         let mut held = Vec::new();
         for n in 0..3 {
-            held.push(place.rig.hold(&format!("{mishap:?} {n}")).await);
+            held.push(place.rig.hold(&format!("{round} {mishap:?} {n}")).await);
         }
         for id in &held[1..] {
             place.rig.vault.delete(*id, &ann(), Reason::PolicyViolation, None, true).await.unwrap();

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use clawexchange_database::{Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox};
 use clawexchange_quarantine::{
-    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, S3Config, S3Store,
-    STATE_TARGETS, SweepReport, Vault, VaultConfig,
+    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, S3Config,
+    S3Store, STATE_TARGETS, SweepReport, Vault, VaultConfig,
 };
 use clawexchange_ssg_core::testing::{ManualClock, hold_of};
 use clawexchange_ssg_core::{
@@ -310,6 +310,11 @@ impl Objects {
     /// The file that has the bytes of an object.
     pub(crate) fn path(&self, key: &ObjectKey) -> PathBuf {
         self.root.join(key.as_str())
+    }
+
+    /// The folder of the objects of the clock's first day.
+    pub(crate) fn days(&self) -> PathBuf {
+        self.root.join(ObjectKey::fresh(ManualClock::default().now()).as_str()).parent().unwrap().to_owned()
     }
 
     pub(crate) fn set(&self, trouble: Option<Trouble>) {

@@ -206,8 +206,13 @@ pub(super) fn judge(said: &Said<'_>, act: &'static str, bucket: &str) -> Refusal
         (_, "NoSuchBucket") => S3Trouble::NoBucket { bucket: bucket.to_owned() },
         (
             _,
-            "InvalidAccessKeyId" | "NotSignedUp" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken"
-            | "InvalidSecurity" | "InvalidClientTokenId",
+            "InvalidAccessKeyId"
+            | "NotSignedUp"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "InvalidSecurity"
+            | "InvalidClientTokenId",
         ) => S3Trouble::Credentials { code },
         // Garage has one word for all of these.
         (403, "AccessDenied") if message.contains("signature") || message.contains("No such key") => {

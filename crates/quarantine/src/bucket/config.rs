@@ -36,8 +36,8 @@ pub struct S3Config {
     pub connect_timeout: Duration,
     /// How long one attempt may take: 5 s unless set.
     pub attempt_timeout: Duration,
-    /// How long an operation may take with all its attempts: 15 s unless set, at most 50 s, so that a store ends before
-    /// a sweep settles it.
+    /// How long an operation may take with all its attempts: 15 s unless set, at most 25 s, so that a store, which may
+    /// have to look at what it stored, ends before a sweep settles it.
     pub deadline: Duration,
     /// Attempts of one operation: 4 unless set, 1 to 10.
     pub attempts_max: u32,
@@ -98,13 +98,13 @@ impl S3Config {
             (is_key(&self.secret_key), "secret_key", "a key as the server gave it"),
             (is_region(&self.region), "region", "1 to 64 of a-z, 0-9 and -"),
             (is_prefix(&self.prefix), "prefix", "up to 200 of A-Z a-z 0-9 / _ . -, with / at its end"),
-            (within(self.connect_timeout, 50), "connect_timeout", "0.1 to 50 seconds"),
-            (within(self.attempt_timeout, 50), "attempt_timeout", "0.1 to 50 seconds"),
-            (within(self.deadline, 50), "deadline", "0.1 to 50 seconds"),
+            (within(self.connect_timeout, 25), "connect_timeout", "0.1 to 25 seconds"),
+            (within(self.attempt_timeout, 25), "attempt_timeout", "0.1 to 25 seconds"),
+            (within(self.deadline, 25), "deadline", "0.1 to 25 seconds"),
             ((1..=10).contains(&self.attempts_max), "attempts_max", "1 to 10"),
             ((1..=1024).contains(&self.connections), "connections", "1 to 1024"),
             (self.breaker_failures > 0, "breaker_failures", "at least 1"),
-            (within(self.breaker_pause, 50), "breaker_pause", "0.1 to 50 seconds"),
+            (within(self.breaker_pause, 25), "breaker_pause", "0.1 to 25 seconds"),
         ] {
             if !good {
                 return Err(QuarantineError::Config { setting, expected });

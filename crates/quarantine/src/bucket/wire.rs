@@ -52,8 +52,7 @@ impl<'a> Ask<'a> {
 impl Wire {
     pub(super) fn new(config: &S3Config) -> Result<Self, QuarantineError> {
         let wrong = |setting, expected| move || QuarantineError::Config { setting, expected };
-        let region =
-            Region::Custom { region: config.region.clone(), endpoint: config.endpoint.clone() };
+        let region = Region::Custom { region: config.region.clone(), endpoint: config.endpoint.clone() };
         let token = config.session_token.as_deref().map(String::as_str);
         let credentials =
             Credentials::new(Some(&config.access_key), Some(&config.secret_key), None, token, None);
@@ -95,8 +94,7 @@ impl Wire {
         };
         let unsigned = |_| Refusal::Trouble(S3Trouble::Unreadable);
         let request = ReqwestRequest::new(bucket, ask.path, ask.command.clone()).await.map_err(unsigned)?;
-        let (url, headers) =
-            (request.url().map_err(unsigned)?, request.headers().await.map_err(unsigned)?);
+        let (url, headers) = (request.url().map_err(unsigned)?, request.headers().await.map_err(unsigned)?);
         let request = self.client.request(method(&ask.command), url).headers(headers);
         let sent = request.body(ask.body.clone()).timeout(time).send().await;
         let response = sent.map_err(|error| Refusal::Trouble(failure(error)))?;

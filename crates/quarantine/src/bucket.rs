@@ -15,8 +15,8 @@ use s3::serde_types::{DeleteObjectsRequest, ObjectIdentifier};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
-use super::{ObjectKey, ObjectStore, PutOutcome, ROOM};
 use crate::error::QuarantineError;
+use crate::objects::{ObjectKey, ObjectStore, PutOutcome, ROOM};
 use answer::{Part, first};
 use config::S3Config;
 use patience::{Attempts, Breaker};
@@ -287,11 +287,7 @@ impl S3Store {
         Ok((names, last))
     }
 
-    async fn names(
-        &self,
-        after: Option<&ObjectKey>,
-        at_most: usize,
-    ) -> Result<Vec<ObjectKey>, S3Trouble> {
+    async fn names(&self, after: Option<&ObjectKey>, at_most: usize) -> Result<Vec<ObjectKey>, S3Trouble> {
         let (mut found, mut after) = (Vec::new(), after.map(|key| self.path(key)));
         while found.len() < at_most {
             let (names, last) = self.page(after.as_deref(), at_most - found.len()).await?;

@@ -30,11 +30,7 @@ const PAUSE_TIMES_MAX: u32 = 30;
 
 impl Breaker {
     pub(super) fn new(config: &S3Config) -> Self {
-        Self {
-            failures_max: config.breaker_failures,
-            pause: config.breaker_pause,
-            state: Mutex::default(),
-        }
+        Self { failures_max: config.breaker_failures, pause: config.breaker_pause, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
