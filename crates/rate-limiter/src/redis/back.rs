@@ -83,6 +83,7 @@ impl Inner {
     /// Says that this process is alive, and learns how many are.
     async fn beat(&self, name: &str) -> Result<(), Failure> {
         let keys = [self.keys.instances()];
+        let name = if self.config().is_instance { name } else { "" };
         let args = [name.to_owned(), DEAD_AFTER_MS.to_string()];
         match self.link.run(&self.link.scripts.alive, &keys, &args).await? {
             Value::Int(alive) => {
