@@ -157,6 +157,15 @@ impl AuditLog {
         Ok(alias)
     }
 
+    /// The agent that stands under an alias; `None` if there is no such alias, it is none of an agent, or the agent was
+    /// erased.
+    pub async fn agent(&self, alias: &str) -> Result<Option<AgentId>, AuditError> {
+        let known = crate::subjects::find(&self.0.db.read(), "ref", &[alias.to_owned()]).await?;
+        let subject = known.into_iter().next();
+        let prefix = crate::subjects::agent_subject("");
+        Ok(subject.and_then(|subject| AgentId::new(subject.id.strip_prefix(&prefix)?).ok()))
+    }
+
     /// Moves everything that was in the outbox before the call into the log.
     pub async fn drain_outbox(&self) -> Result<(), AuditError> {
         let (reply, replied) = oneshot::channel();

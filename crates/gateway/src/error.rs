@@ -10,7 +10,7 @@ use clawexchange_moderation::ModerationError;
 use clawexchange_quarantine::QuarantineError;
 use clawexchange_rate_limiter::LimitError;
 use clawexchange_ssg_core::{
-    EventError, Fault, FaultKind, GateError, IdError, KeyId, PortError, RegistryError,
+    AgentId, EventError, EventId, Fault, FaultKind, GateError, IdError, KeyId, PortError, RegistryError,
 };
 
 use crate::folder::FolderError;
@@ -109,6 +109,20 @@ pub enum PartsError {
     /// Tokens and the desk.
     #[error(transparent)]
     Moderation(#[from] ModerationError),
+    /// The counters in Redis are taught by another deployment.
+    #[error("the counters in Redis are those of the deployment {deployment}")]
+    CountersOfAnother {
+        /// Which.
+        deployment: EventId,
+        /// The key that says so.
+        key: String,
+    },
+    /// There is nothing to lift.
+    #[error("{agent} is not suspended")]
+    NotSuspended {
+        /// Who.
+        agent: AgentId,
+    },
     /// A line has no agent.
     #[error("it is not said which agent posts")]
     NoAgent,
@@ -146,6 +160,8 @@ impl Fault for PartsError {
             Self::RulesChanged => "gateway/rules-changed",
             Self::Listen { .. } => "gateway/listen",
             Self::Tls { .. } => "gateway/tls",
+            Self::CountersOfAnother { .. } => "gateway/counters-of-another",
+            Self::NotSuspended { .. } => "gateway/not-suspended",
             Self::NoAgent => "gateway/no-agent",
             other => other.inner().map_or("gateway/parts", Fault::code),
         }
@@ -157,8 +173,12 @@ impl Fault for PartsError {
             Self::Newer { .. } => FaultKind::NotAllowed,
             Self::Id(_) | Self::NoAgent => FaultKind::Invalid,
             Self::RulesChanged => FaultKind::Conflict,
+            Self::NotSuspended { .. } => FaultKind::NotFound,
             Self::Port(e) => e.kind(),
-            Self::KeyGone { .. } | Self::WrongKey { .. } | Self::Tls { .. } => FaultKind::Configuration,
+            Self::KeyGone { .. }
+            | Self::WrongKey { .. }
+            | Self::Tls { .. }
+            | Self::CountersOfAnother { .. } => FaultKind::Configuration,
             Self::State { .. } | Self::Listen { .. } => FaultKind::Unavailable,
             other => other.inner().map_or(FaultKind::Internal, Fault::kind),
         }
@@ -174,6 +194,8 @@ impl Fault for PartsError {
             Self::RulesChanged => Some("send it again under a new Idempotency-Key".to_owned()),
             Self::Listen { .. } => Some("see who listens there already, or name another address with --listen, --admin-listen, CLAW_LISTEN or CLAW_ADMIN_LISTEN".to_owned()),
             Self::Tls { .. } => Some("CLAW_TLS_CERT_FILE is a chain and CLAW_TLS_KEY_FILE its key, both in PEM".to_owned()),
+            Self::CountersOfAnother { key, .. } => Some(format!("set CLAW_REDIS_PREFIX to one that no other deployment has; if that one is gone, take its mark away: redis-cli DEL {key}")),
+            Self::NotSuspended { .. } => Some("`claw limits suspended` lists who is; a quota of 0 is lifted with `claw limits override`".to_owned()),
             Self::NoAgent => Some("name it with `agentId` in the line or with --agent".to_owned()),
             Self::Port(e) => e.hint(),
             other => other.inner().and_then(Fault::hint),

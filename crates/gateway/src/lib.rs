@@ -55,7 +55,7 @@ pub use folder::{DataFolder, FolderError, FolderLock};
 pub use health::{CHECKS, Checked, PartState, Readiness};
 pub use metrics::{BUCKETS, METRICS, Metric, MetricKind, Metrics};
 pub use parts::{Intent, Parts};
-pub use pipeline::{Charge, Decided, Limited, Pipeline, Submitted};
+pub use pipeline::{Charge, Decided, HistoryMark, Limited, Pipeline, Submitted, Suspended, SuspensionChange};
 pub use policy::NotAccepted;
 pub use router::router;
 pub use routes::{Access, On, ROUTES, RequestBody, Route};
@@ -63,8 +63,8 @@ pub use serve::{Addresses, Server};
 pub use service::{Phase, Service};
 pub use settings::{
     ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
-    LogFormat, ModerationSettings, Origin, PluginSetting, PolicyProfile, Problem, Settings, SettingsError,
-    Shown, Sources, TlsFiles,
+    LogFormat, ModerationSettings, Origin, Password, PluginSetting, PolicyProfile, Problem, RedisSettings,
+    Settings, SettingsError, Shown, Sources, TlsFiles,
 };
 pub use states::{HeldStates, LimitStates, TokenStates};
 pub use view::limits_json;

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 36] = [
+pub const METRICS: [Metric; 48] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -105,6 +105,58 @@ pub const METRICS: [Metric; 36] = [
         "bool",
         &[],
         "1 while limits in the database are refused and the last good ones hold.",
+    ),
+    gauge("claw_limiter_redis_away", "bool", &[], "1 while Redis does not answer; 0 without Redis."),
+    gauge(
+        "claw_limiter_instances",
+        "count",
+        &[],
+        "Instances that count together in Redis, as it last said; 0 without Redis.",
+    ),
+    counter("claw_limiter_redis_commands_total", &[], "Commands that Redis was sent to decide submissions."),
+    counter(
+        "claw_limiter_redis_failures_total",
+        &["why"],
+        "Questions that Redis did not answer in time, or answered with an error.",
+    ),
+    counter(
+        "claw_limiter_redis_openings_total",
+        &[],
+        "How often Redis was no longer asked because it failed too often.",
+    ),
+    counter(
+        "claw_limiter_redis_script_losses_total",
+        &[],
+        "How often Redis had lost our script and was sent it again.",
+    ),
+    counter(
+        "claw_limiter_denied_from_memory_total",
+        &[],
+        "Submissions that were denied without asking, because they were a moment ago.",
+    ),
+    gauge(
+        "claw_limiter_unreplayed",
+        "count",
+        &[],
+        "Submissions let through without Redis of which it was not told yet.",
+    ),
+    counter(
+        "claw_limiter_replayed_units_total",
+        &[],
+        "Units given without Redis that it was told of afterwards.",
+    ),
+    gauge("claw_limiter_redis_used_bytes", "bytes", &[], "Memory that Redis uses; 0 if it does not say."),
+    gauge(
+        "claw_limiter_redis_max_bytes",
+        "bytes",
+        &[],
+        "Memory that Redis may use; 0 if there is no bound, or it does not say.",
+    ),
+    gauge(
+        "claw_limiter_redis_evicted_keys",
+        "count",
+        &[],
+        "Keys that Redis dropped for want of memory since it began: counters that were forgotten.",
     ),
     counter("claw_auth_refusals_total", &["reason"], "Requests refused for want of a token or of a right."),
     counter("claw_tokens_exposed_total", &[], "Tokens of ours that were seen in content and revoked."),
@@ -231,6 +283,9 @@ impl Metrics {
         for decision in ["allowed", "denied", "degraded"] {
             self.count("claw_limiter_decisions_total", &[("decision", decision)], 0);
         }
+        for why in ["timeout", "error"] {
+            self.count("claw_limiter_redis_failures_total", &[("why", why)], 0);
+        }
         for reason in ["no-token", "bad-token", "no-right"] {
             self.count("claw_auth_refusals_total", &[("reason", reason)], 0);
         }
@@ -238,13 +293,28 @@ impl Metrics {
             self.count("claw_http_connections_refused_total", &[("listener", listener)], 0);
         }
         for name in [
+            "claw_limiter_redis_commands_total",
+            "claw_limiter_redis_openings_total",
+            "claw_limiter_redis_script_losses_total",
+            "claw_limiter_denied_from_memory_total",
+            "claw_limiter_replayed_units_total",
             "claw_tokens_exposed_total",
             "claw_quarantine_expired_total",
             "claw_quarantine_sweep_failures_total",
         ] {
             self.count(name, &[], 0);
         }
-        for name in ["claw_limiter_degraded", "claw_limiter_config_refused", "claw_ready"] {
+        for name in [
+            "claw_limiter_degraded",
+            "claw_limiter_config_refused",
+            "claw_limiter_redis_away",
+            "claw_limiter_instances",
+            "claw_limiter_unreplayed",
+            "claw_limiter_redis_used_bytes",
+            "claw_limiter_redis_max_bytes",
+            "claw_limiter_redis_evicted_keys",
+            "claw_ready",
+        ] {
             self.set(name, &[], 0);
         }
         for state in ["used", "idle"] {
@@ -257,6 +327,11 @@ impl Metrics {
     /// Adds to a counter of the table.
     pub(crate) fn count(&self, name: &'static str, labels: &[(&'static str, &str)], more: u64) {
         self.0.recorder.register_counter(&key(name, labels), &METADATA).increment(more);
+    }
+
+    /// Sets a counter of the table that somebody else counts; it never goes back.
+    pub(crate) fn total(&self, name: &'static str, labels: &[(&'static str, &str)], value: u64) {
+        self.0.recorder.register_counter(&key(name, labels), &METADATA).absolute(value);
     }
 
     /// Sets a gauge of the table.

@@ -14,16 +14,17 @@ use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
 use clawexchange_quarantine::{FileStore, KeyRing, Vault, VaultConfig};
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
-use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore};
+use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore, WhenAway};
 use clawexchange_ssg_core::{
-    Clock as _, EventId, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry, SystemClock,
+    Clock as _, EventId, Fault as _, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry,
+    SystemClock,
 };
 use tokio::sync::OnceCell;
 
 use crate::error::PartsError;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::metrics::Metrics;
-use crate::pipeline::{Pipeline, PipelineParts};
+use crate::pipeline::{Counters, Pipeline, PipelineParts, Shared};
 use crate::settings::{KeySource, Settings};
 
 /// What is done where there is no data.
@@ -48,6 +49,7 @@ pub struct Parts {
     keys: OnceCell<Arc<KeyRing>>,
     log: OnceCell<AuditLog>,
     vault: OnceCell<Vault>,
+    redis: OnceCell<Option<RedisStore>>,
     limiter: OnceCell<Limiter>,
     detectors: OnceCell<Detectors>,
     tokens: OnceCell<Tokens>,
@@ -56,6 +58,9 @@ pub struct Parts {
     metrics: Metrics,
     notices: Mutex<Vec<String>>,
 }
+
+/// How long a command waits for Redis, and a server before it begins without.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Parts {
     /// Opens nothing yet.
@@ -69,6 +74,7 @@ impl Parts {
             keys: OnceCell::new(),
             log: OnceCell::new(),
             vault: OnceCell::new(),
+            redis: OnceCell::new(),
             limiter: OnceCell::new(),
             detectors: OnceCell::new(),
             tokens: OnceCell::new(),
@@ -304,11 +310,36 @@ impl Parts {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(sentence);
     }
 
-    /// The limiter with its counters; holds the data folder, since one process at a time counts.
+    /// Counters in Redis, if one is named. It is asked when there is something to ask.
+    pub async fn redis(&self) -> Result<Option<&RedisStore>, PartsError> {
+        let store = self.redis.get_or_try_init(|| async {
+            let Some(settings) = &self.settings.redis else { return Ok::<_, PartsError>(None) };
+            let mut config = settings.config();
+            if self.intent == Intent::Use {
+                // Whoever looks wants to know what Redis has, and would rather wait than be told what it may have.
+                config.is_observer = true;
+                config.when_away = WhenAway::Closed;
+                config.deadline = config.deadline.max(PATIENCE);
+            }
+            let store = RedisStore::open(config)?;
+            // The first question need not wait for the connection; whoever serves begins without it too.
+            if let Err(error) = store.connected(PATIENCE).await {
+                tracing::warn!(code = error.code(), "the counters in Redis cannot be reached");
+            }
+            Ok(Some(store))
+        });
+        Ok(store.await?.as_ref())
+    }
+
+    /// The limiter with its counters: those in Redis, or this process's own, which hold the data folder, since one
+    /// process at a time counts there.
     pub async fn limiter(&self) -> Result<&Limiter, PartsError> {
         self.limiter
             .get_or_try_init(|| async {
                 let limits = self.stored_limits().await?.load().await?;
+                if let Some(store) = self.redis().await? {
+                    return Ok(Limiter::new(store.clone(), limits));
+                }
                 self.lock().await?;
                 let journal = self.folder().await?.journal();
                 let store = MemoryStore::open_journal(journal, MemoryConfig::default(), SystemClock::new())?;
@@ -317,8 +348,11 @@ impl Parts {
             .await
     }
 
-    /// The limiter as its journal says it stands, to look at beside a process that serves.
+    /// The limiter to look at beside a process that serves: the one in Redis, or as the journal says it stands.
     pub async fn limiter_read_only(&self) -> Result<Limiter, PartsError> {
+        if self.settings.redis.is_some() {
+            return Ok(self.limiter().await?.clone());
+        }
         let limits = self.stored_limits().await?.load().await?;
         let journal = self.folder().await?.journal();
         let store = if journal.exists() {
@@ -368,13 +402,13 @@ impl Parts {
             .get_or_try_init(|| async {
                 // The folder is taken first: a second process is told so before it waits for anything else.
                 self.database().await?;
-                self.lock().await?;
+                if self.needs_folder() {
+                    self.lock().await?;
+                }
                 self.stored_limits().await?.ensure_events().await?;
                 let (log, vault) = (self.log().await?.clone(), self.vault().await?.clone());
                 log.drain_outbox().await?;
-                // Others that share the database may have found things while this folder was not served.
-                let is_shared = self.settings.database.server.is_some();
-                let is_new = is_shared || !self.folder().await?.journal().exists();
+                let counters = self.counters().await?;
                 let limiter = self.limiter().await?.clone();
                 let mut gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
                 if !self.settings.quarantine_enabled {
@@ -385,9 +419,28 @@ impl Parts {
                 }
                 let tokens = self.tokens().await?.clone();
                 let parts = PipelineParts { gate, limiter, log, vault, tokens };
-                Pipeline::open(parts, self.settings.gate_mode.clone(), is_new).await
+                Pipeline::open(parts, self.settings.gate_mode.clone(), counters).await
             })
             .await
+    }
+
+    /// Whether one process at a time may have the data folder: rows, counters or the spool lie there.
+    fn needs_folder(&self) -> bool {
+        let Settings { database, redis, .. } = &self.settings;
+        database.server.is_none() || redis.is_none() || database.spool.is_some()
+    }
+
+    /// Whose counters they are.
+    async fn counters(&self) -> Result<Counters, PartsError> {
+        if let Some(store) = self.redis().await? {
+            let db = self.database().await?;
+            let deployment = db.deployment().await?.ok_or(clawexchange_audit::AuditError::NoSchema)?;
+            let shared = Shared::new(store.clone(), db.clone(), EventId::from_bytes(deployment));
+            return Ok(Counters::Shared(Box::new(shared)));
+        }
+        // Others that share the database may have found things while this folder was not served.
+        let is_shared = self.settings.database.server.is_some();
+        Ok(Counters::Own { is_new: is_shared || !self.folder().await?.journal().exists() })
     }
 
     /// What a command that wrote does last: everything is in the log, and the log is pinned.

@@ -1,22 +1,25 @@
 //! The way of a submission: limited, inspected, held or passed, logged, remembered.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod history;
+mod suspensions;
 
-use clawexchange_audit::{AuditLog, Entry, Log, Query};
+use std::sync::Arc;
+
+use clawexchange_audit::{AuditLog, Entry};
 use clawexchange_moderation::{Token, Tokens};
 use clawexchange_quarantine::Vault;
 use clawexchange_rate_limiter::{
     Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit, TierStatus,
 };
 use clawexchange_ssg_core::{
-    Actor, ActorType, AgentId, Clock as _, ContentEnvelope, Cursor, EventKind, Fault as _, FaultKind, Gate,
-    InspectionId, Inspector, Outcome, PageLimit, QuarantineId, Recorded, RiskTier, Submission, SystemClock,
-    TrustLevel, Verdict,
+    Actor, ActorType, AgentId, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector, Outcome, Recorded,
+    RiskTier, Submission, TrustLevel, Verdict,
 };
 
+use self::history::History;
+pub use self::history::HistoryMark;
+pub(crate) use self::history::{Counters, Shared};
+pub use self::suspensions::{Suspended, SuspensionChange};
 use crate::error::PartsError;
 use crate::settings::{GateMode, GateModes};
 
@@ -32,11 +35,7 @@ struct Inner {
     vault: Vault,
     tokens: Tokens,
     modes: GateModes,
-    /// Index in the log of decisions up to which it was heeded.
-    heeded: AtomicU64,
-    looked: Mutex<Option<Instant>>,
-    /// One reads at a time, or what was taken back could be learned again by one who read before.
-    heeding: tokio::sync::Mutex<()>,
+    history: History,
 }
 
 /// What a pipeline is put together of.
@@ -90,36 +89,17 @@ pub enum Charge {
     Made,
 }
 
-/// How long something counts against an agent.
-const HISTORY: Duration = Duration::from_hours(7 * 24);
-
-/// How often releases by other processes are looked for.
-const LOOK: Duration = Duration::from_secs(1);
-
 impl Pipeline {
-    /// Puts the parts together. If the counters are new, what the log says of the last week is learned first.
+    /// Puts the parts together. What the log says of the last week is learned first where counters do not know it.
     pub(crate) async fn open(
         parts: PipelineParts,
         modes: GateModes,
-        is_new: bool,
+        counters: Counters,
     ) -> Result<Self, PartsError> {
         let PipelineParts { gate, limiter, log, vault, tokens } = parts;
-        let size = log.size(Log::Decisions).await?;
-        let me = Self(Arc::new(Inner {
-            gate,
-            limiter,
-            log,
-            vault,
-            tokens,
-            modes,
-            heeded: AtomicU64::new(size),
-            looked: Mutex::new(None),
-            heeding: tokio::sync::Mutex::new(()),
-        }));
-        if is_new {
-            me.relearn().await?;
-        }
-        me.heed_past_releases().await?;
+        let history = History::new(counters, &log).await?;
+        let me = Self(Arc::new(Inner { gate, limiter, log, vault, tokens, modes, history }));
+        me.begin_history().await?;
         Ok(me)
     }
 
@@ -157,7 +137,7 @@ impl Pipeline {
         charge: Charge,
     ) -> Result<Submitted, PartsError> {
         submission.shadow = self.0.modes.of(submission.content.content_type()) == GateMode::Shadow;
-        match self.heed_log().await {
+        match self.heed_before_submission().await {
             Ok(()) => {}
             // Counters go on as they are while the database is away: what others forgave or found is heeded later.
             Err(error) if error.is_transient() => {
@@ -177,6 +157,7 @@ impl Pipeline {
             Ok(outcome) => {
                 // The verdict stands and is acknowledged; counters that fail here fail the agent's next request.
                 if let Err(error) = self.learn(&agent, &outcome).await {
+                    self.0.history.missed();
                     tracing::error!(code = error.code(), "what counts against an agent could not be noted");
                 }
                 let tokens_revoked = self.revoke_exposed(&content, &outcome).await;
@@ -266,103 +247,6 @@ impl Pipeline {
         };
         Ok(self.0.limiter.learn(agent, &offence).await?)
     }
-
-    /// Has the next submission heed what this process has just decided, whenever one looked last. The decision stands
-    /// whatever comes of it here.
-    pub(crate) async fn heed_decision(&self) {
-        if let Err(error) = self.0.log.drain_outbox().await {
-            tracing::error!(code = error.code(), "a decision is not in the log yet");
-        }
-        *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Learns offences that other processes found, and takes back those that were found to be none: at most a second
-    /// later.
-    async fn heed_log(&self) -> Result<(), PartsError> {
-        {
-            let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-            if looked.is_some_and(|at| at.elapsed() < LOOK) {
-                return Ok(());
-            }
-            *looked = Some(Instant::now());
-        }
-        let _turn = self.0.heeding.lock().await;
-        loop {
-            let from = self.0.heeded.load(Ordering::SeqCst);
-            let entries = self.0.log.read_from(Log::Decisions, from, PageLimit::MAX).await?;
-            let Some(last) = entries.last() else { return Ok(()) };
-            let next = last.index + 1;
-            for entry in &entries {
-                self.heed(entry).await?;
-            }
-            self.0.heeded.fetch_max(next, Ordering::SeqCst);
-        }
-    }
-
-    async fn heed_past_releases(&self) -> Result<(), PartsError> {
-        let mut query = Query::default();
-        query.kinds = vec![EventKind::HumanRelease, EventKind::BotRelease];
-        query.since = Some(SystemClock::new().now().minus(HISTORY));
-        self.each(&query, async |entry| self.heed(entry).await).await
-    }
-
-    async fn heed(&self, entry: &Entry) -> Result<(), PartsError> {
-        // An offence that is known counts once.
-        if let Some((agent, offence)) = offence_of(entry) {
-            return Ok(self.0.limiter.learn(&agent, &offence).await?);
-        }
-        let is_release =
-            [EventKind::HumanRelease, EventKind::BotRelease].iter().any(|k| k.as_str() == entry.event_type);
-        let is_false = entry.metadata.get("reason").and_then(|r| r.as_str()) == Some("FALSE_POSITIVE");
-        let id = entry.target_id.as_deref().and_then(|id| id.parse::<QuarantineId>().ok());
-        if let (true, true, Some(id)) = (is_release, is_false, id) {
-            match self.0.vault.show(id).await {
-                Ok(record) => self.0.limiter.unlearn(&record.agent_id, id).await?,
-                // Nobody knows any more whose it was, so it counts against nobody who is known.
-                Err(error) if error.kind() == FaultKind::NotFound => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Learns from the log what the lost counters knew of each agent's last week.
-    async fn relearn(&self) -> Result<(), PartsError> {
-        let mut query = Query::default();
-        query.kinds = vec![EventKind::SsgWarn, EventKind::SsgQuarantine, EventKind::SsgBlock];
-        query.since = Some(SystemClock::new().now().minus(HISTORY));
-        let known: Mutex<HashMap<AgentId, Vec<Offence>>> = Mutex::default();
-        self.each(&query, async |entry| {
-            if let Some((agent, offence)) = offence_of(entry) {
-                known.lock().unwrap_or_else(PoisonError::into_inner).entry(agent).or_default().push(offence);
-            }
-            Ok(())
-        })
-        .await?;
-        for (agent, offences) in known.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            self.0.limiter.rebuild(&agent, &offences).await?;
-        }
-        Ok(())
-    }
-
-    async fn each(
-        &self,
-        query: &Query,
-        each: impl AsyncFn(&Entry) -> Result<(), PartsError>,
-    ) -> Result<(), PartsError> {
-        let mut cursor: Option<Cursor> = None;
-        let limit = PageLimit::new(u64::from(PageLimit::MAX)).unwrap_or_default();
-        loop {
-            let page = self.0.log.query(query, cursor.as_ref(), limit).await?;
-            for entry in &page.items {
-                each(entry).await?;
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
-    }
 }
 
 /// What an event of the log says of a verdict; nothing if it is none.
@@ -393,23 +277,4 @@ const TOKEN_RULE: &str = "claw-token";
 #[expect(clippy::expect_used, reason = "a word of letters is an id")]
 fn gateway() -> AgentId {
     AgentId::new("gateway").expect("a word of letters is an id")
-}
-
-/// What an event of the log counts against its agent; nothing if it was a repeat or a plugin's failure, or if nobody
-/// knows the agent any more.
-fn offence_of(entry: &Entry) -> Option<(AgentId, Offence)> {
-    let meta = &entry.metadata;
-    let is_verdict = ["SSG_WARN", "SSG_QUARANTINE", "SSG_BLOCK"].contains(&entry.event_type.as_str());
-    if !is_verdict || meta.contains_key("repeatOf") || meta.contains_key("byFailure") {
-        return None;
-    }
-    let tier: RiskTier = meta.get("tier")?.as_str()?.parse().ok()?;
-    let agent = AgentId::new(&entry.actor_id).ok().filter(|_| !entry.actor_id.starts_with("erased:"))?;
-    let held =
-        (entry.target_type.as_deref() == Some("quarantine")).then_some(entry.target_id.as_deref()).flatten();
-    let offence = match held {
-        Some(id) => Offence::new(id.parse::<QuarantineId>().ok()?, tier, entry.created_at),
-        None => Offence::new(entry.id.parse::<InspectionId>().ok()?, tier, entry.created_at),
-    };
-    Some((agent, offence))
 }

@@ -31,7 +31,7 @@ use setting::Setting;
 use value::Value;
 pub use words::{
     ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
-    LogFormat, ModerationSettings, PluginSetting, PolicyProfile, RedisSettings, TlsFiles,
+    LogFormat, ModerationSettings, Password, PluginSetting, PolicyProfile, RedisSettings, TlsFiles,
 };
 
 /// Where a value came from. Later ones win.

@@ -19,6 +19,9 @@ use crate::service::Service;
 /// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often Redis is asked how much memory it has left.
+const EACH_MINUTE: Duration = Duration::from_mins(1);
+
 /// How often it is seen to that the months ahead have their part of the log, and how many of them have. An event of a
 /// month without one would have to make it, in the middle of a submission.
 const EACH_HOUR: Duration = Duration::from_hours(1);
@@ -38,6 +41,10 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     tasks.spawn(each_second(service.clone(), stopped.clone()));
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
+    tasks.spawn(follow(service.clone(), stopped.clone()));
+    if settings.redis.is_some() {
+        tasks.spawn(measure_redis(service.clone(), stopped.clone()));
+    }
     if service.db().dialect() == Dialect::Postgres {
         tasks.spawn(make_months(service.clone(), stopped.clone()));
     }
@@ -103,6 +110,28 @@ async fn sign(service: Service, mut stopped: watch::Receiver<bool>) {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => return,
             () = service.sign_once() => {}
+        }
+    }
+}
+
+/// By itself: counters that were lost are taught a week, which takes its time.
+async fn follow(service: Service, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EVERY, stopped.clone());
+    while ticks.next().await {
+        // What was not taught when the service stops is taught by another one, or when it starts again.
+        let followed = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            followed = service.pipeline().follow() => followed,
+        };
+        match followed {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => {
+                tracing::debug!(code = error.code(), "counters could not be taught what the log says");
+            }
+            Err(error) => {
+                tracing::error!(code = error.code(), %error, "counters cannot be taught what the log says");
+            }
         }
     }
 }
@@ -249,9 +278,53 @@ impl Service {
             metrics.set("claw_database_connections", &[("state", "idle")], connections.idle.into());
             metrics.set("claw_database_connections_max", &[], connections.max.into());
         }
+        self.gauge_redis().await;
         metrics.set("claw_ready", &[], u64::from(self.readiness().await.is_ready()));
         for (flag, is_on) in self.parts().settings().flags() {
             metrics.set("claw_flag", &[("flag", flag)], u64::from(is_on));
+        }
+    }
+}
+
+impl Service {
+    async fn gauge_redis(&self) {
+        let Ok(Some(store)) = self.parts().redis().await else { return };
+        let (metrics, health) = (self.metrics(), store.health());
+        metrics.set("claw_limiter_redis_away", &[], u64::from(health.is_away));
+        metrics.set("claw_limiter_instances", &[], health.instances.into());
+        metrics.set("claw_limiter_unreplayed", &[], health.unreplayed);
+        let counters = health.counters;
+        for (name, labels, value) in [
+            ("claw_limiter_redis_commands_total", &[][..], counters.commands),
+            ("claw_limiter_redis_failures_total", &[("why", "timeout")], counters.timeouts),
+            ("claw_limiter_redis_failures_total", &[("why", "error")], counters.errors),
+            ("claw_limiter_redis_openings_total", &[], counters.breaker_openings),
+            ("claw_limiter_redis_script_losses_total", &[], counters.script_losses),
+            ("claw_limiter_denied_from_memory_total", &[], counters.denied_from_memory),
+            ("claw_limiter_replayed_units_total", &[], counters.replayed_units),
+        ] {
+            metrics.total(name, labels, value);
+        }
+    }
+
+    /// Asks Redis how much memory it has left: not at each scrape, since it takes a connection of its own.
+    async fn measure_redis(&self) {
+        let Ok(Some(store)) = self.parts().redis().await else { return };
+        let Ok(facts) = store.server().await else { return };
+        let metrics = self.metrics();
+        metrics.set("claw_limiter_redis_used_bytes", &[], facts.memory_used_bytes.unwrap_or_default());
+        metrics.set("claw_limiter_redis_max_bytes", &[], facts.memory_max_bytes.unwrap_or_default());
+        metrics.set("claw_limiter_redis_evicted_keys", &[], facts.evicted_keys.unwrap_or_default());
+    }
+}
+
+async fn measure_redis(service: Service, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::new(EACH_MINUTE, stopped.clone());
+    while ticks.next().await {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = service.measure_redis() => {}
         }
     }
 }

@@ -105,5 +105,7 @@ pub fn limits_json(agent: &AgentId, trust: TrustLevel, status: &AgentStatus) -> 
             "moderateUntil": status.moderate_until, "highUntil": status.high_until,
             "repeatedUntil": status.repeated_until,
         },
+        "suspended": status.suspended.map(|suspended| json!({"until": suspended.until})),
+        "degraded": status.tiers.iter().any(|tier| tier.is_degraded),
     })
 }

@@ -6,6 +6,7 @@ mod files;
 mod flow;
 mod people;
 mod postgres;
+mod redis;
 mod rights;
 mod rows;
 
@@ -33,6 +34,17 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// How much it matters beside others.
+    const fn weight(self) -> u8 {
+        match self {
+            Self::Skip => 0,
+            Self::Ok => 1,
+            Self::Unknown => 2,
+            Self::Warn => 3,
+            Self::Fail => 4,
+        }
+    }
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -118,7 +130,7 @@ macro_rules! check {
 }
 
 /// Every check, in the order in which they are told: what others need stands first.
-pub(crate) const CHECKS: [Check; 52] = [
+pub(crate) const CHECKS: [Check; 57] = [
     check!("config", "every setting is one, and means what it should", files::config),
     check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
     check!("space", "the disk of the data folder has room", files::space),
@@ -171,8 +183,13 @@ pub(crate) const CHECKS: [Check; 52] = [
     check!("s3-credentials", "S3 credentials have the least rights", elsewhere::object_store),
     check!("s3-private", "S3 cannot be reached from outside", elsewhere::object_store),
     check!("bucket-policy", "the bucket of held content is not public", elsewhere::object_store),
-    check!("redis-auth", "Redis asks for a password", elsewhere::redis),
-    check!("redis-private", "Redis cannot be reached from outside", elsewhere::redis),
+    check!("redis", "Redis answers in time, and is of a version that is known to do", redis::answers),
+    check!("redis-auth", "Redis asks for a password", redis::auth),
+    check!("redis-private", "Redis cannot be reached from outside", redis::private),
+    check!("redis-memory", "Redis forgets no counter for want of memory", redis::memory),
+    check!("redis-persistence", "Redis knows its counters again after a restart", redis::persistence),
+    check!("redis-cluster", "every slot of the cluster has a node", redis::cluster),
+    check!("redis-history", "the counters are this deployment's, and know what the log says", redis::history),
     check!("server-settings", "PostgreSQL keeps what it acknowledged", postgres::server_settings),
     check!("sessions", "no session of PostgreSQL holds up the others", postgres::sessions),
     check!("table-sizes", "how much room the tables of PostgreSQL take", postgres::table_sizes),

@@ -9,6 +9,7 @@ mod health;
 mod inner;
 mod keys;
 mod link;
+mod note;
 mod offences;
 mod queue;
 mod script;

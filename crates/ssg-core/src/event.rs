@@ -76,6 +76,10 @@ event_kinds! {
     ConfigChanged = "CONFIG_CHANGED",
     /// Counters of an agent were forgotten.
     LimitReset = "LIMIT_RESET",
+    /// An agent may do nothing, for a while or until that is lifted.
+    RestrictionApplied = "RESTRICTION_APPLIED",
+    /// An agent may act again.
+    RestrictionLifted = "RESTRICTION_LIFTED",
     /// An agent was told to come back later, so many times in a minute.
     RateLimited = "RATE_LIMITED",
     /// Somebody was refused for want of a right, so many times in a minute.

@@ -250,6 +250,8 @@ fn limits() -> Value {
             "penalties",
             object(&[("moderateUntil", until()), ("highUntil", until()), ("repeatedUntil", until())]),
         ),
+        ("suspended", or_null(&object(&[("until", until())]))),
+        ("degraded", json!({"type": "boolean"})),
     ])
 }
 

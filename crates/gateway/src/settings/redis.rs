@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
-use clawexchange_rate_limiter::{RedisUrl, WhenAway};
+use clawexchange_rate_limiter::{RedisKind, RedisUrl, WhenAway};
 
 use super::reader::Reader;
 use super::setting::Setting;
 use super::table;
 use super::value::Value;
-use super::words::RedisSettings;
+use super::words::{Password, RedisSettings};
 
-/// What says something of Redis alone, so that it is a mistake without one.
-const OF_REDIS: [&Setting; 7] = [
-    &table::REDIS_CA,
-    &table::REDIS_PLAINTEXT,
-    &table::REDIS_PREFIX,
-    &table::REDIS_DEADLINE,
-    &table::REDIS_CONNECT,
-    &table::REDIS_CONNECTIONS,
-    &table::WHEN_AWAY,
-];
+/// What whoever sets it takes for granted that there is a Redis. Bounds alone may stand in a file of many deployments.
+const OF_REDIS: [&Setting; 4] =
+    [&table::REDIS_CA, &table::REDIS_PLAINTEXT, &table::REDIS_PREFIX, &table::WHEN_AWAY];
 
 /// A bundle of all public authorities has some 200 KiB.
 const CA_BYTES_MAX: u64 = 1 << 20;
@@ -40,20 +33,30 @@ impl Reader<'_> {
             (self.milliseconds(&table::REDIS_DEADLINE), self.milliseconds(&table::REDIS_CONNECT));
         let (connections, plaintext) =
             (self.count(&table::REDIS_CONNECTIONS), self.boolean(&table::REDIS_PLAINTEXT));
+        let instances = self.small(&table::INSTANCES);
+        let sentinel_password = match self.value(&table::SENTINEL_PASSWORD) {
+            Some(Value::Password(password)) => Some(Password(password)),
+            _ => None,
+        };
         let ca_pem = self.redis_authorities(url.as_ref());
         let Some(url) = url else {
             self.refuse_without_redis();
             return None;
         };
+        if sentinel_password.is_some() && url.kind() != RedisKind::Sentinel {
+            self.problem(table::SENTINEL_PASSWORD.name(), "REDIS_URL names no Sentinel; unset it");
+        }
         Some(RedisSettings {
             url,
             ca_pem,
+            sentinel_password,
             plaintext,
             prefix,
             deadline,
             connect_deadline,
             connections,
             when_away: when_away.unwrap_or_default(),
+            instances,
         })
     }
 
@@ -155,11 +158,11 @@ mod tests {
             given.sources.env.insert(name.to_owned(), value.into());
             given.refused(name, says);
         }
-        for name in OF_REDIS.map(Setting::name) {
-            let value = if name.ends_with("AWAY") { "open" } else { "1" };
+        let given = Given::env(&[]);
+        let file = given.write("some.pem", "-----BEGIN CERTIFICATE-----").display().to_string();
+        for (name, value) in OF_REDIS.map(Setting::name).into_iter().zip([file.as_str(), "1", "x", "open"]) {
             Given::env(&[(name, value)]).refused(name, "REDIS_URL is not set");
         }
-        let given = Given::env(&[("REDIS_URL", "rediss://h")]);
         for (text, says) in [("no certificate", "no certificate in PEM"), ("", "no certificate in PEM")] {
             let path = given.write("ca.pem", text).display().to_string();
             let mut given = Given::env(&[("REDIS_URL", "rediss://h"), ("CLAW_REDIS_CA_FILE", &path)]);

@@ -1,5 +1,8 @@
 //! The one table of settings. Reading, showing, the example, the schema and the reference are all made of it.
 
+mod redis;
+
+pub(super) use self::redis::*;
 use super::setting::{Setting, Usual};
 use super::value::Kind;
 
@@ -76,12 +79,6 @@ const ACQUIRE_SECONDS_MAX: u64 = 60;
 const STATEMENT_SECONDS_MAX: u64 = 3600;
 /// As long as a name of PostgreSQL gets, and a host a little longer.
 const NAME_CHARS_MAX: usize = 255;
-/// As the store of the counters has it: a prefix is in every key, and in memory as often.
-const PREFIX_CHARS_MAX: usize = 64;
-/// As the store of the counters has them. Nobody waits ten seconds to be told to come back later.
-const REDIS_DEADLINE_MS_MAX: u64 = 10_000;
-const REDIS_CONNECT_MS_MAX: u64 = 60_000;
-const REDIS_CONNECTIONS_MAX: u64 = 64;
 /// A reason is a sentence or two.
 const REASON_CHARS_MAX: usize = 500;
 /// A filter names a few modules.
@@ -210,62 +207,6 @@ pub(super) static STATEMENT_TIMEOUT: Setting = Setting::env(
     "PostgreSQL: how long one statement may take; those of `claw migrate` may take what they take",
 )
 .key("database.statement_timeout_seconds");
-
-pub(super) static REDIS: Setting = Setting::env(
-    "REDIS_URL",
-    Kind::Redis,
-    Usual::Unset("counters in this process, journalled to the data folder"),
-    "the Redis or Valkey of the counters: one server, a cluster, or what Sentinel names; several instances count together there",
-);
-pub(super) static REDIS_CA: Setting = Setting::env(
-    "CLAW_REDIS_CA_FILE",
-    Kind::Path,
-    Usual::Unset("the authorities that the system trusts"),
-    "the certificates in PEM of the authorities that may speak for Redis, where REDIS_URL says rediss",
-)
-.key("redis.ca_file");
-pub(super) static REDIS_PLAINTEXT: Setting = Setting::env(
-    "CLAW_REDIS_PLAINTEXT",
-    Kind::Boolean,
-    Usual::Same("false"),
-    "whether production may ask a Redis beyond this machine without TLS, where the network between is nobody else's",
-)
-.key("redis.plaintext");
-pub(super) static REDIS_PREFIX: Setting = Setting::env(
-    "CLAW_REDIS_PREFIX",
-    Kind::Text { chars_max: PREFIX_CHARS_MAX },
-    Usual::Same("claw"),
-    "what the names of all keys in Redis begin with: `A-Za-z0-9_.:-`; each deployment that shares a Redis has its own",
-)
-.key("redis.prefix");
-pub(super) static REDIS_DEADLINE: Setting = Setting::env(
-    "CLAW_REDIS_DEADLINE_MS",
-    number(1, REDIS_DEADLINE_MS_MAX, "milliseconds"),
-    Usual::Same("25"),
-    "how long Redis may take to answer, all told; then CLAW_LIMITER_WHEN_AWAY says what is done",
-)
-.key("redis.deadline_ms");
-pub(super) static REDIS_CONNECT: Setting = Setting::env(
-    "CLAW_REDIS_CONNECT_DEADLINE_MS",
-    number(1, REDIS_CONNECT_MS_MAX, "milliseconds"),
-    Usual::Same("1000"),
-    "how long a connection to Redis may take to be made; no submission waits for it",
-)
-.key("redis.connect_deadline_ms");
-pub(super) static REDIS_CONNECTIONS: Setting = Setting::env(
-    "CLAW_REDIS_CONNECTIONS",
-    number(1, REDIS_CONNECTIONS_MAX, ""),
-    Usual::Same("2"),
-    "how many connections each node of Redis is asked through; many questions share one",
-)
-.key("redis.connections");
-pub(super) static WHEN_AWAY: Setting = Setting::env(
-    "CLAW_LIMITER_WHEN_AWAY",
-    Kind::Word(&["local", "open", "closed"]),
-    Usual::Same("local"),
-    "what is done while Redis does not answer: each instance gives its share of the limits, everything is let in, or submissions are answered 503",
-)
-.key("redis.when_away");
 
 pub(super) static LISTEN: Setting = Setting::env(
     "CLAW_LISTEN",

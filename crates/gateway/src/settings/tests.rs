@@ -401,7 +401,7 @@ fn every_problem_is_said_at_once() {
         ("CLAW_TRUSTED_PROXIES", "y"),
         ("ADMIN_USER_ID", "a b"),
         ("CLAW_AUDIT_OFF_REASON", "a\u{1b}[2J"),
-        ("REDIS_URL", "redis://h"),
+        ("REDIS_URL", "redis://h:x"),
     ])
     .and_file("[tiers]\nlow = 0\nmoderat = 3\n[policy]\nprofile = 5\ndeny_hosts = [\"a b\"]")
     .bad();

@@ -92,6 +92,8 @@ pub struct RedisSettings {
     pub url: RedisUrl,
     /// The certificates in PEM of the authorities that may speak for it; those of the system if there are none here.
     pub ca_pem: Option<Vec<u8>>,
+    /// What the Sentinels want to hear.
+    pub sentinel_password: Option<Password>,
     /// Whether it may be asked without TLS though it lies beyond this machine.
     pub plaintext: bool,
     /// What all keys begin with.
@@ -104,6 +106,18 @@ pub struct RedisSettings {
     pub connections: usize,
     /// What is done while it does not answer.
     pub when_away: WhenAway,
+    /// Instances that there are taken to be until it has said how many.
+    pub instances: u32,
+}
+
+/// A password; nothing shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub(super) String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
 }
 
 impl RedisSettings {
@@ -117,6 +131,8 @@ impl RedisSettings {
         let mut config = RedisConfig::new(self.url.clone());
         config.prefix.clone_from(&self.prefix);
         config.tls_ca_pem.clone_from(&self.ca_pem);
+        config.sentinel_password = self.sentinel_password.as_ref().map(|password| password.0.clone());
+        config.instances_assumed = self.instances;
         config.deadline = self.deadline;
         config.connect_deadline = self.connect_deadline;
         config.connections = self.connections;

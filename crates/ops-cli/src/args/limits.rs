@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use clawexchange_rate_limiter::stored::REASON_CHARS_MAX;
 use clawexchange_rate_limiter::{EndpointTier, Multiplier, Quota};
 use clawexchange_ssg_core::{AgentId, OwnerId, TrustLevel};
 
@@ -13,6 +14,12 @@ Examples:
   claw limits set POSTS --per-hour 20 --per-minute 4
   claw limits set SEARCHES --per-hour 100 --per-minute 20
   claw limits set --trust VERIFIED --multiplier 2.5";
+
+const SUSPEND_EXAMPLES: &str = "\
+Examples:
+  claw limits suspend spammer --ttl 24h --reason 'floods of offers'
+  claw limits suspend spammer --reason 'until its owner answers'
+  claw limits lift spammer";
 
 const OVERRIDE_EXAMPLES: &str = "\
 Examples:
@@ -59,6 +66,25 @@ pub(crate) enum LimitsCommand {
         #[arg(long)]
         tier: Option<String>,
     },
+    /// Has an agent do nothing at all, in no tier, for a while or until that is lifted; whoever serves follows within a second.
+    #[command(after_help = SUSPEND_EXAMPLES)]
+    Suspend {
+        /// The agent.
+        agent: AgentId,
+        /// How long: an age such as 24h, 30m, 7d; without it until `claw limits lift`.
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        ttl: Option<Duration>,
+        /// Why, on one line; the log keeps it sealed.
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Has a suspended agent act again, within its limits.
+    Lift {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Lists who is suspended now.
+    Suspended,
     /// Sets the quota of a tier, or what a level of trust multiplies; whoever serves follows within a second.
     #[command(after_help = SET_EXAMPLES)]
     Set(SetArgs),
@@ -154,6 +180,16 @@ pub(crate) struct SimulateArgs {
     /// How far agents are taken to be trusted: the log does not say it.
     #[arg(long, value_name = "LEVEL", default_value = "NEW")]
     pub(crate) assume_trust: TrustLevel,
+}
+
+/// One line that is not blank: it is shown in lists.
+fn reason(text: &str) -> Result<String, String> {
+    let is_one = (1..=REASON_CHARS_MAX).contains(&text.chars().count())
+        && !text.trim().is_empty()
+        && !text.chars().any(char::is_control);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("not 1 to {REASON_CHARS_MAX} characters on one line"))
 }
 
 pub(super) fn age(text: &str) -> Result<Duration, &'static str> {

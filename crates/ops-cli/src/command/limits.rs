@@ -1,13 +1,16 @@
 //! `claw limits`: how often agents may act.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clawexchange_database::{Tx, outbox};
-use clawexchange_gateway::{Intent, Parts, limits_json};
+use clawexchange_gateway::{
+    FolderError, Intent, Parts, PartsError, Suspended, SuspensionChange, limits_json,
+};
 use clawexchange_rate_limiter::stored::StoredLimits;
 use clawexchange_rate_limiter::{EndpointTier, LimitError, Limits, Override, Quota};
 use clawexchange_ssg_core::{
-    AgentId, AuditEvent, Clock as _, EventKind, OwnerId, SystemClock, Target, TrustLevel,
+    AgentId, AuditEvent, Clock as _, EventKind, Fault as _, OwnerId, SystemClock, Target, TrustLevel,
 };
 use serde_json::json;
 
@@ -22,6 +25,9 @@ pub(crate) async fn run(command: &LimitsCommand, global: &Global) -> Result<Exit
         LimitsCommand::Show => show(global).await,
         LimitsCommand::Status { agent, trust, owner } => status(agent, *trust, owner.as_ref(), global).await,
         LimitsCommand::Reset { agent, tier } => reset(agent, tier.as_deref(), global).await,
+        LimitsCommand::Suspend { agent, ttl, reason } => suspend(agent, *ttl, reason, global).await,
+        LimitsCommand::Lift { agent } => lift(agent, global).await,
+        LimitsCommand::Suspended => suspended(global).await,
         LimitsCommand::Set(args) => set(args.change().ok_or_else(nothing_to_set)?, global).await,
         LimitsCommand::Override(args) => set_override(args, global).await,
         LimitsCommand::Overrides => overrides(global).await,
@@ -83,6 +89,10 @@ async fn status(
         }
     }
     rows.print()?;
+    if let Some(suspended) = status.suspended {
+        let end = suspended.until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string());
+        output::line(&format!("suspended until {end}"))?;
+    }
     for tier in &status.tiers {
         if let Some(until) = tier.overridden_until {
             output::line(&format!("{} by an override until {until}", tier.tier))?;
@@ -124,6 +134,84 @@ async fn reset(agent: &AgentId, tier: Option<&str>, global: &Global) -> Result<E
     } else {
         output::line(&format!("{agent} begins anew"))?;
     }
+    Ok(Exit::Ok)
+}
+
+async fn suspend(
+    agent: &AgentId,
+    ttl: Option<Duration>,
+    reason: &str,
+    global: &Global,
+) -> Result<Exit, CliError> {
+    let until = ttl.map(|ttl| SystemClock::new().now().plus(ttl));
+    restrict(agent, SuspensionChange::Suspend { until, reason: reason.to_owned() }, global).await?;
+    if global.is_json() {
+        output::json(&json!({"agentId": agent, "until": until}))?;
+    } else {
+        let end = until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string());
+        output::line(&format!("{agent} may do nothing until {end}"))?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn lift(agent: &AgentId, global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let all = Suspended::all(parts.log().await?).await?;
+    if !all.iter().any(|suspended| suspended.agent_id == *agent) {
+        return Err(PartsError::NotSuspended { agent: agent.clone() }.into());
+    }
+    restrict(agent, SuspensionChange::Lift, global).await?;
+    if global.is_json() {
+        output::json(&json!({"agentId": agent}))?;
+    } else {
+        output::line(&format!("{agent} may act again"))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// The log is told, from which every server learns; counters that can be reached are told at once.
+async fn restrict(agent: &AgentId, change: SuspensionChange, global: &Global) -> Result<(), CliError> {
+    let by = command::actor(global)?;
+    let parts = command::parts(global, Intent::Use)?;
+    let event = change.event(parts.log().await?, by, agent).await?;
+    let tx = parts.database().await?.begin().await?;
+    outbox::put(&tx, &event).await?;
+    tx.commit().await?;
+    command::finish(&parts).await?;
+    let limiter = match parts.limiter().await {
+        Ok(limiter) => limiter,
+        // Whoever serves the folder reads the log within a second.
+        Err(PartsError::Folder(FolderError::Served { .. })) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let told = match change {
+        SuspensionChange::Suspend { until, .. } => limiter.suspend(agent, until).await,
+        SuspensionChange::Lift => limiter.lift(agent).await.map(drop),
+    };
+    match told {
+        Ok(()) => Ok(limiter.sync().await?),
+        Err(error) if error.is_transient() => {
+            output::say(&format!("the log has it; counters are told once they answer: {error}"));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn suspended(global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let items = Suspended::all(parts.log().await?).await?;
+    if global.is_json() {
+        output::json(&json!({ "items": items }))?;
+        return Ok(Exit::Ok);
+    }
+    let mut rows = output::Rows::new(&["agent", "until", "since", "by", "reason"]);
+    for one in &items {
+        let until = one.until.map_or_else(|| "lifted".to_owned(), |until| until.to_string());
+        let reason = one.reason.as_deref().unwrap_or_default();
+        rows.row(&[one.agent_id.as_str(), &until, &one.since.to_string(), &one.by, reason]);
+    }
+    rows.print()?;
     Ok(Exit::Ok)
 }
 

@@ -10,6 +10,9 @@ use clawexchange_database::{Database, Statements as _};
 use clawexchange_gateway::{DataFolder, FolderError, Parts, PartsError, Serving, Settings};
 use clawexchange_quarantine::{KeyRing, Vault};
 
+use clawexchange_rate_limiter::{RedisStore, ServerFacts};
+use tokio::sync::OnceCell;
+
 use super::Found;
 use super::elsewhere::NOT_USED;
 use crate::report::CliError;
@@ -24,6 +27,7 @@ pub(crate) struct Deployment {
     current: Result<Database, Found>,
     keys: Result<Arc<KeyRing>, Found>,
     log: Result<AuditLog, Found>,
+    redis: OnceCell<Result<ServerFacts, Found>>,
 }
 
 impl Deployment {
@@ -54,7 +58,7 @@ impl Deployment {
             (Ok(_), Err(_)) => Err(Found::unknown_until("master-key")),
             (Err(_), _) => Err(Found::unknown_until("schema")),
         };
-        Ok(Self { parts, env, folder, bare, current, keys, log })
+        Ok(Self { parts, env, folder, bare, current, keys, log, redis: OnceCell::new() })
     }
 
     pub(super) fn parts(&self) -> &Parts {
@@ -105,6 +109,19 @@ impl Deployment {
             return Err(Found::skip(format!("no PostgreSQL: {NOT_USED}")));
         }
         self.opened()
+    }
+
+    /// The counters in Redis, for what is asked of none in this process.
+    pub(super) async fn counters(&self) -> Result<&RedisStore, Found> {
+        let store = self.parts.redis().await?;
+        store.ok_or_else(|| Found::skip(format!("no Redis: {NOT_USED}")))
+    }
+
+    /// What Redis says of itself; asked once.
+    pub(super) async fn redis_facts(&self) -> Result<&ServerFacts, Found> {
+        let store = self.counters().await?;
+        let facts = self.redis.get_or_init(|| async { store.server().await.map_err(Found::from) });
+        facts.await.as_ref().map_err(Clone::clone)
     }
 
     /// Why the schema is not that of this version, or the database.

@@ -130,6 +130,9 @@ pub(super) async fn limits(deployment: &Deployment) -> Looked {
 }
 
 pub(super) async fn journal(deployment: &Deployment) -> Looked {
+    if deployment.settings().redis.is_some() {
+        return Ok(Found::skip("counters are in Redis"));
+    }
     let is_there = deployment.inside()?.journal().exists();
     deployment.rows()?;
     deployment.opening_keys()?;

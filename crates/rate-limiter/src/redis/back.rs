@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use clawexchange_ssg_core::InspectionId;
-use deadpool_redis::redis::{ErrorKind, RedisError, Value};
+use deadpool_redis::redis::{ErrorKind, RedisError, Value, cmd};
 use tokio::task::JoinSet;
 
 use super::inner::{Inner, Phase};
@@ -82,8 +82,10 @@ impl Inner {
 
     /// Says that this process is alive, and learns how many are.
     async fn beat(&self, name: &str) -> Result<(), Failure> {
+        if self.config().is_observer {
+            return self.link.ask(&cmd("PING")).await.map(drop);
+        }
         let keys = [self.keys.instances()];
-        let name = if self.config().is_instance { name } else { "" };
         let args = [name.to_owned(), DEAD_AFTER_MS.to_string()];
         match self.link.run(&self.link.scripts.alive, &keys, &args).await? {
             Value::Int(alive) => {

@@ -61,9 +61,9 @@ pub struct RedisConfig {
     pub deny_cache_max: Duration,
     /// Refusals that are kept in memory at most. 100,000 unless set.
     pub deny_cache_keys: usize,
-    /// Whether this process is one of those that share the limits while Redis is away; true unless set. One that only
-    /// looks or gives orders is none, and takes no share from the others.
-    pub is_instance: bool,
+    /// Whether this process only looks after the counters, as a command does, and gives nothing while Redis is away: it
+    /// is not counted among those that share the limits. It is, unless set.
+    pub is_observer: bool,
     /// Processes that share the limits as long as Redis has not said how many there are: one that begins while Redis is
     /// away takes its share of so many. 1 unless set.
     pub instances_assumed: u32,
@@ -87,7 +87,7 @@ impl RedisConfig {
             connections: CONNECTIONS,
             deny_cache_max: DENY_CACHE_AGE,
             deny_cache_keys: DENY_CACHE_KEYS,
-            is_instance: true,
+            is_observer: false,
             instances_assumed: 1,
             shadow_keys: SHADOW_KEYS,
             when_away: WhenAway::default(),

@@ -20,7 +20,8 @@ impl Inner {
         let begun = Instant::now();
         asked(&mut connection, &cmd("PING")).await?;
         let round_trip = begun.elapsed();
-        let info = lines(asked(&mut connection, &cmd("INFO")).await?);
+        // A user may be let in and yet not be told.
+        let info = lines(asked(&mut connection, &cmd("INFO")).await.unwrap_or(Value::Nil));
         let of = |name: &str| info.get(name).cloned();
         let number = |name: &str| of(name).and_then(|text| text.parse().ok());
         let kind = match of("server_name").as_deref() {

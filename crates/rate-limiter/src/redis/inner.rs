@@ -222,7 +222,7 @@ impl Inner {
     }
 
     /// Waits until Redis is there, until the deadline.
-    async fn reach(&self, deadline: tokio::time::Instant) -> Result<(), Failure> {
+    pub(super) async fn reach(&self, deadline: tokio::time::Instant) -> Result<(), Failure> {
         let mut phases = self.phase.subscribe();
         let reached = tokio::time::timeout_at(deadline, phases.wait_for(|phase| *phase != Phase::Connecting));
         match reached.await {

@@ -51,6 +51,11 @@ impl Keys {
         self.named("{", "tiers", "}", "")
     }
 
+    /// A text that lies beside the counters.
+    pub(super) fn note(&self) -> Key {
+        self.named("{", "note", "}", "")
+    }
+
     /// That something was done to a log, beside it.
     pub(super) fn done(log: &[u8], id: [u8; 8]) -> Key {
         let tag = log.iter().position(|b| *b == b'}').map_or(log.len(), |at| at + 1);
