@@ -8,11 +8,10 @@ use super::table;
 use super::words::{Environment, KeySource};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 5] = [
+pub(crate) const NOT_YET: [(&str, &str); 4] = [
     ("REDIS_URL", "counters in Redis"),
     ("S3_ENDPOINT", "held content in S3"),
     ("S3_BUCKET", "held content in S3"),
-    ("CLAW_KEYRING_FILE", "several master keys"),
     ("BACKUP_BUCKET_NAME", "backups into a bucket"),
 ];
 
@@ -102,10 +101,10 @@ fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
         "name a Redis server, for which this version has no support yet",
     );
     add(
-        matches!(settings.key, KeySource::Generated) && !is_set(&["CLAW_KEYRING_FILE"]),
+        matches!(settings.key, KeySource::Generated),
         table::KEY.name(),
         "the master key is a generated file on this machine",
-        "make one with `claw keys generate` and give it in ENCRYPTION_MASTER_KEY_FILE",
+        "make one with `claw keys generate` and give it in ENCRYPTION_MASTER_KEY_FILE or CLAW_KEYRING_FILE",
     );
     for (setting, open) in [(&table::LISTEN, settings.listen), (&table::ADMIN_LISTEN, settings.admin_listen)]
     {
