@@ -157,7 +157,9 @@ impl AuditLog {
         let prefix = format!("{key}:");
         let subjects = format!("key_id = $1 OR substr(mac, 1, {}) = $2", prefix.len());
         let (mut rows, read) = (Vec::new(), self.0.db.read());
-        for (table, condition) in [("audit_subjects", subjects.as_str()), ("audit_checkpoints", "key_id IN ($1, $2)")] {
+        for (table, condition) in
+            [("audit_subjects", subjects.as_str()), ("audit_checkpoints", "key_id IN ($1, $2)")]
+        {
             let sql = format!("SELECT COUNT(*) AS n FROM {table} WHERE {condition}");
             let row = read.row(&sql, [key.as_str().into(), prefix.as_str().into()]).await?;
             rows.push((table, row.map_or(Ok(0), |row| row.get_u64("n"))?));

@@ -45,7 +45,11 @@ impl RootKey {
 pub async fn roots(on: &impl Statements) -> Result<Vec<RootKey>, DatabaseError> {
     let sql = "SELECT id, wrapped, master_key_id FROM database_root_keys ORDER BY created_us DESC, id";
     let rows = on.rows(sql, []).await?;
-    rows.iter().map(|row| Ok(RootKey::new(row.get_parsed("id")?, row.get("wrapped")?, row.get_parsed("master_key_id")?))).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(RootKey::new(row.get_parsed("id")?, row.get("wrapped")?, row.get_parsed("master_key_id")?))
+        })
+        .collect()
 }
 
 /// Puts a new root key. It is the one that the deployment is known by, unless there is one already.
@@ -116,7 +120,8 @@ pub struct Master {
 
 /// All master keys that are or were in use, the newest first.
 pub async fn masters(on: &impl Statements) -> Result<Vec<Master>, DatabaseError> {
-    let sql = "SELECT id, state, activated_us, retired_us FROM database_master_keys ORDER BY activated_us DESC, id";
+    let sql =
+        "SELECT id, state, activated_us, retired_us FROM database_master_keys ORDER BY activated_us DESC, id";
     let rows = on.rows(sql, []).await?;
     rows.iter().map(master).collect()
 }
@@ -127,7 +132,10 @@ fn master(row: &Row) -> Result<Master, DatabaseError> {
     let retired: Option<i64> = row.get("retired_us")?;
     Ok(Master {
         id: row.get_parsed("id")?,
-        state: states.into_iter().find(|s| s.as_str() == state).ok_or(DatabaseError::Row { column: "state" })?,
+        state: states
+            .into_iter()
+            .find(|s| s.as_str() == state)
+            .ok_or(DatabaseError::Row { column: "state" })?,
         activated: Timestamp::from_micros(row.get("activated_us")?),
         retired: retired.map(Timestamp::from_micros),
     })
@@ -242,7 +250,8 @@ pub async fn live(on: &impl Statements) -> Result<Vec<Instance>, DatabaseError> 
 fn instance(row: &Row) -> Result<Instance, DatabaseError> {
     let wrong = || DatabaseError::Row { column: "keys" };
     let keys: String = row.get("keys")?;
-    let keys: Result<_, _> = keys.split_whitespace().map(|id| KeyId::new(id).ok().ok_or_else(wrong)).collect();
+    let keys: Result<_, _> =
+        keys.split_whitespace().map(|id| KeyId::new(id).ok().ok_or_else(wrong)).collect();
     let (id, name): (String, String) = (row.get("id")?, row.get("name")?);
     Ok(Instance::new(id, name, keys?, row.get_parsed("active")?))
 }

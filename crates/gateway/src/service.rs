@@ -62,7 +62,8 @@ struct Inner {
 /// Where this process runs, for people: host and number.
 pub(crate) fn instance_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).take(64).collect();
+    let host: String =
+        host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).take(64).collect();
     format!("{}:{}", if host.is_empty() { "host" } else { &host }, std::process::id())
 }
 

@@ -140,7 +140,9 @@ async fn follow_keys(service: Service, stopped: watch::Receiver<bool>) {
         }
         match beat(&service, &keys.instance(service.instance(), &name)).await {
             Ok(()) => (told, said) = (Instant::now(), Some(known)),
-            Err(error) => tracing::warn!(code = error.code(), "it could not be said that this process serves"),
+            Err(error) => {
+                tracing::warn!(code = error.code(), "it could not be said that this process serves")
+            }
         }
     }
     if let Err(error) = keys::leave(service.db(), service.instance()).await {

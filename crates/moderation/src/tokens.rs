@@ -8,8 +8,8 @@ use std::time::Duration;
 use clawexchange_database::{Database, STATE, STATE_CONTEXT, StateRow, Statements as _, outbox};
 use clawexchange_quarantine::Note;
 use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, Fault as _, FaultKind, IdError,
-    KeyId, KeyProvider, Mac, OwnerId, Page, PageLimit, SystemClock, Target, Timestamp, TrustLevel,
+    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, Fault as _, FaultKind, IdError, KeyId,
+    KeyProvider, Mac, OwnerId, Page, PageLimit, SystemClock, Target, Timestamp, TrustLevel,
 };
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
@@ -388,7 +388,8 @@ impl Tokens {
     pub async fn rows_by_key(&self, key: &KeyId) -> Result<u64, ModerationError> {
         let prefix = format!("{key}:");
         let length = prefix.len();
-        let sql = format!("SELECT COUNT(*) AS n FROM moderation_tokens WHERE substr(state_mac, 1, {length}) = $1");
+        let sql =
+            format!("SELECT COUNT(*) AS n FROM moderation_tokens WHERE substr(state_mac, 1, {length}) = $1");
         let row = self.0.db.read().row(&sql, [prefix.into()]).await?;
         Ok(row.map_or(Ok(0), |row| row.get_u64("n"))?)
     }

@@ -533,9 +533,15 @@ impl Fault for QuarantineError {
             Self::WeekKeyGone { .. } => {
                 "content that was destroyed stays so; after a restore from a backup `claw quarantine reconcile` lists it"
             }
-            Self::WeekKeyElsewhere { .. } => "set CLAW_WEEK_KEY_DIR to the folder that the other processes use",
-            Self::WeekKeyFile { .. } => "see who owns the folder of the keys of weeks, and whether its disk has room",
-            Self::KeyCommand { .. } => "CLAW_KEY_COMMAND names a program by its absolute path; see that it can be run",
+            Self::WeekKeyElsewhere { .. } => {
+                "set CLAW_WEEK_KEY_DIR to the folder that the other processes use"
+            }
+            Self::WeekKeyFile { .. } => {
+                "see who owns the folder of the keys of weeks, and whether its disk has room"
+            }
+            Self::KeyCommand { .. } => {
+                "CLAW_KEY_COMMAND names a program by its absolute path; see that it can be run"
+            }
             Self::KeyCommandAway { .. } | Self::KeyCommandAnswer { .. } => {
                 "run the command by hand with {\"v\":1,\"op\":\"list\"} on its standard input"
             }

@@ -144,13 +144,16 @@ impl KeyCommand {
         wipe(question);
         let ran = tokio::task::spawn_blocking(move || run(&asked, text)).await;
         let said = ran.ok().ok_or(QuarantineError::Stopped)??;
-        let answer: Answer = serde_json::from_slice(&said).ok().ok_or(unfit("it is not the JSON that was asked for"))?;
+        let answer: Answer =
+            serde_json::from_slice(&said).ok().ok_or(unfit("it is not the JSON that was asked for"))?;
         match (answer.error.as_deref(), key) {
             (None, _) => Ok(answer),
             (Some("unknown-key"), Some(key)) => Err(QuarantineError::KeyUnknown { key: key.clone() }),
             (Some("altered"), _) => Err(QuarantineError::WrappedKey),
             (Some("denied"), _) => Err(QuarantineError::KeyCommandDenied { op }),
-            (Some(_), _) => Err(QuarantineError::KeyCommandAway { what: "it says that its service is away".to_owned() }),
+            (Some(_), _) => {
+                Err(QuarantineError::KeyCommandAway { what: "it says that its service is away".to_owned() })
+            }
         }
     }
 }
@@ -371,7 +374,9 @@ mod tests {
 
     #[test]
     fn what_a_program_says_is_shown_without_what_could_be_a_key() {
-        let said = harmless(b"first\nno token AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA= for vault.example \x1b[2J\n\n");
+        let said = harmless(
+            b"first\nno token AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA= for vault.example \x1b[2J\n\n",
+        );
         assert!(!said.contains("AQID") && !said.contains('\u{1b}') && !said.contains("first"), "{said}");
         assert!(said.contains("no token […] for vault.example"), "{said}");
         assert_eq!(harmless(b" \n"), "it failed and said nothing");

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use clawexchange_database::keys::{self, Instance, RootKey};
 use clawexchange_database::{Database, outbox};
 use clawexchange_ssg_core::{
-    Actor, AuditEvent, Clock as _, DataKey, EventKind, FaultKind, KeyId, KeyProvider, Mac, MasterKey, PortError,
-    SystemClock, Target, fail_point,
+    Actor, AuditEvent, Clock as _, DataKey, EventKind, FaultKind, KeyId, KeyProvider, Mac, MasterKey,
+    PortError, SystemClock, Target, fail_point,
 };
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
@@ -64,7 +64,8 @@ impl Keychain {
         }
         let roots = roots.ok_or(QuarantineError::KeysUnused)?;
         let active = keys::active(&db.read()).await?;
-        let active = active.or_else(|| masters.ids().into_iter().next()).ok_or(QuarantineError::KeysUnused)?;
+        let active =
+            active.or_else(|| masters.ids().into_iter().next()).ok_or(QuarantineError::KeysUnused)?;
         if !has(&masters, &active).await {
             return Err(QuarantineError::MasterMissing { key: active });
         }
@@ -160,6 +161,7 @@ impl Keychain {
         keys::lock(&tx).await?;
         let before = keys::active(&tx).await?;
         if before.as_ref() == Some(key) {
+            tx.commit().await?;
             self.set_active(key.clone());
             return Ok(false);
         }
@@ -252,7 +254,11 @@ pub(crate) async fn wrap_and_see(
 ) -> Result<Vec<u8>, QuarantineError> {
     let wrapped = masters.wrap(key, context, data_key).await.map_err(port("wrap a key"))?;
     let again = masters.unwrap(key, context, &wrapped).await.map_err(port("unwrap a key"))?;
-    if bool::from(again.expose().ct_eq(data_key.expose())) { Ok(wrapped) } else { Err(QuarantineError::WrappedKey) }
+    if bool::from(again.expose().ct_eq(data_key.expose())) {
+        Ok(wrapped)
+    } else {
+        Err(QuarantineError::WrappedKey)
+    }
 }
 
 fn port(act: &'static str) -> impl FnOnce(PortError) -> QuarantineError {
@@ -310,7 +316,8 @@ async fn make_root(db: &Database, masters: &dyn MasterKeys) -> Result<(), Quaran
     let tx = db.begin().await?;
     keys::lock(&tx).await?;
     if !keys::roots(&tx).await?.is_empty() {
-        return Ok(());
+        // Theirs may commit together with this one, and is not to be read before.
+        return Ok(tx.commit().await?);
     }
     keys::put_root(&tx, &RootKey::new(id, wrapped, first.clone())).await?;
     if keys::active(&tx).await?.is_none() && !keys::activate(&tx, &first).await? {

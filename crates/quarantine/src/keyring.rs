@@ -148,11 +148,7 @@ impl KeyRing {
 
     /// Adds a key at the end of a key file, where it opens what it wrapped and is not the active one. The file is exchanged
     /// whole, and is on the disk before this returns; where it is a link, what it leads to is exchanged.
-    pub fn add_to_file(
-        path: &Path,
-        id: Option<KeyId>,
-        master: MasterKey,
-    ) -> Result<Self, QuarantineError> {
+    pub fn add_to_file(path: &Path, id: Option<KeyId>, master: MasterKey) -> Result<Self, QuarantineError> {
         let unusable = |source| QuarantineError::KeyFile { path: path.to_owned(), source };
         let ring = Self::read_file(path)?.with(id, master)?;
         let place = path.canonicalize().map_err(unusable)?;

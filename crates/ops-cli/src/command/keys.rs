@@ -85,7 +85,8 @@ async fn add(id: Option<KeyId>, global: &Global) -> Result<Exit, CliError> {
     parts.keys().await?;
     let new = new_key(id)?;
     let key = new.active();
-    let event = AuditEvent::new(EventKind::KeyGenerated, actor, SystemClock::new().now()).on(Target::new("key", &key));
+    let event = AuditEvent::new(EventKind::KeyGenerated, actor, SystemClock::new().now())
+        .on(Target::new("key", &key));
     KeyRing::add_to_file(&path, Some(key.clone()), new.active_master().clone())?;
     let tx = parts.database().await?.begin().await?;
     outbox::put(&tx, &event).await?;
@@ -94,7 +95,10 @@ async fn add(id: Option<KeyId>, global: &Global) -> Result<Exit, CliError> {
     if global.is_json() {
         output::json(&json!({"keyId": key, "file": path}))?;
     } else {
-        output::line(&format!("key {key} lies in {}; keep a copy elsewhere, then activate it", path.display()))?;
+        output::line(&format!(
+            "key {key} lies in {}; keep a copy elsewhere, then activate it",
+            path.display()
+        ))?;
     }
     Ok(Exit::Ok)
 }
@@ -205,7 +209,9 @@ fn said_to_do(keychain: &Keychain, counts: [u64; 4], global: &Global) -> Result<
     let [roots, week_keys, direct, held] = counts;
     let active = keychain.master();
     if global.is_json() {
-        output::json(&json!({"active": active, "roots": roots, "weekKeys": week_keys, "dataKeys": direct + held}))?;
+        output::json(
+            &json!({"active": active, "roots": roots, "weekKeys": week_keys, "dataKeys": direct + held}),
+        )?;
     } else {
         output::line(&format!(
             "{roots} root keys and {week_keys} keys of weeks would be wrapped by {active}, {} data keys by the key of this \
@@ -327,7 +333,11 @@ impl Overview {
         let mut rows = Rows::new(&["master key", "state", "since", "here", "needed for"]);
         for id in self.ids() {
             let since = self.master(id).map(|master| {
-                if master.state == MasterState::Retired { master.retired.unwrap_or(master.activated) } else { master.activated }
+                if master.state == MasterState::Retired {
+                    master.retired.unwrap_or(master.activated)
+                } else {
+                    master.activated
+                }
             });
             let since = since.map_or_else(|| "-".to_owned(), |at| at.to_string());
             let uses: Vec<String> =

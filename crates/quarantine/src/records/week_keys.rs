@@ -80,7 +80,8 @@ pub(crate) async fn close(tx: &Tx, week: Option<i64>, at: Timestamp) -> Result<u
 
 /// Notes that a key is wrapped by another master key.
 pub(crate) async fn rewrapped(tx: &Tx, row: &WeekKeyRow, at: Timestamp) -> Result<bool, QuarantineError> {
-    let sql = "UPDATE quarantine_week_keys SET master_key_id = $1, wrapped = $2, wrapped_at = $3 WHERE id = $4";
+    let sql =
+        "UPDATE quarantine_week_keys SET master_key_id = $1, wrapped = $2, wrapped_at = $3 WHERE id = $4";
     let values: [Value; 4] = [
         row.master.as_str().into(),
         row.wrapped.clone().into(),

@@ -271,8 +271,17 @@ impl Vault {
                 Ok(key) => pairs.push((old.clone(), wrapped_by(to, ring, &old.record, &key).await?)),
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
+                    let now = keys::of(&self.0.db.read(), &old.record).await?;
+                    // Somebody else wrapped it anew, or destroyed it.
+                    if now.is_none_or(|now| now.wrapped != old.wrapped) {
+                        continue;
+                    }
                     failed += 1;
-                    tracing::error!(id = old.record, code = error.code(), "a data key does not open and stays as it is");
+                    tracing::error!(
+                        id = old.record,
+                        code = error.code(),
+                        "a data key does not open and stays as it is"
+                    );
                 }
             }
         }
@@ -284,7 +293,8 @@ impl Vault {
     pub async fn to_rewrap(&self) -> Result<(u64, u64), QuarantineError> {
         let (read, active) = (self.0.db.read(), self.0.keys.master());
         let all = rows::all(&read).await?;
-        let week_keys = all.iter().filter(|row| row.master != active || !self.lies_where_it_should(row)).count();
+        let week_keys =
+            all.iter().filter(|row| row.master != active || !self.lies_where_it_should(row)).count();
         let direct = keys::count_by_master(&read).await?;
         Ok((week_keys as u64, direct.iter().map(|(_, n)| n).sum()))
     }
@@ -378,8 +388,14 @@ fn passed_over(id: &KeyId, error: QuarantineError, report: &mut RewrapReport) ->
 
 /// Tables of rows that a master key wraps.
 const WRAPS: [(&str, &str); 3] = [
-    ("database_root_keys", "SELECT master_key_id AS k, COUNT(*) AS n, MIN(id) AS first FROM database_root_keys GROUP BY master_key_id"),
-    ("quarantine_week_keys", "SELECT master_key_id AS k, COUNT(*) AS n, MIN(id) AS first FROM quarantine_week_keys GROUP BY master_key_id"),
+    (
+        "database_root_keys",
+        "SELECT master_key_id AS k, COUNT(*) AS n, MIN(id) AS first FROM database_root_keys GROUP BY master_key_id",
+    ),
+    (
+        "quarantine_week_keys",
+        "SELECT master_key_id AS k, COUNT(*) AS n, MIN(id) AS first FROM quarantine_week_keys GROUP BY master_key_id",
+    ),
     (
         "encryption_keys",
         "SELECT master_key_id AS k, COUNT(*) AS n, MIN(record_id) AS first FROM encryption_keys \
@@ -391,7 +407,12 @@ async fn key_uses(on: &impl Statements) -> Result<Vec<KeyUse>, QuarantineError> 
     let mut uses = Vec::new();
     for (table, sql) in WRAPS {
         for row in on.rows(sql, []).await? {
-            uses.push(KeyUse { key: row.get_parsed("k")?, table, rows: row.get_u64("n")?, first: row.get("first")? });
+            uses.push(KeyUse {
+                key: row.get_parsed("k")?,
+                table,
+                rows: row.get_u64("n")?,
+                first: row.get("first")?,
+            });
         }
     }
     // Where there is no root key, codes hang on master keys, and those are needed for good.

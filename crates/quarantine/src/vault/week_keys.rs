@@ -171,11 +171,18 @@ impl Vault {
         let tx = self.0.db.begin().await?;
         deployment::lock(&tx).await?;
         if let Some(row) = rows::open_in(&tx, week).await? {
+            // Theirs may commit together with this one, and is not to be read before.
+            tx.commit().await?;
             return Ok(row.id);
         }
         self.may_wrap(&tx, &kept.master).await?;
-        let mut row =
-            WeekKeyRow { id: id.clone(), week_at: week, master: kept.master.clone(), wrapped: None, closed_at: None };
+        let mut row = WeekKeyRow {
+            id: id.clone(),
+            week_at: week,
+            master: kept.master.clone(),
+            wrapped: None,
+            closed_at: None,
+        };
         match &self.0.week_keys.store {
             Some(store) => store.put(&id, kept.encode()).await.map_err(port("store the key of a week"))?,
             None => row.wrapped = Some(kept.encode()),
@@ -191,7 +198,8 @@ impl Vault {
     pub(super) async fn keep(&self, id: &KeyId, key: &DataKey) -> Result<Kept, QuarantineError> {
         let (keys, master, context) = (&self.0.keys, self.0.keys.master(), context(id));
         let wrapped = keys.wrap(&master, &context, key).await.map_err(port("wrap the key of a week"))?;
-        let again = keys.unwrap(&master, &context, &wrapped).await.map_err(port("unwrap the key of a week"))?;
+        let again =
+            keys.unwrap(&master, &context, &wrapped).await.map_err(port("unwrap the key of a week"))?;
         let kept = Kept { master, wrapped };
         let is_short = kept.encode().len() as u64 <= WEEK_KEY_BYTES_MAX;
         if is_short && bool::from(again.expose().ct_eq(key.expose())) {
@@ -284,7 +292,11 @@ impl Vault {
 
     /// Destroys a closed key of a week if nothing needs it; says whether it did. What lies outside the database goes with
     /// [`erase_spent`](Self::erase_spent).
-    pub(super) async fn destroy_week_key(&self, row: &WeekKeyRow, by: &Actor) -> Result<bool, QuarantineError> {
+    pub(super) async fn destroy_week_key(
+        &self,
+        row: &WeekKeyRow,
+        by: &Actor,
+    ) -> Result<bool, QuarantineError> {
         if keys::count(&self.0.db.read(), &row.id).await? > 0 {
             return Ok(false);
         }

@@ -387,7 +387,9 @@ impl Rig {
 
     /// A record whose content is still there.
     pub(crate) async fn any_open_record(&self) -> QuarantineId {
-        let row = self.row("SELECT id FROM quarantine_records WHERE blob_state = 'PRESENT' ORDER BY id LIMIT 1").await;
+        let row = self
+            .row("SELECT id FROM quarantine_records WHERE blob_state = 'PRESENT' ORDER BY id LIMIT 1")
+            .await;
         row.get_parsed("id").unwrap()
     }
 

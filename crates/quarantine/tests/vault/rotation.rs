@@ -119,7 +119,9 @@ async fn nothing_is_activated_that_a_process_which_serves_does_not_have() {
 async fn a_process_that_does_not_have_the_active_key_does_not_begin_to_serve() {
     let rig = Rig::new().await;
     let (keychain, _) = deployment(&rig).await;
-    let old = Keychain::open(rig.db.clone(), KeyRing::from_master(Some(id("test")), master(7)), false).await.unwrap();
+    let old = Keychain::open(rig.db.clone(), KeyRing::from_master(Some(id("test")), master(7)), false)
+        .await
+        .unwrap();
     old.join("1", "old").await.unwrap();
     assert_eq!(code(keychain.activate(&id("next"), &ann()).await), "quarantine/keys-lagging");
     keys::leave(&rig.db, "1").await.unwrap();
@@ -141,7 +143,11 @@ async fn a_wrong_master_key_is_refused_and_none_is_made() {
         (KeyRing::from_master(Some(id("test")), master(9)), "another key of the same name"),
     ] {
         let error = Keychain::open(rig.db.clone(), wrong, true).await.unwrap_err();
-        assert_eq!((error.code(), error.kind()), ("quarantine/master-missing", FaultKind::Configuration), "{why}");
+        assert_eq!(
+            (error.code(), error.kind()),
+            ("quarantine/master-missing", FaultKind::Configuration),
+            "{why}"
+        );
     }
     assert_eq!(rig.count("database_root_keys").await, 1);
 }
@@ -184,7 +190,10 @@ async fn retire_says_which_rows_need_a_key() {
     keychain.activate(&id("next"), &ann()).await.unwrap();
     for table in ["database_root_keys", "quarantine_week_keys", "encryption_keys"] {
         let uses = vault.key_uses().await.unwrap();
-        assert!(uses.iter().any(|found| found.table == table && found.key == id("test")), "{table}: {uses:?}");
+        assert!(
+            uses.iter().any(|found| found.table == table && found.key == id("test")),
+            "{table}: {uses:?}"
+        );
     }
     keychain.rewrap_roots(&ann()).await.unwrap();
     let refused = vault.retire_master(&id("test"), &ann(), false).await.unwrap_err();
@@ -263,7 +272,8 @@ async fn readers_never_fail_while_keys_are_exchanged_over_and_over() {
         while vault.move_some(&ann()).await.unwrap().more {}
         // Each round is read in.
         let seen = reads.load(Ordering::SeqCst);
-        while reads.load(Ordering::SeqCst) < seen + 3 && work.try_join_next().is_none_or(|done| done.is_ok()) {
+        while reads.load(Ordering::SeqCst) < seen + 3 && work.try_join_next().is_none_or(|done| done.is_ok())
+        {
             tokio::task::yield_now().await;
         }
     }
@@ -275,6 +285,11 @@ async fn readers_never_fail_while_keys_are_exchanged_over_and_over() {
     for id in held {
         assert!(read(&vault, id).await.is_ok(), "{id}");
     }
-    let left = rig.db.read().rows("SELECT 1 AS one FROM encryption_keys WHERE week_key_id IS NULL", []).await.unwrap();
+    let left = rig
+        .db
+        .read()
+        .rows("SELECT 1 AS one FROM encryption_keys WHERE week_key_id IS NULL", [])
+        .await
+        .unwrap();
     assert!(left.is_empty());
 }

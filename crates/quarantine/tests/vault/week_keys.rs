@@ -54,7 +54,10 @@ async fn a_copy_of_the_database_from_before_opens_nothing_that_was_destroyed_sin
         rig.vault.delete(id, &ann(), Reason::PolicyViolation, None, true).await.unwrap();
     }
     // Until the key of the week goes, the copy opens: that is what it protects from.
-    assert!(text_in(&vault_over_a_copy(&rig, &copy).await, gone).await.is_ok(), "the key of the week is still there");
+    assert!(
+        text_in(&vault_over_a_copy(&rig, &copy).await, gone).await.is_ok(),
+        "the key of the week is still there"
+    );
     rig.vault.close_week_keys().await.unwrap();
     while rig.vault.move_some(&ann()).await.unwrap().more {}
     std::fs::remove_dir_all(&objects).unwrap();
@@ -76,7 +79,11 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if path.is_dir() { copy_folder(&path, &to) } else { drop(std::fs::copy(&path, &to).unwrap()) }
+        if path.is_dir() {
+            copy_folder(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
     }
 }
 
