@@ -11,8 +11,12 @@ CREATE INDEX audit_logs_by_time ON audit_logs (created_us)
 CREATE INDEX audit_logs_by_type ON audit_logs (event_type, created_us)
 -- index database_idempotency_until
 CREATE INDEX database_idempotency_until ON database_idempotency (until_us)
+-- index database_master_keys_active
+CREATE UNIQUE INDEX database_master_keys_active ON database_master_keys (state) WHERE state = 'ACTIVE'
 -- index encryption_keys_master
 CREATE INDEX encryption_keys_master ON encryption_keys (master_key_id)
+-- index encryption_keys_week
+CREATE INDEX encryption_keys_week ON encryption_keys (week_key_id, record_id) WHERE week_key_id IS NOT NULL
 -- index moderation_tokens_live
 CREATE INDEX moderation_tokens_live ON moderation_tokens (role, expires_at) WHERE revoked_at IS NULL
 -- index moderation_tokens_newest
@@ -47,6 +51,8 @@ CREATE INDEX quarantine_records_status ON quarantine_records ( status, created_a
 CREATE INDEX quarantine_repeats_record ON quarantine_repeats (record_id)
 -- index quarantine_tombstones_due
 CREATE INDEX quarantine_tombstones_due ON quarantine_tombstones (not_before)
+-- index quarantine_week_keys_open
+CREATE UNIQUE INDEX quarantine_week_keys_open ON quarantine_week_keys (week_at) WHERE closed_at IS NULL
 -- index rate_limit_overrides_empty
 CREATE INDEX rate_limit_overrides_empty ON rate_limit_overrides (slot) WHERE agent_id IS NULL
 -- index rate_limit_overrides_expires
@@ -89,7 +95,11 @@ CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) W
 
 -- index sqlite_autoindex_quarantine_repeats_1
 
+-- index sqlite_autoindex_quarantine_spent_week_keys_1
+
 -- index sqlite_autoindex_quarantine_tombstones_1
+
+-- index sqlite_autoindex_quarantine_week_keys_1
 
 -- index sqlite_autoindex_rate_limit_configs_1
 
@@ -113,12 +123,18 @@ CREATE TABLE audit_tiles ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdic
 CREATE TABLE database_deployment ( one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
 -- table database_idempotency
 CREATE TABLE database_idempotency ( principal TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, body_hash BLOB NOT NULL CHECK (length(body_hash) = 32), -- What the work makes gets these names, so that work cut short is done again as the same. inspection_id BLOB NOT NULL CHECK (length(inspection_id) = 16), hold_id BLOB NOT NULL CHECK (length(hold_id) = 16), -- The process that does it; another one takes over what it left undone. holder TEXT NOT NULL, status INTEGER, answer BLOB, created_us INTEGER NOT NULL, until_us INTEGER NOT NULL, PRIMARY KEY (principal, route, key), CHECK ((status IS NULL) = (answer IS NULL)) ) STRICT, WITHOUT ROWID
+-- table database_instances
+CREATE TABLE database_instances ( id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, keys TEXT NOT NULL, active TEXT NOT NULL, started_us INTEGER NOT NULL, seen_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID
 -- table database_leases
 CREATE TABLE database_leases ( name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL, until_us INTEGER NOT NULL ) STRICT
+-- table database_master_keys
+CREATE TABLE database_master_keys ( id TEXT NOT NULL PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('ACTIVE', 'FORMER', 'RETIRED')), activated_us INTEGER NOT NULL, retired_us INTEGER, CHECK ((state = 'RETIRED') = (retired_us IS NOT NULL)) ) STRICT, WITHOUT ROWID
 -- table database_outbox
 CREATE TABLE database_outbox ( seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, event BLOB NOT NULL, created_us INTEGER NOT NULL, aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)) ) STRICT
+-- table database_root_keys
+CREATE TABLE database_root_keys ( id TEXT NOT NULL PRIMARY KEY, wrapped BLOB NOT NULL, master_key_id TEXT NOT NULL, created_us INTEGER NOT NULL, wrapped_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID
 -- table encryption_keys
-CREATE TABLE encryption_keys ( id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL UNIQUE REFERENCES quarantine_records (id), encrypted_data_key BLOB NOT NULL, master_key_id TEXT NOT NULL, algorithm TEXT NOT NULL, created_at INTEGER NOT NULL, wrapped_at INTEGER NOT NULL ) STRICT
+CREATE TABLE encryption_keys ( id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL UNIQUE REFERENCES quarantine_records (id), encrypted_data_key BLOB NOT NULL, master_key_id TEXT NOT NULL, algorithm TEXT NOT NULL, created_at INTEGER NOT NULL, wrapped_at INTEGER NOT NULL , week_key_id TEXT REFERENCES quarantine_week_keys (id)) STRICT
 -- table moderation_tokens
 CREATE TABLE moderation_tokens ( id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36), token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32), -- How the token begins, by which its owner knows it again. hint TEXT NOT NULL CHECK (length(hint) = 9), principal_id TEXT NOT NULL CHECK (length(principal_id) BETWEEN 1 AND 128), role TEXT NOT NULL CHECK (role IN ('platform', 'agent', 'bot', 'moderator', 'admin', 'auditor')), trust TEXT NOT NULL CHECK (trust IN ('NEW', 'ESTABLISHED', 'VERIFIED', 'PLATFORM_BOT')), owner_id TEXT CHECK (length(owner_id) BETWEEN 1 AND 128), created_at INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at INTEGER, revoked_at INTEGER, revoked_by TEXT, revoke_reason TEXT, version INTEGER NOT NULL CHECK (version >= 1), -- A code over everything in the row, as the last change left it: a row that was put in by hand opens nothing. state_mac TEXT NOT NULL, CHECK (role = 'agent' OR (trust = 'NEW' AND owner_id IS NULL)), CHECK ((revoked_at IS NULL) = (revoked_by IS NULL)), CHECK ((revoked_at IS NULL) = (revoke_reason IS NULL)) ) STRICT
 -- table quarantine_grants
@@ -131,8 +147,12 @@ CREATE TABLE quarantine_publications ( record_id TEXT NOT NULL PRIMARY KEY REFER
 CREATE TABLE quarantine_records ( id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36), s3_key TEXT UNIQUE, status TEXT NOT NULL CHECK (status IN ('QUARANTINED', 'UNDER_REVIEW', 'RELEASED', 'DELETED', 'EXPIRED')), blob_state TEXT NOT NULL CHECK (blob_state IN ('PENDING', 'PRESENT', 'SHREDDED')), tier TEXT NOT NULL CHECK (tier IN ('CLEAR', 'LOW', 'MODERATE', 'HIGH', 'CRITICAL')), labels TEXT NOT NULL CHECK (json_valid(labels)), -- Places and rules, never a character of what was found beyond a format's public prefix. matches TEXT NOT NULL CHECK (json_valid(matches)), policy TEXT NOT NULL, content_type TEXT NOT NULL CHECK (content_type IN ('POST', 'COMMENT', 'MESSAGE', 'PROFILE')), size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), agent_id TEXT NOT NULL, owner_id TEXT, source_id TEXT, inspection_id TEXT NOT NULL UNIQUE, -- A code under a key, not a plain hash: whoever has the table cannot try guesses. Gone with the content. content_hmac BLOB CHECK (length(content_hmac) = 32), hmac_key_id TEXT NOT NULL, encryption_key_id TEXT UNIQUE, expires_at INTEGER NOT NULL, shred_at INTEGER, reviewed_by TEXT, reviewed_at INTEGER, reason TEXT, review_notes TEXT, version INTEGER NOT NULL CHECK (version >= 1), -- Who looks at it now. Orthogonal to its status, and not part of what the log fixes. claimed_by TEXT, lease_until INTEGER, fence INTEGER, queue TEXT, -- A code over everything in the row that the log fixes, as the last change left it. state_mac TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, -- The event that commits with the second half of a store. pending_event BLOB, -- Last, since what stands behind it would be reached through all of it. inline_ciphertext BLOB, -- Content is there with its key and in one place, or it is not there. CHECK ((blob_state = 'SHREDDED') = (encryption_key_id IS NULL)), CHECK ((blob_state = 'SHREDDED') = (content_hmac IS NULL)), CHECK (blob_state <> 'SHREDDED' OR inline_ciphertext IS NULL), CHECK (blob_state = 'SHREDDED' OR (s3_key IS NULL) <> (inline_ciphertext IS NULL)), CHECK ((blob_state = 'PENDING') = (pending_event IS NOT NULL)), CHECK ((blob_state = 'PENDING') = (state_mac IS NULL)) ) STRICT
 -- table quarantine_repeats
 CREATE TABLE quarantine_repeats ( inspection_id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL REFERENCES quarantine_records (id), created_at INTEGER NOT NULL ) STRICT
+-- table quarantine_spent_week_keys
+CREATE TABLE quarantine_spent_week_keys ( id TEXT NOT NULL PRIMARY KEY, week_at INTEGER NOT NULL, destroyed_at INTEGER NOT NULL, erased_at INTEGER ) STRICT
 -- table quarantine_tombstones
 CREATE TABLE quarantine_tombstones ( object_key TEXT NOT NULL PRIMARY KEY, not_before INTEGER NOT NULL, last_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), created_at INTEGER NOT NULL ) STRICT
+-- table quarantine_week_keys
+CREATE TABLE quarantine_week_keys ( id TEXT NOT NULL PRIMARY KEY, -- Monday, 00:00. week_at INTEGER NOT NULL, master_key_id TEXT NOT NULL, -- Only where nothing else keeps it. wrapped BLOB, created_at INTEGER NOT NULL, wrapped_at INTEGER NOT NULL, -- From then on it wraps nothing new. closed_at INTEGER ) STRICT
 -- table rate_limit_configs
 CREATE TABLE rate_limit_configs ( endpoint_tier TEXT NOT NULL PRIMARY KEY CHECK (length(endpoint_tier) <= 32 AND endpoint_tier GLOB '[A-Z]*' AND endpoint_tier NOT GLOB '*[^A-Z0-9_]*'), per_hour INTEGER NOT NULL CHECK (per_hour BETWEEN 0 AND 1000000), burst_per_minute INTEGER NOT NULL CHECK (burst_per_minute BETWEEN 0 AND per_hour), created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, version INTEGER NOT NULL CHECK (version >= 1), announced INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)) ) STRICT
 -- table rate_limit_overrides

@@ -9,15 +9,23 @@ use crate::all;
 
 /// What the application does with each table. One of the log that is not here is read and nothing else: the functions
 /// that append to it run with the owner's rights. A test sees to it that every other table is here.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 24] = [
     ("clawexchange_migrations", "SELECT"),
     ("database_deployment", "SELECT, UPDATE (key_id)"),
     ("database_outbox", "SELECT, INSERT, DELETE"),
     ("database_leases", "SELECT, INSERT, UPDATE"),
     ("database_idempotency", "SELECT, INSERT, UPDATE, DELETE"),
+    ("database_root_keys", "SELECT, INSERT, UPDATE (wrapped, master_key_id, wrapped_us)"),
+    ("database_master_keys", "SELECT, INSERT, UPDATE"),
+    ("database_instances", "SELECT, INSERT, UPDATE, DELETE"),
     ("audit_subjects", "SELECT, INSERT, UPDATE (key_id, wrapped_key)"),
     ("quarantine_records", "SELECT, INSERT, UPDATE, DELETE"),
-    ("encryption_keys", "SELECT, INSERT, DELETE"),
+    (
+        "encryption_keys",
+        "SELECT, INSERT, DELETE, UPDATE (encrypted_data_key, master_key_id, week_key_id, wrapped_at)",
+    ),
+    ("quarantine_week_keys", "SELECT, INSERT, UPDATE, DELETE"),
+    ("quarantine_spent_week_keys", "SELECT, INSERT, UPDATE"),
     ("quarantine_repeats", "SELECT, INSERT"),
     ("quarantine_holds", "SELECT, INSERT, UPDATE"),
     ("quarantine_grants", "SELECT, INSERT, UPDATE, DELETE"),

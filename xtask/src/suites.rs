@@ -64,7 +64,7 @@ const CASES_WHOLE: &str = "20000";
 
 /// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
 /// is not among them. What is about PostgreSQL alone runs with the others.
-const ON_POSTGRES: [&str; 22] = [
+const ON_POSTGRES: [&str; 23] = [
     // The handle, the log, held content, people, limits.
     "races",
     "outbox",
@@ -83,6 +83,7 @@ const ON_POSTGRES: [&str; 22] = [
     "service",
     "crash",
     "first_day",
+    "keys",
     "hostile_http",
     "http_crash",
     "limits",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clawexchange_database::{Row, Statements as _, Value};
-use clawexchange_ssg_core::{ActorType, Cursor, EventId, EventKind, Page, PageLimit, Timestamp};
+use clawexchange_ssg_core::{ActorType, Cursor, EventId, EventKind, KeyId, Page, PageLimit, Timestamp};
 use serde::Serialize;
 
 use crate::error::AuditError;
@@ -149,6 +149,22 @@ impl AuditLog {
     pub async fn size(&self, log: Log) -> Result<u64, AuditError> {
         let head = crate::store::head(&self.0.db.read(), log).await?;
         Ok(head.ok_or(AuditError::Head { log: log.as_str() })?.size)
+    }
+
+    /// How many rows of each table of the log need a key: their keys are wrapped by it, their codes or signatures made
+    /// with it.
+    pub async fn rows_by_key(&self, key: &KeyId) -> Result<Vec<(&'static str, u64)>, AuditError> {
+        let prefix = format!("{key}:");
+        let subjects = format!("key_id = $1 OR substr(mac, 1, {}) = $2", prefix.len());
+        let (mut rows, read) = (Vec::new(), self.0.db.read());
+        for (table, condition) in
+            [("audit_subjects", subjects.as_str()), ("audit_checkpoints", "key_id IN ($1, $2)")]
+        {
+            let sql = format!("SELECT COUNT(*) AS n FROM {table} WHERE {condition}");
+            let row = read.row(&sql, [key.as_str().into(), prefix.as_str().into()]).await?;
+            rows.push((table, row.map_or(Ok(0), |row| row.get_u64("n"))?));
+        }
+        Ok(rows)
     }
 
     async fn select(&self, query: &Query, sql: &mut Conditions) -> Result<(), AuditError> {

@@ -35,6 +35,7 @@ mod dialect;
 mod error;
 mod handle;
 pub mod idempotency;
+pub mod keys;
 mod lease;
 pub mod outbox;
 #[cfg(feature = "migrate")]

@@ -91,12 +91,14 @@ macro_rules! step {
     };
 }
 
-/// What this crate itself keeps: deployment, outbox, leases, idempotency keys. Every plan begins with it.
+/// What this crate itself keeps: deployment, outbox, leases, idempotency keys, names of
+/// keys. Every plan begins with it.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "database",
     table: "clawexchange_database_migrations",
     steps: &[
         crate::step!("database_0001_base", "0001_database", evidence: &["database_outbox"]),
         crate::step!("database_0002_idempotency", "0002_idempotency", evidence: &[]),
+        crate::step!("database_0003_keys", "0003_keys", evidence: &["database_root_keys"]),
     ],
 };

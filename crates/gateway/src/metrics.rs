@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 52] = [
+pub const METRICS: [Metric; 53] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -220,6 +220,7 @@ pub const METRICS: [Metric; 52] = [
         "How often in a row a health check has failed: 2 warn, 5 are critical.",
     ),
     gauge("claw_flag", "bool", &["flag"], "1 where a switch is on; /readyz has the same names."),
+    gauge("claw_keys_unknown", "bool", &[], "1 while the active master key is not here."),
     gauge("claw_ready", "bool", &[], "1 while /readyz says so."),
     gauge("claw_build_info", "bool", &["version"], "Always 1; its label says which version runs."),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),

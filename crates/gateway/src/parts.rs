@@ -12,7 +12,10 @@ use clawexchange_audit::{AuditConfig, AuditLog};
 use clawexchange_database::{Database, DatabaseClock, Dialect, Place, SchemaState};
 use clawexchange_detectors::Detectors;
 use clawexchange_moderation::{Desk, Tokens};
-use clawexchange_quarantine::{FileStore, KeyRing, MovedStore, ObjectStore, S3Store, Vault, VaultConfig};
+use clawexchange_quarantine::{
+    FileStore, KeyCommand, KeyFile, KeyRing, Keychain, MovedStore, ObjectStore, QuarantineError, S3Store,
+    Vault, VaultConfig, WeekKeyFiles,
+};
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
 use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore, WhenAway};
 use clawexchange_ssg_core::{
@@ -47,7 +50,7 @@ pub struct Parts {
     lock: OnceCell<FolderLock>,
     database: OnceCell<Database>,
     clock: OnceCell<DatabaseClock>,
-    keys: OnceCell<Arc<KeyRing>>,
+    keys: OnceCell<Keychain>,
     log: OnceCell<AuditLog>,
     bucket: OnceLock<S3Store>,
     vault: OnceCell<Vault>,
@@ -159,49 +162,48 @@ impl Parts {
         self.clock.get_or_try_init(|| async { Ok(self.database().await?.clock().await?) }).await
     }
 
-    /// The master keys. A new deployment without one is given one, in the state folder.
-    pub async fn keys(&self) -> Result<&Arc<KeyRing>, PartsError> {
+    /// The keys. A new deployment without a master key is given one, in the state folder; its root key is made when it is
+    /// first asked for.
+    pub async fn keys(&self) -> Result<&Keychain, PartsError> {
         self.keys
             .get_or_try_init(|| async {
-                let db = self.database().await?;
-                let bound = db.bound_key().await?;
-                let ring = match &self.settings.key {
-                    KeySource::Given(key) => KeyRing::from_master(None, key.clone()),
+                let db = self.database().await?.clone();
+                let opened = match &self.settings.key {
+                    KeySource::Given(key) => {
+                        Keychain::open(db, KeyRing::from_master(None, key.clone()), true).await
+                    }
+                    KeySource::File(path) => Keychain::open(db, KeyFile::open(path)?, true).await,
+                    KeySource::Command { argv, deadline } => {
+                        let hidden = Settings::secret_variables();
+                        let command = KeyCommand::open(argv.clone(), hidden, *deadline).await?;
+                        Keychain::open(db, command, true).await
+                    }
                     KeySource::Generated => {
                         let path = self.state_file("key").await?;
-                        match (path.exists(), &bound, self.intent) {
-                            (true, _, _) => KeyRing::read_file(&path)?,
+                        match (path.exists(), db.bound_key().await?, self.intent) {
+                            (true, _, _) => {}
                             (false, None, Intent::Create) => self.generate_key(&path)?,
                             (false, _, _) => return Err(PartsError::KeyGone { path }),
                         }
+                        Keychain::open(db, KeyFile::open(path)?, true).await
                     }
                 };
-                if let Some(bound) = bound
-                    && !ring.ids().any(|id| *id == bound)
-                {
-                    return Err(PartsError::WrongKey { bound });
-                }
-                if self.intent == Intent::Create
-                    && let Some(active) = ring.ids().next()
-                {
-                    let bound = db.bind_key(active).await?;
-                    if !ring.ids().any(|id| *id == bound) {
-                        return Err(PartsError::WrongKey { bound });
-                    }
-                }
-                Ok(Arc::new(ring))
+                opened.map_err(|error| match error {
+                    QuarantineError::MasterMissing { key } => PartsError::WrongKey { bound: key },
+                    other => other.into(),
+                })
             })
             .await
     }
 
-    fn generate_key(&self, path: &Path) -> Result<KeyRing, PartsError> {
+    fn generate_key(&self, path: &Path) -> Result<(), PartsError> {
         let ring = KeyRing::generate()?;
         ring.write_new_file(path)?;
         self.notice(format!(
             "a new master key lies in {}; without it held content cannot be opened, so keep a copy elsewhere",
             path.display()
         ));
-        Ok(ring)
+        Ok(())
     }
 
     /// `<state folder>/<deployment>.<ending>`; makes the folder.
@@ -221,7 +223,7 @@ impl Parts {
     pub async fn log(&self) -> Result<&AuditLog, PartsError> {
         self.log
             .get_or_try_init(|| async {
-                let keys = Arc::clone(self.keys().await?);
+                let keys = self.keys().await?.clone();
                 let mut config = AuditConfig::default();
                 config.pin = Some(self.state_file("pin").await?);
                 // Commands that run beside a server leave the spool to it.
@@ -259,12 +261,26 @@ impl Parts {
     }
 
     async fn open_vault(&self, config: VaultConfig) -> Result<Vault, PartsError> {
-        let keys = Arc::clone(self.keys().await?);
+        let keys = self.keys().await?.clone();
         let log = self.log().await?.clone();
         let objects = self.object_store().await?;
         let config = self.settings.vault_config(config);
         let vault = Vault::new(self.database().await?.clone(), objects, keys, log, config)?;
-        Ok(vault.with_clock(self.clock().await?.clone()))
+        let vault = vault.with_clock(self.clock().await?.clone());
+        Ok(match self.week_key_dir().await? {
+            Some(folder) => vault.with_week_keys(WeekKeyFiles::new(folder)),
+            None => vault,
+        })
+    }
+
+    /// The folder of the keys of weeks; `None`, and they lie in the database, where several machines may serve it and no
+    /// folder is named that they share.
+    pub async fn week_key_dir(&self) -> Result<Option<PathBuf>, PartsError> {
+        match (&self.settings.week_key_dir, &self.settings.database.server) {
+            (Some(folder), _) => Ok(Some(folder.clone())),
+            (None, None) => Ok(Some(self.state_file("weeks").await?)),
+            (None, Some(_)) => Ok(None),
+        }
     }
 
     /// Where held content lies that is not in its row: in the bucket that is set, and what older files there are
@@ -296,7 +312,7 @@ impl Parts {
 
     /// Limits as they are kept in the database. Each seeded or changed one has its event in the log.
     pub async fn stored_limits(&self) -> Result<StoredLimits, PartsError> {
-        let keys = Arc::clone(self.keys().await?);
+        let keys = self.keys().await?.clone();
         Ok(StoredLimits::new(self.database().await?.clone(), keys))
     }
 
@@ -309,7 +325,7 @@ impl Parts {
     pub async fn tokens(&self) -> Result<&Tokens, PartsError> {
         self.tokens
             .get_or_try_init(|| async {
-                let keys = Arc::clone(self.keys().await?);
+                let keys = self.keys().await?.clone();
                 let tokens = Tokens::new(self.database().await?.clone(), keys);
                 Ok(tokens.with_clock(self.clock().await?.clone()))
             })

@@ -60,6 +60,14 @@ struct Inner {
     last_look: LastLook,
 }
 
+/// Where this process runs, for people: host and number.
+pub(crate) fn instance_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String =
+        host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).take(64).collect();
+    format!("{}:{}", if host.is_empty() { "host" } else { &host }, std::process::id())
+}
+
 impl Service {
     /// Opens everything that is needed to answer. Nothing is served before this has returned.
     pub async fn open(parts: &Arc<Parts>) -> Result<Self, PartsError> {
@@ -85,6 +93,7 @@ impl Service {
             parts: Arc::clone(parts),
         };
         fingerprint::note(&inner.db, &inner.log).await?;
+        parts.keys().await?.join(&inner.instance, &instance_name()).await?;
         let began = SystemClock::new().now().as_micros() / 1_000_000;
         inner.metrics.set("claw_start_time_seconds", &[], began.unsigned_abs());
         Ok(Self(Arc::new(inner)))

@@ -1,6 +1,7 @@
 //! Every setting, where it came from, and all that is wrong with them at once.
 
 mod database;
+mod keys;
 mod manual;
 mod objects;
 mod problem;
@@ -104,8 +105,10 @@ pub struct Settings {
     pub redis: Option<RedisSettings>,
     /// Generated keys and pins, outside the data folder.
     pub state_dir: PathBuf,
-    /// The master key.
+    /// Where the master keys come from.
     pub key: KeySource,
+    /// The folder of the keys of weeks, if it was said.
+    pub week_key_dir: Option<PathBuf>,
     /// Who may do everything before there are tokens.
     pub admin_user: Option<AgentId>,
     /// Where content is submitted.
@@ -272,10 +275,8 @@ impl Reader<'_> {
             data_dir,
             redis: self.redis(),
             state_dir: self.state_dir(),
-            key: match self.value(&table::KEY) {
-                Some(Value::MasterKey(key)) => KeySource::Given(key),
-                _ => KeySource::Generated,
-            },
+            key: self.key_source(),
+            week_key_dir: self.path(&table::WEEK_KEYS),
             admin_user: self.word(&table::ADMIN_USER, |text| AgentId::new(text).ok()),
             listen,
             admin_listen,

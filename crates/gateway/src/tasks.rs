@@ -3,18 +3,19 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clawexchange_audit::{AuditError, Log};
-use clawexchange_database::{Dialect, LEASE_TIME, Lease, idempotency, outbox};
+use clawexchange_database::keys::{self, BEAT};
+use clawexchange_database::{DatabaseError, Dialect, LEASE_TIME, Lease, idempotency, outbox};
 use clawexchange_rate_limiter::stored::{Looked, Watch};
-use clawexchange_ssg_core::{Clock as _, Fault as _, SystemClock};
+use clawexchange_ssg_core::{Clock as _, Fault, KeyProvider as _, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::health::CHECKS;
-use crate::service::Service;
+use crate::service::{Service, instance_name};
 
 /// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
 const EVERY: Duration = Duration::from_secs(1);
@@ -49,6 +50,7 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     if settings.redis.is_some() {
         tasks.spawn(measure_redis(service.clone(), stopped.clone()));
     }
+    tasks.spawn(follow_keys(service.clone(), stopped.clone()));
     if service.db().dialect() == Dialect::Postgres {
         tasks.spawn(set_clock(service.clone(), stopped.clone()));
         tasks.spawn(make_months(service.clone(), stopped.clone()));
@@ -159,6 +161,53 @@ async fn follow(service: Service, mut stopped: watch::Receiver<bool>) {
             }
         }
     }
+}
+
+/// Looks which master keys are here and which is active, and says so to whoever activates another.
+async fn follow_keys(service: Service, stopped: watch::Receiver<bool>) {
+    let keys = match service.parts().keys().await {
+        Ok(keys) => keys.clone(),
+        Err(error) => {
+            tracing::error!(code = error.code(), "master keys are not followed");
+            return;
+        }
+    };
+    let name = instance_name();
+    let (mut told, mut said, mut failed) = (Instant::now(), None, None);
+    let mut ticks = Ticks::new(EVERY, stopped);
+    while ticks.next().await {
+        let followed = keys.follow().await.err();
+        let code = followed.as_ref().map(Fault::code);
+        service.metrics().set("claw_keys_unknown", &[], u64::from(code == Some("quarantine/master-missing")));
+        match &followed {
+            // Once, and not each second.
+            Some(error) if failed != code => {
+                tracing::error!(code, %error, "master keys could not be looked for; those that were here are used");
+            }
+            None if failed.is_some() => tracing::info!("master keys are here again"),
+            _ => {}
+        }
+        failed = code;
+        let known = (keys.masters(), keys.master());
+        if told.elapsed() < BEAT && said.as_ref() == Some(&known) {
+            continue;
+        }
+        match beat(&service, &keys.instance(service.instance(), &name)).await {
+            Ok(()) => (told, said) = (Instant::now(), Some(known)),
+            Err(error) => {
+                tracing::warn!(code = error.code(), "it could not be said that this process serves")
+            }
+        }
+    }
+    if let Err(error) = keys::leave(service.db(), service.instance()).await {
+        tracing::warn!(code = error.code(), "it could not be said that this process serves no more");
+    }
+}
+
+async fn beat(service: &Service, instance: &keys::Instance) -> Result<(), DatabaseError> {
+    let tx = service.db().begin().await?;
+    keys::beat(&tx, instance).await?;
+    tx.commit().await
 }
 
 async fn make_months(service: Service, stopped: watch::Receiver<bool>) {

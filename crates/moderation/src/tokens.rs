@@ -5,10 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawexchange_database::{Database, STATE, STATE_CONTEXT, StateRow, outbox};
+use clawexchange_database::{Database, STATE, STATE_CONTEXT, StateRow, Statements as _, outbox};
 use clawexchange_quarantine::Note;
 use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, Fault as _, FaultKind, IdError,
+    Actor, AgentId, AuditEvent, Clock, Cursor, EventId, EventKind, Fault as _, FaultKind, IdError, KeyId,
     KeyProvider, Mac, OwnerId, Page, PageLimit, SystemClock, Target, Timestamp, TrustLevel,
 };
 use serde::Serialize;
@@ -382,6 +382,16 @@ impl Tokens {
         outbox::put(&tx, &event).await?;
         tx.commit().await?;
         Ok(info)
+    }
+
+    /// How many rows have a code that was made with a key.
+    pub async fn rows_by_key(&self, key: &KeyId) -> Result<u64, ModerationError> {
+        let prefix = format!("{key}:");
+        let length = prefix.len();
+        let sql =
+            format!("SELECT COUNT(*) AS n FROM moderation_tokens WHERE substr(state_mac, 1, {length}) = $1");
+        let row = self.0.db.read().row(&sql, [prefix.into()]).await?;
+        Ok(row.map_or(Ok(0), |row| row.get_u64("n"))?)
     }
 
     /// Completes a row with its code, and its event with the same.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod keys;
 mod limits;
 mod serve;
 mod token;
@@ -13,6 +14,7 @@ use clawexchange_migrations::RoleName;
 use clawexchange_ssg_core::{AgentId, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
 
 pub(crate) use self::audit::{AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs};
+pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::token::TokenCommand;
@@ -103,8 +105,8 @@ pub(crate) enum Command {
     /// Checks and shows settings.
     #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(ConfigCommand),
-    /// Makes master keys.
-    #[command(subcommand)]
+    /// Makes, exchanges and retires master keys.
+    #[command(subcommand, after_help = keys::KEYS_EXAMPLES)]
     Keys(KeysCommand),
     /// Prints the manual page, or writes those of all commands.
     #[command(after_help = MAN_EXAMPLES)]
@@ -476,14 +478,4 @@ pub(crate) enum ConfigCommand {
     },
     /// Prints the JSON Schema of the settings file, for editors.
     Schema,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum KeysCommand {
-    /// Makes a master key: base64 on stdout, or in a new file that only its owner reads.
-    Generate {
-        /// The file; one that is there is not touched.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
 }

@@ -57,7 +57,7 @@ pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, Cl
         Command::Tap(args) => tap::run(args, global).await,
         Command::Migrate(command) => migrate::run(command, global).await,
         Command::Config(command) => config::run(command, global),
-        Command::Keys(command) => keys::run(command, global),
+        Command::Keys(command) => keys::run(command, global).await,
         Command::Man { out } => man::run(out.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

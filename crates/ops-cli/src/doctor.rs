@@ -5,6 +5,7 @@ mod deployment;
 mod elsewhere;
 mod files;
 mod flow;
+mod keys;
 mod people;
 mod postgres;
 mod redis;
@@ -131,7 +132,7 @@ macro_rules! check {
 }
 
 /// Every check, in the order in which they are told: what others need stands first.
-pub(crate) const CHECKS: [Check; 61] = [
+pub(crate) const CHECKS: [Check; 65] = [
     check!("config", "every setting is one, and means what it should", files::config),
     check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
     check!("space", "the disk of the data folder has room", files::space),
@@ -146,6 +147,14 @@ pub(crate) const CHECKS: [Check; 61] = [
         "key-source",
         "the master key comes from a file or a secrets manager, not from the environment",
         files::key_source
+    ),
+    check!("key-age", "the master key was exchanged within a year", keys::age),
+    check!("keys-known", "every process that serves has the keys that are here", keys::known),
+    check!("keys-in-use", "nothing needs a master key that is not active", keys::in_use),
+    check!(
+        "week-keys",
+        "keys of weeks lie where no backup of the database has them, and go when they should",
+        keys::week_keys
     ),
     check!("database", "the database opens, and the turn to write comes", rows::database),
     check!("integrity", "the pages of the database are whole", rows::integrity),

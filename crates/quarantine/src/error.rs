@@ -13,6 +13,7 @@ use clawexchange_ssg_core::{
 #[cfg(feature = "s3")]
 use crate::bucket::trouble::S3Trouble;
 use crate::status::Status;
+use crate::vault::KeyUse;
 
 /// Why something was not held, shown, decided or kept. No variant carries content, a key or a token.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,97 @@ pub enum QuarantineError {
         line: usize,
         /// Why, where it is the key itself.
         source: Option<MasterKeyError>,
+    },
+    /// No key was ever used here, and none is made.
+    #[error("no key was used here yet")]
+    KeysUnused,
+    /// A master key that is needed is not here, or is another one of the same name.
+    #[error("master key {key} is not here, or is not the one that was in use")]
+    MasterMissing {
+        /// Its name.
+        key: KeyId,
+    },
+    /// Processes that serve do not know of a change of keys yet.
+    #[error("not ready for a change of master key {key}: {instances}")]
+    Lagging {
+        /// The key.
+        key: KeyId,
+        /// Which processes.
+        instances: String,
+    },
+    /// A key that is retired stays so.
+    #[error("master key {key} is retired")]
+    KeyRetired {
+        /// The key.
+        key: KeyId,
+    },
+    /// Another key was activated meanwhile.
+    #[error("master key {key} is not the active one any more")]
+    KeyNotActive {
+        /// The key.
+        key: KeyId,
+    },
+    /// The key that wraps what is new cannot be retired.
+    #[error("master key {key} is the active one, or was never in use")]
+    KeyActive {
+        /// The key.
+        key: KeyId,
+    },
+    /// Rows need the key.
+    #[error(
+        "{} rows of {} need master key {}, the first of them {}",
+        needed.rows, needed.table, needed.key, needed.first
+    )]
+    KeyNeeded {
+        /// Which.
+        needed: Box<KeyUse>,
+    },
+    /// The key of a week was destroyed, and what it wrapped is gone with it.
+    #[error("the key of a week, {key}, is gone, and what it wrapped with it")]
+    WeekKeyGone {
+        /// Its name.
+        key: KeyId,
+    },
+    /// The key of a week lies outside the database, and it was not said where.
+    #[error("the key of a week, {key}, lies outside the database, and it is not said where")]
+    WeekKeyElsewhere {
+        /// Its name.
+        key: KeyId,
+    },
+    /// Keys of weeks were exchanged faster than something could be stored.
+    #[error("keys of weeks are being exchanged")]
+    WeekKeysBusy,
+    /// The file of the key of a week cannot be used.
+    #[error("could not {act} the file of a week's key")]
+    WeekKeyFile {
+        /// What was tried.
+        act: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program that keeps master keys cannot be run.
+    #[error("could not run the key command")]
+    KeyCommand {
+        /// Why.
+        source: io::Error,
+    },
+    /// It failed, or took too long.
+    #[error("the key command has no answer: {what}")]
+    KeyCommandAway {
+        /// What is known of it.
+        what: String,
+    },
+    /// What it answered is no answer.
+    #[error("the answer of the key command cannot be used: {what}")]
+    KeyCommandAnswer {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Its service refuses.
+    #[error("the key command may not {op}")]
+    KeyCommandDenied {
+        /// What was asked.
+        op: &'static str,
     },
     /// The machine gave no random bytes.
     #[error("the machine gave no random bytes")]
@@ -270,6 +362,14 @@ pub enum QuarantineError {
     Stopped,
 }
 
+impl QuarantineError {
+    /// Why a master key cannot be retired that rows of another crate need.
+    pub fn needed(key: &KeyId, table: &'static str, rows: u64) -> Self {
+        let needed = KeyUse { key: key.clone(), table, rows, first: "not looked up".to_owned() };
+        Self::KeyNeeded { needed: Box::new(needed) }
+    }
+}
+
 /// What does not fit in sealed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -318,6 +418,21 @@ impl Fault for QuarantineError {
             Self::KeyFile { .. } => "quarantine/key-file",
             Self::KeyFileOpen { .. } => "quarantine/key-file-open",
             Self::KeyFileLine { .. } => "quarantine/key-file-line",
+            Self::KeysUnused => "quarantine/keys-unused",
+            Self::MasterMissing { .. } => "quarantine/master-missing",
+            Self::Lagging { .. } => "quarantine/keys-lagging",
+            Self::KeyRetired { .. } => "quarantine/key-retired",
+            Self::KeyNotActive { .. } => "quarantine/key-not-active",
+            Self::KeyActive { .. } => "quarantine/key-active",
+            Self::KeyNeeded { .. } => "quarantine/key-needed",
+            Self::WeekKeyGone { .. } => "quarantine/week-key-gone",
+            Self::WeekKeyElsewhere { .. } => "quarantine/week-key-elsewhere",
+            Self::WeekKeysBusy => "quarantine/week-keys-busy",
+            Self::WeekKeyFile { .. } => "quarantine/week-key-file",
+            Self::KeyCommand { .. } => "quarantine/key-command",
+            Self::KeyCommandAway { .. } => "quarantine/key-command-away",
+            Self::KeyCommandAnswer { .. } => "quarantine/key-command-answer",
+            Self::KeyCommandDenied { .. } => "quarantine/key-command-denied",
             Self::NoRandomness => "quarantine/no-randomness",
             Self::ObjectKey => "quarantine/object-key",
             Self::Objects { .. } => "quarantine/objects",
@@ -372,17 +487,32 @@ impl Fault for QuarantineError {
             | Self::KeyFile { .. }
             | Self::KeyFileOpen { .. }
             | Self::KeyFileLine { .. }
+            | Self::KeysUnused
+            | Self::MasterMissing { .. }
+            | Self::WeekKeyElsewhere { .. }
+            | Self::KeyCommand { .. }
+            | Self::KeyCommandDenied { .. }
             | Self::Config { .. } => FaultKind::Configuration,
-            Self::NoRandomness | Self::Objects { .. } | Self::ObjectsDenied { .. } | Self::Full { .. } => {
-                FaultKind::Unavailable
-            }
+            Self::NoRandomness
+            | Self::Objects { .. }
+            | Self::ObjectsDenied { .. }
+            | Self::Full { .. }
+            | Self::WeekKeysBusy
+            | Self::WeekKeyFile { .. }
+            | Self::KeyCommandAway { .. }
+            | Self::KeyCommandAnswer { .. } => FaultKind::Unavailable,
             #[cfg(feature = "s3")]
             Self::S3(trouble) => trouble.kind(),
             #[cfg(feature = "s3")]
             Self::Shared(error) => error.kind(),
-            Self::NotFound { .. } | Self::Gone { .. } => FaultKind::NotFound,
+            Self::NotFound { .. } | Self::Gone { .. } | Self::WeekKeyGone { .. } => FaultKind::NotFound,
+            Self::Lagging { .. } => FaultKind::Pending,
             Self::Conflict { .. }
             | Self::NoLink { .. }
+            | Self::KeyRetired { .. }
+            | Self::KeyNotActive { .. }
+            | Self::KeyActive { .. }
+            | Self::KeyNeeded { .. }
             | Self::NotShown { .. }
             | Self::Claimed { .. }
             | Self::StaleClaim { .. }
@@ -424,6 +554,30 @@ impl Fault for QuarantineError {
                 "run `claw audit verify`, and compare with the last backup"
             }
             Self::KeyUnknown { .. } => "give the key that was in use when the content was held",
+            Self::MasterMissing { .. } => "give the key of this name: the deployment was used with it",
+            Self::Lagging { .. } => {
+                "give the key to each of them (they read their key file anew by themselves), or stop them, and try again"
+            }
+            Self::KeyRetired { .. } => "activate another: `claw keys generate --add`",
+            Self::KeyNotActive { .. } => "run `claw keys rewrap` again",
+            Self::KeyActive { .. } => "`claw keys status` says which there are; activate another first",
+            Self::KeyNeeded { .. } => "run `claw keys rewrap`, then try again",
+            Self::WeekKeyGone { .. } => {
+                "content that was destroyed stays so; after a restore from a backup `claw quarantine reconcile` lists it"
+            }
+            Self::WeekKeyElsewhere { .. } => {
+                "set CLAW_WEEK_KEY_DIR to the folder that the other processes use"
+            }
+            Self::WeekKeyFile { .. } => {
+                "see who owns the folder of the keys of weeks, and whether its disk has room"
+            }
+            Self::KeyCommand { .. } => {
+                "CLAW_KEY_COMMAND names a program by its absolute path; see that it can be run"
+            }
+            Self::KeyCommandAway { .. } | Self::KeyCommandAnswer { .. } => {
+                "run the command by hand with {\"v\":1,\"op\":\"list\"} on its standard input"
+            }
+            Self::KeyCommandDenied { .. } => "see what the key service permits this deployment",
             Self::KeyFileOpen { .. } => {
                 "make it readable by its owner alone: chmod 600, and chown if need be"
             }

@@ -76,7 +76,7 @@ impl KeyRing {
     /// Refused are a second key of one name, and more than [`KEYS_MAX`] keys.
     pub fn with(mut self, id: Option<KeyId>, master: MasterKey) -> Result<Self, QuarantineError> {
         let key = id.unwrap_or_else(|| name_of(&master));
-        if self.master(&key).is_some() {
+        if self.find(&key).is_some() {
             return Err(QuarantineError::KeyTwice { key });
         }
         if self.others.len() + 1 >= KEYS_MAX {
@@ -141,10 +141,22 @@ impl KeyRing {
     /// Writes a new key file with mode 600: whole or not at all, and on the disk before this returns. A file that is
     /// there already is never touched, and its being there an error.
     pub fn write_new_file(&self, path: &Path) -> Result<(), QuarantineError> {
-        self.write(path).map_err(|source| QuarantineError::KeyFile { path: path.to_owned(), source })
+        // A link, unlike a rename, never replaces what is there.
+        self.write(path, |draft| fs::hard_link(draft, path))
+            .map_err(|source| QuarantineError::KeyFile { path: path.to_owned(), source })
     }
 
-    fn write(&self, path: &Path) -> io::Result<()> {
+    /// Adds a key at the end of a key file, where it opens what it wrapped and is not the active one. The file is exchanged
+    /// whole, and is on the disk before this returns; where it is a link, what it leads to is exchanged.
+    pub fn add_to_file(path: &Path, id: Option<KeyId>, master: MasterKey) -> Result<Self, QuarantineError> {
+        let unusable = |source| QuarantineError::KeyFile { path: path.to_owned(), source };
+        let ring = Self::read_file(path)?.with(id, master)?;
+        let place = path.canonicalize().map_err(unusable)?;
+        ring.write(&place, |draft| fs::rename(draft, &place)).map_err(unusable)?;
+        Ok(ring)
+    }
+
+    fn write(&self, path: &Path, put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
         let folder = match path.parent() {
             Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
             Some(folder) => folder,
@@ -164,21 +176,21 @@ impl KeyRing {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            // A link, unlike a rename, never replaces what is there.
-            fs::hard_link(&draft, path)
+            put(&draft)
         })();
-        let tidied = fs::remove_file(&draft);
-        written?;
-        tidied?;
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return written.and(Err(error)),
+            _ => written?,
+        }
         File::open(folder)?.sync_all()
     }
 
-    fn master(&self, id: &KeyId) -> Option<&MasterKey> {
+    pub(crate) fn find(&self, id: &KeyId) -> Option<&MasterKey> {
         std::iter::once(&self.first).chain(&self.others).find(|(known, _)| known == id).map(|(_, key)| key)
     }
 
     fn known(&self, id: &KeyId) -> Result<&MasterKey, QuarantineError> {
-        self.master(id).ok_or_else(|| QuarantineError::KeyUnknown { key: id.clone() })
+        self.find(id).ok_or_else(|| QuarantineError::KeyUnknown { key: id.clone() })
     }
 }
 
@@ -275,13 +287,18 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
 
 /// The name of a key that has none: the same for the same key, and no help in finding it.
 fn name_of(master: &MasterKey) -> KeyId {
+    named_by_itself("mk-", master.expose(), 4)
+}
+
+/// A name that is a code of the key itself, so that another key does not have it.
+pub(crate) fn named_by_itself(prefix: &str, key: &[u8; KEY_BYTES], code_bytes: usize) -> KeyId {
     use fmt::Write as _;
-    let mut name = "mk-".to_owned();
-    for byte in hmac_sha256(master.expose(), NAME).iter().take(4) {
+    let mut name = prefix.to_owned();
+    for byte in hmac_sha256(key, NAME).iter().take(code_bytes) {
         // Writing to a String does not fail.
         write!(name, "{byte:02x}").unwrap_or_default();
     }
-    #[expect(clippy::expect_used, reason = "`mk-` and hexadecimal digits are characters of an id")]
+    #[expect(clippy::expect_used, reason = "a prefix of ours and hexadecimal digits are characters of an id")]
     KeyId::new(&name).expect("a name of hexadecimal digits")
 }
 

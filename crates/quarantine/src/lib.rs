@@ -66,7 +66,10 @@
 mod bucket;
 mod config;
 mod error;
+mod key_command;
+mod keychain;
 mod keyring;
+mod masters;
 mod migrations;
 mod objects;
 mod record;
@@ -74,12 +77,16 @@ mod records;
 mod seal;
 mod status;
 mod vault;
+mod week_keys;
 
 #[cfg(feature = "s3")]
 pub use bucket::{S3Counts, S3Store, config::S3Config, examine::BucketSays, trouble::S3Trouble};
 pub use config::VaultConfig;
 pub use error::{Flaw, QuarantineError};
+pub use key_command::KeyCommand;
+pub use keychain::Keychain;
 pub use keyring::{KEYS_MAX, KeyRing};
+pub use masters::{KeyFile, MasterKeys};
 pub use migrations::MIGRATIONS;
 pub use objects::files::FileStore;
 pub use objects::moved::MovedStore;
@@ -93,6 +100,8 @@ pub use status::{BlobState, Status};
 #[doc(hidden)]
 pub use vault::FAIL_POINTS;
 pub use vault::{
-    Claim, DueReport, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX, OFFSET_MAX, ReconcileReport,
-    Ruling, STATE_TARGETS, SweepReport, Vault,
+    Claim, DueReport, KeyUse, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX, OFFSET_MAX,
+    REWRAPPED_AT_ONCE, ReconcileReport, RewrapReport, Ruling, STATE_TARGETS, SweepReport, Vault,
+    WeekKeyState,
 };
+pub use week_keys::{WEEK_KEY_BYTES_MAX, WeekKeyFiles, WeekKeyStore, week_key_store_conforms};

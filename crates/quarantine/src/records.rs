@@ -20,6 +20,7 @@ pub(crate) mod publications;
 pub(crate) mod repeats;
 pub(crate) mod sums;
 pub(crate) mod tombstones;
+pub(crate) mod week_keys;
 
 /// A row of `quarantine_records` as it lies there: words are not read yet, so that an altered row can be looked at.
 #[derive(Clone, Debug)]

@@ -26,15 +26,19 @@ mod export;
 mod legal;
 mod publish;
 mod reveal;
+mod rewrap;
 mod states;
 mod store;
 mod sweep;
+mod week_keys;
 
 pub use claims::{Claim, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 pub use decide::Ruling;
 pub use due::DueReport;
+pub use rewrap::{KeyUse, REWRAPPED_AT_ONCE, RewrapReport, WeekKeyState};
 pub use states::STATE_TARGETS;
 pub use sweep::{ReconcileReport, SweepReport};
+use week_keys::WeekKeys;
 
 /// The furthest that a list by offset skips: each skipped row is read.
 pub const OFFSET_MAX: u64 = 100_000;
@@ -57,6 +61,7 @@ struct Inner {
     db: Database,
     objects: Box<dyn ObjectStore>,
     keys: Arc<dyn KeyProvider>,
+    week_keys: WeekKeys,
     drain: Box<dyn Drain>,
     config: VaultConfig,
     clock: Arc<dyn Clock>,
@@ -76,6 +81,7 @@ impl Vault {
             db,
             objects: Box::new(objects),
             keys: Arc::new(keys),
+            week_keys: WeekKeys::default(),
             drain: Box::new(drain),
             config,
             clock: Arc::new(SystemClock::new()),
@@ -283,4 +289,20 @@ pub const FAIL_POINTS: &[&str] = &[
     "sweep.before-shred",
     "sweep.after-shred",
     "sweep.after-delete",
+    "week.after-put",
+    "week.after-make",
+    "week.before-destroy",
+    "week.after-destroy",
+    "week.after-erase",
+    "rewrap.after-put",
+    "rewrap.before-week",
+    "rewrap.after-week",
+    "rewrap.before-batch",
+    "rewrap.after-batch",
+    "rewrap.before-root",
+    "rewrap.after-root",
+    "keys.before-activate",
+    "keys.after-activate",
+    "keys.before-retire",
+    "keys.after-retire",
 ];

@@ -72,6 +72,16 @@ event_kinds! {
     RecordPurged = "RECORD_PURGED",
     /// Somebody may look at held content once.
     GrantIssued = "GRANT_ISSUED",
+    /// A master key was made, and added to those that the deployment has.
+    KeyGenerated = "KEY_GENERATED",
+    /// Another master key wraps what is new.
+    KeyActivated = "KEY_ACTIVATED",
+    /// Keys were wrapped by another key.
+    KeyRewrapped = "KEY_REWRAPPED",
+    /// A master key is used for nothing any more.
+    KeyRetired = "KEY_RETIRED",
+    /// The key of a week was destroyed, and with it every copy of what it wrapped.
+    KeyDestroyed = "KEY_DESTROYED",
     /// A setting that decides was set.
     ConfigChanged = "CONFIG_CHANGED",
     /// Counters of an agent were forgotten.

@@ -164,8 +164,14 @@ impl FromStr for Mac {
 /// `context` separates uses: what is wrapped or coded under one context opens under no other.
 #[async_trait]
 pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
-    /// The key that new things are wrapped with.
+    /// The key that new things are wrapped with, and codes made with.
     fn active(&self) -> KeyId;
+
+    /// The key that wraps keys which themselves wrap others, and which can be exchanged without anything else changing:
+    /// a master key. [`active`](Self::active), unless there is more than one layer.
+    fn master(&self) -> KeyId {
+        self.active()
+    }
 
     /// `async fn wrap(&self, key: &KeyId, context: &[u8], data_key: &DataKey) -> Result<Vec<u8>, PortError>`
     ///
@@ -188,6 +194,10 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
 impl<T: KeyProvider + ?Sized> KeyProvider for Arc<T> {
     fn active(&self) -> KeyId {
         (**self).active()
+    }
+
+    fn master(&self) -> KeyId {
+        (**self).master()
     }
 
     async fn wrap(&self, key: &KeyId, context: &[u8], data_key: &DataKey) -> Result<Vec<u8>, PortError> {

@@ -8,8 +8,7 @@ use super::words::{Environment, KeySource, RedisSettings};
 use super::{objects, table};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 2] = [
-    ("CLAW_KEYRING_FILE", "several master keys"),
+pub(crate) const NOT_YET: [(&str, &str); 1] = [
     ("BACKUP_BUCKET_NAME", "backups into a bucket"),
 ];
 
@@ -111,10 +110,10 @@ fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
         "write rediss:// instead of redis://, or say CLAW_REDIS_PLAINTEXT=true if the network between is nobody else's",
     );
     add(
-        matches!(settings.key, KeySource::Generated) && !is_set(&["CLAW_KEYRING_FILE"]),
+        matches!(settings.key, KeySource::Generated),
         table::KEY.name(),
         "the master key is a generated file on this machine",
-        "make one with `claw keys generate` and give it in ENCRYPTION_MASTER_KEY_FILE",
+        "make one with `claw keys generate` and give it in ENCRYPTION_MASTER_KEY_FILE or CLAW_KEYRING_FILE",
     );
     for (setting, open) in [(&table::LISTEN, settings.listen), (&table::ADMIN_LISTEN, settings.admin_listen)]
     {

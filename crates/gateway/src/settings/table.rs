@@ -79,6 +79,10 @@ const ACQUIRE_SECONDS_MAX: u64 = 60;
 const STATEMENT_SECONDS_MAX: u64 = 3600;
 /// As long as a name of PostgreSQL gets, and a host a little longer.
 const NAME_CHARS_MAX: usize = 255;
+/// A path and some arguments.
+const COMMAND_CHARS_MAX: usize = 4000;
+/// Whoever waits for a key holds up a submission.
+const KEY_COMMAND_SECONDS_MAX: u64 = 60;
 /// A reason is a sentence or two.
 const REASON_CHARS_MAX: usize = 500;
 /// A filter names a few modules.
@@ -321,6 +325,30 @@ pub(super) static KEY: Setting = Setting::env(
     Kind::MasterKey,
     Usual::Unset("a generated file in the state folder"),
     "the master key: standard base64 of 32 bytes",
+);
+pub(super) static KEYRING: Setting = Setting::env(
+    "CLAW_KEYRING_FILE",
+    Kind::Path,
+    Usual::Unset("not used"),
+    "a file of several master keys by name, in the place of ENCRYPTION_MASTER_KEY: a line is a name, a space and a key, and a running server reads it anew",
+);
+pub(super) static KEY_COMMAND: Setting = Setting::env(
+    "CLAW_KEY_COMMAND",
+    Kind::Text { chars_max: COMMAND_CHARS_MAX },
+    Usual::Unset("not used"),
+    "a program that keeps the master keys, in the place of ENCRYPTION_MASTER_KEY: its absolute path and its arguments, separated by spaces or as a JSON array",
+);
+pub(super) static KEY_COMMAND_TIMEOUT: Setting = Setting::env(
+    "CLAW_KEY_COMMAND_TIMEOUT",
+    number(1, KEY_COMMAND_SECONDS_MAX, "seconds"),
+    Usual::Same("10"),
+    "how many seconds one answer of that program may take",
+);
+pub(super) static WEEK_KEYS: Setting = Setting::env(
+    "CLAW_WEEK_KEY_DIR",
+    Kind::Path,
+    Usual::Unset("the state folder; with PostgreSQL the database"),
+    "the folder of the keys of weeks, which all processes of a deployment share; destroyed content stays so only if it is in no backup of the database",
 );
 pub(super) static EXPIRY: Setting = Setting::env(
     "QUARANTINE_EXPIRY_HOURS",

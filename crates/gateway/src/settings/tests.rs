@@ -261,6 +261,36 @@ fn a_secret_comes_from_its_variable_or_its_file_and_not_from_both() {
 }
 
 #[test]
+fn master_keys_come_from_one_place() {
+    let file = Given::env(&[("CLAW_KEYRING_FILE", "/run/secrets/ring")]).good();
+    assert!(matches!(&file.key, KeySource::File(path) if path.ends_with("ring")));
+    let command = Given::env(&[
+        ("CLAW_KEY_COMMAND", "/usr/bin/ask-vault --mount transit"),
+        ("CLAW_KEY_COMMAND_TIMEOUT", "3"),
+        ("CLAW_WEEK_KEY_DIR", "/mnt/weeks"),
+    ]);
+    let command = command.good();
+    let KeySource::Command { argv, deadline } = &command.key else { panic!("{:?}", command.key) };
+    assert_eq!((argv.len(), *deadline), (3, Duration::from_secs(3)));
+    assert_eq!(command.week_key_dir.as_deref(), Some(std::path::Path::new("/mnt/weeks")));
+    Given::env(&[("CLAW_KEY_COMMAND", "ask-vault")]).refused("CLAW_KEY_COMMAND", "absolute path");
+    let given = Given::env(&[]);
+    let key_file = given.write("key", &format!("{KEY}\n")).display().to_string();
+    let sources = [
+        ("ENCRYPTION_MASTER_KEY", KEY),
+        ("ENCRYPTION_MASTER_KEY_FILE", key_file.as_str()),
+        ("CLAW_KEYRING_FILE", "/run/secrets/ring"),
+        ("CLAW_KEY_COMMAND", "/usr/bin/ask-vault"),
+    ];
+    for (n, first) in sources.iter().enumerate() {
+        for second in sources.iter().skip(n + 1) {
+            let (_, said) = Given::env(&[*first, *second]).bad();
+            assert!(said.contains("from one of them") || said.contains("set one of them"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn secrets_are_in_no_text_that_is_made_of_settings() {
     let settings = Given::env(&[("ENCRYPTION_MASTER_KEY", KEY)]).good();
     let shown = serde_json::to_string(settings.shown()).unwrap();

@@ -293,8 +293,17 @@ impl Default for PluginSetting {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeySource {
-    /// It was given.
+    /// One key, which was given.
     Given(MasterKey),
+    /// Several keys by name, in a file that is read anew when it changes.
+    File(PathBuf),
+    /// Keys behind a command.
+    Command {
+        /// The program, by its absolute path, and its arguments.
+        argv: Vec<String>,
+        /// How long one answer may take.
+        deadline: Duration,
+    },
     /// It lies in a file of the state folder, named after the deployment, and was made when the data folder was.
     Generated,
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clawexchange_audit::AuditLog;
-use clawexchange_database::{Database, Statements as _};
-use clawexchange_gateway::{DataFolder, FolderError, Parts, PartsError, Serving, Settings};
-use clawexchange_quarantine::{KeyRing, Vault};
+use clawexchange_database::{Database, Statements as _, keys};
+use clawexchange_gateway::{DataFolder, FolderError, KeySource, Parts, PartsError, Serving, Settings};
+use clawexchange_quarantine::{Keychain, Vault};
 
 use clawexchange_rate_limiter::{RedisStore, ServerFacts};
 use tokio::sync::OnceCell;
@@ -25,7 +25,7 @@ pub(crate) struct Deployment {
     /// Whatever its schema is.
     bare: Result<Database, Found>,
     current: Result<Database, Found>,
-    keys: Result<Arc<KeyRing>, Found>,
+    keys: Result<Keychain, Found>,
     log: Result<AuditLog, Found>,
     redis: OnceCell<Result<ServerFacts, Found>>,
 }
@@ -48,8 +48,8 @@ impl Deployment {
             (Err(waits), Err(_)) => Err(waits.clone()),
         };
         let keys = match &current {
-            // Opening the keys would make the folder.
-            Ok(_) if parts.settings().state_dir.is_dir() => parts.keys().await.cloned().map_err(Found::from),
+            // Opening the keys would make the folder, and the root key of a deployment that has none yet.
+            Ok(db) if parts.settings().state_dir.is_dir() => open_keys(&parts, db).await,
             Ok(_) => Err(Found::unknown_until("state-folder")),
             Err(_) => Err(Found::unknown_until("schema")),
         };
@@ -135,13 +135,13 @@ impl Deployment {
     }
 
     /// Why there are no keys, or the keys.
-    pub(super) fn keys(&self) -> Result<&KeyRing, Found> {
-        self.keys.as_deref().map_err(Clone::clone)
+    pub(super) fn keys(&self) -> Result<&Keychain, Found> {
+        self.keys.as_ref().map_err(Clone::clone)
     }
 
     /// The keys, for what needs them.
-    pub(super) fn opening_keys(&self) -> Result<&KeyRing, Found> {
-        self.keys.as_deref().ok().ok_or_else(|| Found::unknown_until("master-key"))
+    pub(super) fn opening_keys(&self) -> Result<&Keychain, Found> {
+        self.keys.as_ref().ok().ok_or_else(|| Found::unknown_until("master-key"))
     }
 
     pub(super) fn log(&self) -> Result<&AuditLog, Found> {
@@ -156,6 +156,16 @@ impl Deployment {
     pub(super) fn serving(&self) -> Result<Serving, Found> {
         Ok(self.inside()?.serving()?)
     }
+}
+
+/// Opens the keys unless that would make the first one.
+async fn open_keys(parts: &Parts, db: &Database) -> Result<Keychain, Found> {
+    let is_new = db.bound_key().await?.is_none() && keys::roots(&db.read()).await?.is_empty();
+    let is_generated = matches!(parts.settings().key, KeySource::Generated);
+    if is_new && !(is_generated && !parts.key_path().await?.exists()) {
+        return Err(Found::skip("no key was used here yet"));
+    }
+    Ok(parts.keys().await?.clone())
 }
 
 /// Opens the log unless that would begin it anew.

@@ -95,7 +95,8 @@ pub(super) async fn state_folder(deployment: &Deployment) -> Looked {
 
 pub(super) async fn master_key(deployment: &Deployment) -> Looked {
     let keys = deployment.keys()?;
-    let names: Vec<&str> = keys.ids().map(clawexchange_ssg_core::KeyId::as_str).collect();
+    let here = keys.masters();
+    let names: Vec<&str> = here.iter().map(clawexchange_ssg_core::KeyId::as_str).collect();
     let Some(path) = key_path(deployment).await? else {
         return Ok(Found::ok(format!("{} opens this folder", names.join(", "))));
     };
@@ -126,6 +127,8 @@ pub(super) async fn key_source(deployment: &Deployment) -> Looked {
             "put it into a file of mode 600 and name that in ENCRYPTION_MASTER_KEY_FILE",
         ),
         KeySource::Given(_) => Found::ok("the master key comes from a file that is named"),
+        KeySource::File(_) => Found::ok("the master keys come from a file that is named"),
+        KeySource::Command { .. } => Found::ok("the master keys are kept by a command"),
         _ => Found::ok("the master key was generated into the state folder; keep a copy elsewhere"),
     })
 }
@@ -134,6 +137,8 @@ pub(super) async fn key_source(deployment: &Deployment) -> Looked {
 async fn key_path(deployment: &Deployment) -> Result<Option<PathBuf>, Found> {
     match &deployment.settings().key {
         KeySource::Given(_) => Ok(deployment.variable("ENCRYPTION_MASTER_KEY_FILE").map(Path::to_path_buf)),
+        KeySource::File(path) => Ok(Some(path.clone())),
+        KeySource::Command { .. } => Ok(None),
         _ => Ok(Some(deployment.parts().key_path().await?)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawexchange_gateway::{PartsError, Serving};
-use clawexchange_quarantine::{FreshKey, KeyRing, SealContext, open, seal};
+use clawexchange_quarantine::{FreshKey, Keychain, SealContext, open, seal};
 use clawexchange_ssg_core::{
     Clock as _, ContentEnvelope, ContentType, KeyProvider as _, QuarantineId, RiskTier, SystemClock,
 };
@@ -34,8 +34,9 @@ const CONTEXT: &[u8] = b"claw/doctor/v1";
 
 pub(super) async fn quarantine(deployment: &Deployment) -> Looked {
     let keys = deployment.opening_keys()?;
+    keys.prove(&keys.master()).await?;
     Ok(if opens_again(keys).await? {
-        Found::ok(format!("what {} seals opens again", keys.active()))
+        Found::ok(format!("what {} seals opens again", keys.master()))
     } else {
         Found::fail(
             "what is sealed opens as something else",
@@ -44,7 +45,7 @@ pub(super) async fn quarantine(deployment: &Deployment) -> Looked {
     })
 }
 
-async fn opens_again(keys: &KeyRing) -> Result<bool, PartsError> {
+async fn opens_again(keys: &Keychain) -> Result<bool, PartsError> {
     let active = keys.active();
     let mac = keys.mac(&active, CONTEXT, PROBE).await.map_err(PartsError::Port)?;
     let (record, now, bytes) = (QuarantineId::fresh(), SystemClock::new().now(), PROBE.len() as u64);

@@ -63,7 +63,10 @@ pub(crate) async fn stats(on: &impl Statements) -> Result<Stats, QuarantineError
         stats.tombstones = row.get_u64("tombstones")?;
         stats.legal_holds = row.get_u64("legal_holds")?;
     }
-    let sql = "SELECT master_key_id, COUNT(*) AS n FROM encryption_keys GROUP BY master_key_id";
+    let sql = "SELECT COALESCE(w.master_key_id, k.master_key_id) AS master_key_id, CAST(SUM(k.n) AS BIGINT) AS n \
+               FROM (SELECT week_key_id, master_key_id, COUNT(*) AS n FROM encryption_keys \
+               GROUP BY week_key_id, master_key_id) k LEFT JOIN quarantine_week_keys w ON w.id = k.week_key_id \
+               GROUP BY COALESCE(w.master_key_id, k.master_key_id)";
     for row in on.rows(sql, []).await? {
         stats.keys.insert(row.get("master_key_id")?, row.get_u64("n")?);
     }

@@ -6,12 +6,11 @@ use clawexchange_ssg_core::{
 };
 use zeroize::Zeroizing;
 
-use super::store::wrap_context;
 use super::{RECORD, Vault, port};
 use crate::error::QuarantineError;
 use crate::objects::ObjectKey;
 use crate::record::{Grant, GrantToken, Note, Opened};
-use crate::records::{self, StoredRow, grants, keys};
+use crate::records::{self, StoredRow, grants};
 use crate::seal::{self, CHUNK_BYTES, SealContext};
 use crate::status::BlobState;
 
@@ -95,13 +94,8 @@ impl Vault {
     /// Opens the sealed bytes of a row, wherever they lie.
     pub(super) async fn open_sealed(&self, row: &StoredRow) -> Result<Zeroizing<Vec<u8>>, QuarantineError> {
         let id = row.id()?;
-        // Content that was destroyed never comes this far, so somebody took its key away.
-        let key = keys::of(&self.0.db.read(), &row.id).await?.ok_or(QuarantineError::WrappedKey)?;
-        let altered = || QuarantineError::Row { id: row.id.clone(), column: "master_key_id" };
-        let master = KeyId::new(&key.master_key_id).ok().ok_or_else(altered)?;
         let context = seal_context(row)?;
-        let unwrapped = self.0.keys.unwrap(&master, &wrap_context(&row.id), &key.wrapped).await;
-        let data_key = unwrapped.map_err(port("unwrap a data key"))?;
+        let data_key = self.data_key(&row.id).await?;
         let stored;
         let sealed = match (&row.inline_ciphertext, &row.s3_key) {
             (Some(sealed), None) => sealed,

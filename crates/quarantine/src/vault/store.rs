@@ -3,7 +3,7 @@
 
 use clawexchange_database::{Dialect, Statements as _, Tx, outbox};
 use clawexchange_ssg_core::{
-    AuditEvent, Held, Hold, InspectionId, KeyId, Mac, QuarantineId, Target, Timestamp, fail_point,
+    AuditEvent, DataKey, Held, Hold, InspectionId, KeyId, Mac, QuarantineId, Target, Timestamp, fail_point,
 };
 
 use super::{RECORD, Vault, port};
@@ -34,8 +34,13 @@ pub(super) fn wrap_context(record: &str) -> Vec<u8> {
 struct Prepared {
     row: StoredRow,
     key: KeyRow,
+    /// For the case that what wraps it is closed before it is stored.
+    data_key: DataKey,
     sealed: Vec<u8>,
 }
+
+/// How often a store is begun anew because the key of the week was closed meanwhile.
+const ATTEMPTS: u32 = 4;
 
 /// What a transaction that stores finds.
 enum Entry {
@@ -137,10 +142,10 @@ impl Vault {
             policy: judged.policy.clone(),
             ..SealContext::new(hold.id, now, judged.tier, hold.content.content_type(), size, code.clone())
         };
-        let (key, active) = (FreshKey::generate()?, self.0.keys.active());
+        let key = FreshKey::generate()?;
+        let data_key = key.data_key().clone();
         let id = hold.id.to_string();
-        let wrapped = self.0.keys.wrap(&active, &wrap_context(&id), key.data_key()).await;
-        let wrapped = wrapped.map_err(port("wrap a data key"))?;
+        let wrapped = self.wrapped(&id, &data_key).await?;
         let sealed = seal::seal(key, &context, hold.content.received().as_bytes())?;
         let is_inline = size <= self.0.config.inline_bytes_max;
         let json = |value| serde_json::to_string(value).unwrap_or_else(|_| "[]".to_owned());
@@ -173,10 +178,9 @@ impl Vault {
             state_mac: None,
             created_at: now.as_micros(),
             updated_at: now.as_micros(),
-            id: id.clone(),
+            id,
         };
-        let key = KeyRow { id, wrapped, master_key_id: active.as_str().to_owned() };
-        Ok(Prepared { row, key, sealed })
+        Ok(Prepared { row, key: wrapped, data_key, sealed })
     }
 
     async fn store_inline(
@@ -187,15 +191,10 @@ impl Vault {
         codes: &[Mac],
     ) -> Result<Held, QuarantineError> {
         let event = self.sign(&mut prepared.row, hold.event.clone()).await?;
-        let tx = match self.enter(&hold, inspection, codes).await? {
+        let tx = match self.stage(&hold, &mut prepared, inspection, codes).await? {
             Entry::New(tx) => tx,
             Entry::Repeat(held) => return Ok(held),
         };
-        self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
-        let at = Timestamp::from_micros(prepared.row.created_at);
-        let id = prepared.row.id.clone();
-        records::insert(&tx, prepared.row).await?;
-        keys::insert(&tx, &id, prepared.key, at).await?;
         outbox::put(&tx, &event).await?;
         fail_point!("store.before-finish");
         tx.commit().await?;
@@ -213,14 +212,10 @@ impl Vault {
         let event = hold.event.clone().on(Target::new(RECORD, hold.id));
         BlobState::Pending.as_str().clone_into(&mut prepared.row.blob_state);
         prepared.row.pending_event = Some(event.to_json());
-        let tx = match self.enter(&hold, inspection, codes).await? {
+        let tx = match self.stage(&hold, &mut prepared, inspection, codes).await? {
             Entry::New(tx) => tx,
             Entry::Repeat(held) => return Ok(held),
         };
-        self.within_bounds(&tx, &hold, prepared.row.size_bytes).await?;
-        records::insert(&tx, prepared.row.clone()).await?;
-        let at = Timestamp::from_micros(prepared.row.created_at);
-        keys::insert(&tx, &prepared.row.id, prepared.key, at).await?;
         tx.commit().await?;
         fail_point!("store.after-stage");
         if let Err(error) = self.put(&prepared.row, hold.id, prepared.sealed).await {
@@ -237,6 +232,33 @@ impl Vault {
             // It took longer than its budget, and a sweep gave it up.
             Err(QuarantineError::Conflict { id: hold.id, current: Status::Expired })
         }
+    }
+
+    /// Puts row and key, in a transaction that is still to commit.
+    async fn stage(
+        &self,
+        hold: &Hold,
+        prepared: &mut Prepared,
+        inspection: InspectionId,
+        codes: &[Mac],
+    ) -> Result<Entry, QuarantineError> {
+        for _ in 0..ATTEMPTS {
+            let tx = match self.enter(hold, inspection, codes).await? {
+                Entry::New(tx) => tx,
+                repeat @ Entry::Repeat(_) => return Ok(repeat),
+            };
+            self.within_bounds(&tx, hold, prepared.row.size_bytes).await?;
+            records::insert(&tx, prepared.row.clone()).await?;
+            let at = Timestamp::from_micros(prepared.row.created_at);
+            if keys::insert(&tx, &prepared.key, at).await? {
+                return Ok(Entry::New(tx));
+            }
+            // What wraps its key is closed.
+            drop(tx);
+            self.0.week_keys.forget_open();
+            prepared.key = self.wrapped(&prepared.row.id, &prepared.data_key).await?;
+        }
+        Err(QuarantineError::WeekKeysBusy)
     }
 
     async fn put(&self, row: &StoredRow, id: QuarantineId, sealed: Vec<u8>) -> Result<(), QuarantineError> {

@@ -36,6 +36,10 @@ pub struct SweepReport {
     pub drafts_removed: u64,
     /// Grants that had stopped opening a day ago.
     pub grants_forgotten: u64,
+    /// Data keys that moved on from the key of a week which is long over.
+    pub keys_moved: u64,
+    /// Keys of weeks that nothing needed any more, and that were destroyed.
+    pub week_keys_destroyed: u64,
     /// What could not be done, and is tried again by the next sweep.
     pub failed: u64,
     /// There was more to do than this sweep was allowed.
@@ -55,7 +59,7 @@ pub struct ReconcileReport {
     pub orphans: Vec<String>,
     /// Records whose object is missing, at most 1000.
     pub missing: Vec<QuarantineId>,
-    /// Records whose wrapped key is missing, at most 1000.
+    /// Records whose wrapped key is missing, or what wraps it, at most 1000.
     pub keyless: Vec<QuarantineId>,
     /// Orphans that the next sweep will delete.
     pub condemned: u64,
@@ -71,7 +75,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 impl Vault {
     /// Does what is due: expires what nobody decided, settles stores that were cut short, destroys keys whose grace is
-    /// over, deletes objects whose key is destroyed, forgets old grants. At most `at_most` of each, and nothing new
+    /// over, deletes objects whose key is destroyed, forgets old grants, destroys keys of weeks that nothing needs. At most `at_most` of each, and nothing new
     /// after `until`. Two at once do no harm, and what one could not do the next tries again.
     ///
     /// # Errors
@@ -104,6 +108,7 @@ impl Vault {
         let tx = self.0.db.begin().await?;
         report.grants_forgotten = grants::forget(&tx, self.now().minus(DAY), at_most.get()).await?;
         tx.commit().await?;
+        self.sweep_week_keys(&actor, at_most.get(), &mut report).await?;
         match self.0.objects.tidy(self.now().minus(self.0.config.upload_budget)).await {
             Ok(removed) => report.drafts_removed = removed,
             Err(error) => {
@@ -355,6 +360,9 @@ impl Vault {
             }
         }
         for id in keys::missing(&read, LISTED_MAX + 1).await? {
+            report.list(|r| &mut r.keyless, id);
+        }
+        for id in self.without_week_key(LISTED_MAX + 1).await? {
             report.list(|r| &mut r.keyless, id);
         }
         let mut after = String::new();

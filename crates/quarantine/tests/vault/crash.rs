@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use clawexchange_quarantine::{FAIL_POINTS, Filter, Reason, Status, VaultConfig};
+use clawexchange_quarantine::{FAIL_POINTS, Filter, Keychain, Reason, Status, VaultConfig};
 use clawexchange_ssg_core::testing::ManualClock;
-use clawexchange_ssg_core::{PageLimit, QuarantineId};
+use clawexchange_ssg_core::{KeyId, PageLimit, QuarantineId};
 
 use clawexchange_testkit::{open_in, s3};
 
@@ -60,10 +60,33 @@ async fn the_work_that_is_killed() {
     }
     store.abort();
     rig.objects.set(None);
+    exchange_keys(&rig).await;
     rig.pass(72);
     rig.sweep().await;
     rig.pass(24);
     rig.sweep().await;
+    // What a week wrapped is gone, so its key goes.
+    rig.pass(24 * 14);
+    rig.sweep().await;
+}
+
+/// Another master key is activated, wraps everything, and the first one is retired.
+async fn exchange_keys(rig: &Rig) {
+    let keys = Keychain::open(rig.db.clone(), rig.keys.clone(), true).await.unwrap();
+    let next = KeyId::new("next").unwrap();
+    keys.activate(&next, &ann()).await.unwrap();
+    keys.rewrap_roots(&ann()).await.unwrap();
+    // A data key of the time before there were keys of weeks.
+    let vault = rig.with_keys(rig.keys_from("next"));
+    rig.unwrap_from_week(rig.any_open_record().await).await;
+    while vault.rewrap_some(&ann()).await.unwrap().more {}
+    vault.close_week_keys().await.unwrap();
+    while vault.move_some(&ann()).await.unwrap().more {}
+    let known = KeyId::new("test").unwrap();
+    // Codes of this rig hang on its master key, for want of a root key, so another one is retired.
+    assert!(vault.retire_master(&known, &ann(), true).await.is_err());
+    let unused = KeyId::new("unused").unwrap();
+    vault.retire_master(&unused, &ann(), false).await.unwrap();
 }
 
 fn killed_at(point: &str, folder: &Path) -> bool {

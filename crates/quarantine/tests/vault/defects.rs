@@ -95,8 +95,16 @@ async fn defect_23_a_sweep_is_bounded_logged_and_never_takes_what_was_decided() 
 async fn defect_24_each_wrapped_key_names_its_master_key() {
     let rig = Rig::new().await;
     rig.hold("offer").await;
-    let row = rig.row("SELECT master_key_id, algorithm FROM encryption_keys").await;
-    assert_eq!(row.get::<String>("master_key_id").unwrap(), "test");
+    let row = rig.row("SELECT master_key_id, week_key_id, algorithm FROM encryption_keys").await;
+    let week: String = row.get("week_key_id").unwrap();
+    assert_eq!(row.get::<String>("master_key_id").unwrap(), week, "what wraps it is the key of its week");
+    let row_of_week = rig.row("SELECT id, master_key_id FROM quarantine_week_keys").await;
+    assert_eq!(row_of_week.get::<String>("id").unwrap(), week);
+    assert_eq!(
+        row_of_week.get::<String>("master_key_id").unwrap(),
+        "test",
+        "and that is wrapped by the master key"
+    );
     assert_eq!(row.get::<String>("algorithm").unwrap(), "hkdf-sha512+aes-256-gcm/v1");
     assert_eq!(rig.vault.stats().await.unwrap().keys["test"], 1);
 }

@@ -1,6 +1,6 @@
 //! Held, listed, released, deleted, brought back.
 
-use clawexchange_quarantine::{BlobState, Filter, KeyRing, Reason, Status, Vault, VaultConfig};
+use clawexchange_quarantine::{BlobState, Filter, KeyRing, Reason, Status, VaultConfig};
 use clawexchange_ssg_core::testing::quarantine_conforms;
 use clawexchange_ssg_core::{
     Actor, AgentId, ContentEnvelope, EventKind, OwnerId, PageLimit, Quarantine as _, RiskTier, SourceId,
@@ -203,10 +203,7 @@ async fn a_repeat_is_recognised_after_the_master_key_was_changed() {
     let new = clawexchange_ssg_core::MasterKey::new([8; 32]).unwrap();
     let name = clawexchange_ssg_core::KeyId::new("test").unwrap();
     let keys = KeyRing::from_master(None, new).with(Some(name), old).unwrap();
-    let vault =
-        Vault::new(rig.db.clone(), rig.objects.clone(), keys, rig.log.clone(), VaultConfig::default())
-            .unwrap()
-            .with_clock(rig.clock.clone());
+    let vault = rig.with_keys(keys);
     let held = vault.hold(rig.a_hold("same", "agent-1").await).await.unwrap();
     assert!(held.is_repeat && held.id == first);
     let grant = vault.grant(first, &ann(), &note("check")).await.unwrap();

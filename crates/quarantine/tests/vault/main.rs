@@ -13,9 +13,11 @@ mod publish;
 mod races;
 mod reveal;
 mod rig;
+mod rotation;
 mod schema;
 mod stores;
 mod sweeps;
 mod tamper;
+mod week_keys;
 
 clawexchange_testkit::s3_server!();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use clawexchange_database::{Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox};
 use clawexchange_quarantine::{
     FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, S3Config,
-    S3Store, STATE_TARGETS, SweepReport, Vault, VaultConfig,
+    S3Store, STATE_TARGETS, SweepReport, Vault, VaultConfig, WeekKeyFiles,
 };
 use clawexchange_ssg_core::testing::{ManualClock, hold_of};
 use clawexchange_ssg_core::{
@@ -52,15 +52,22 @@ impl Rig {
 
     /// In a folder that stays, under a key that is always the same.
     pub(crate) async fn at(folder: &Path, config: VaultConfig, clock: ManualClock) -> Self {
-        let db = open_in(folder).await;
+        Self::over(open_in(folder).await, folder, config, clock).await
+    }
+
+    /// The same over a database of any sort.
+    pub(crate) async fn over(db: Database, folder: &Path, config: VaultConfig, clock: ManualClock) -> Self {
         Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
         let key = KeyId::new("test").unwrap();
-        let keys = KeyRing::from_master(Some(key), MasterKey::new([7; 32]).unwrap());
+        let keys = KeyRing::from_master(Some(key), MasterKey::new([7; 32]).unwrap())
+            .with(Some(KeyId::new("next").unwrap()), MasterKey::new([8; 32]).unwrap())
+            .unwrap();
         let log = Log { db: db.clone(), inner: Arc::default() };
         let objects = Objects::of(folder);
         let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config)
             .unwrap()
-            .with_clock(clock.clone());
+            .with_clock(clock.clone())
+            .with_week_keys(WeekKeyFiles::new(folder.join("weeks")));
         Self { db, vault, clock, keys, log, objects, folder: folder.to_owned(), temporary: None }
     }
 
@@ -82,9 +89,28 @@ impl Rig {
             let log = Log { db: db.clone(), inner: Arc::clone(&self.log.inner) };
             let config = self.vault.config().clone();
             let vault = Vault::new(db, self.objects.clone(), self.keys.clone(), log, config).unwrap();
-            others.push(vault.with_clock(self.clock.clone()));
+            let week_keys = WeekKeyFiles::new(self.folder.join("weeks"));
+            others.push(vault.with_clock(self.clock.clone()).with_week_keys(week_keys));
         }
         others.try_into().unwrap()
+    }
+
+    /// The same vault, whose keys are others, over the same database.
+    pub(crate) fn with_keys(&self, keys: impl clawexchange_ssg_core::KeyProvider) -> Vault {
+        let config = self.vault.config().clone();
+        Vault::new(self.db.clone(), self.objects.clone(), keys, self.log.clone(), config)
+            .unwrap()
+            .with_clock(self.clock.clone())
+            .with_week_keys(WeekKeyFiles::new(self.folder.join("weeks")))
+    }
+
+    /// The names of the keys of weeks that lie outside the database.
+    pub(crate) fn week_files(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.folder.join("weeks"));
+        let mut names: Vec<String> =
+            folder.into_iter().flatten().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     pub(crate) async fn hold(&self, text: &str) -> QuarantineId {
@@ -386,5 +412,53 @@ impl Fault for AskedFor {
 
     fn kind(&self) -> FaultKind {
         FaultKind::Unavailable
+    }
+}
+
+impl Rig {
+    /// The ring of this rig, with another key as the active one.
+    pub(crate) fn keys_from(&self, active: &str) -> KeyRing {
+        let masters = [("test", 7), ("next", 8)];
+        let (mut first, mut others) = (None, Vec::new());
+        for (name, byte) in masters {
+            let (id, key) = (KeyId::new(name).unwrap(), MasterKey::new([byte; 32]).unwrap());
+            if name == active { first = Some((id, key)) } else { others.push((id, key)) }
+        }
+        let (id, key) = first.unwrap();
+        others
+            .into_iter()
+            .fold(KeyRing::from_master(Some(id), key), |ring, (id, key)| ring.with(Some(id), key).unwrap())
+    }
+
+    /// A record whose content is still there.
+    pub(crate) async fn any_open_record(&self) -> QuarantineId {
+        let row = self
+            .row("SELECT id FROM quarantine_records WHERE blob_state = 'PRESENT' ORDER BY id LIMIT 1")
+            .await;
+        row.get_parsed("id").unwrap()
+    }
+
+    /// Has the key of a record wrapped as it was before there were keys of weeks: by a master key itself.
+    pub(crate) async fn unwrap_from_week(&self, id: QuarantineId) {
+        let context = [b"claw/quarantine/data-key/v1\0", id.to_string().as_bytes()].concat();
+        let sql = "SELECT encrypted_data_key, week_key_id FROM encryption_keys WHERE record_id = $1";
+        let row = self.db.read().row(sql, [id.to_string().into()]).await.unwrap().unwrap();
+        let week: KeyId = row.get_parsed("week_key_id").unwrap();
+        let wrapped: Vec<u8> = row.get("encrypted_data_key").unwrap();
+        let bytes = std::fs::read(self.folder.join("weeks").join(week.as_str())).unwrap();
+        // `SSGW`, 1, the length of the name, the name, the wrapped key.
+        let name_length = usize::from(bytes[5]);
+        let master = KeyId::new(std::str::from_utf8(&bytes[6..6 + name_length]).unwrap()).unwrap();
+        let week_context = [b"claw/quarantine/week-key/v1\0", week.as_str().as_bytes()].concat();
+        let key = self.keys.unwrap(&master, &week_context, &bytes[6 + name_length..]).await.unwrap();
+        let ring = KeyRing::from_master(Some(week.clone()), MasterKey::new(*key.expose()).unwrap());
+        let data_key = ring.unwrap(&week, &context, &wrapped).await.unwrap();
+        let direct = self.keys.wrap(&self.keys.active(), &context, &data_key).await.unwrap();
+        let tx = self.db.begin().await.unwrap();
+        let sql = "UPDATE encryption_keys SET encrypted_data_key = $1, master_key_id = $2, week_key_id = NULL \
+                   WHERE record_id = $3";
+        let values = [direct.into(), self.keys.active().as_str().into(), id.to_string().into()];
+        tx.execute(sql, values).await.unwrap();
+        tx.commit().await.unwrap();
     }
 }
