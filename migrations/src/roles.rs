@@ -9,12 +9,13 @@ use crate::all;
 
 /// What the application does with each table. One of the log that is not here is read and nothing else: the functions
 /// that append to it run with the owner's rights. A test sees to it that every other table is here.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("clawexchange_migrations", "SELECT"),
     ("database_deployment", "SELECT, UPDATE (key_id)"),
     ("database_outbox", "SELECT, INSERT, DELETE"),
     ("database_leases", "SELECT, INSERT, UPDATE"),
     ("database_idempotency", "SELECT, INSERT, UPDATE, DELETE"),
+    ("database_adoptions", "SELECT"),
     ("audit_subjects", "SELECT, INSERT, UPDATE (key_id, wrapped_key)"),
     ("quarantine_records", "SELECT, INSERT, UPDATE, DELETE"),
     ("encryption_keys", "SELECT, INSERT, DELETE"),

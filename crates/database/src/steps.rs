@@ -98,5 +98,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
     steps: &[
         crate::step!("database_0001_base", "0001_database", evidence: &["database_outbox"]),
         crate::step!("database_0002_idempotency", "0002_idempotency", evidence: &[]),
+        crate::step!("database_0003_adoptions", "0003_adoptions", evidence: &["database_adoptions"]),
     ],
 };

@@ -46,7 +46,7 @@ async fn up_down_up_on_empty_and_filled_tables() {
     assert_eq!(plan.state(&db).await.unwrap(), SchemaState::Empty);
     assert_eq!(
         plan.up(&db, Some(ONE.name), NOW).await.unwrap(),
-        ["database_0001_base", "database_0002_idempotency", ONE.name]
+        ["database_0001_base", "database_0002_idempotency", "database_0003_adoptions", ONE.name]
     );
     assert_eq!(plan.state(&db).await.unwrap(), SchemaState::Behind(vec![TWO.name]));
     assert_eq!(plan.up(&db, None, NOW).await.unwrap(), [TWO.name]);
@@ -68,7 +68,7 @@ async fn up_down_up_on_empty_and_filled_tables() {
     let all = plan.down(&db, &DownTo::Steps(9), Destroy::named(Destroy::PHRASE)).await.unwrap();
     assert_eq!(
         all,
-        [TWO.name, ONE.name, "database_0002_idempotency", "database_0001_base"],
+        [TWO.name, ONE.name, "database_0003_adoptions", "database_0002_idempotency", "database_0001_base"],
         "backwards through the plan"
     );
     plan.up(&db, None, NOW).await.unwrap();
@@ -81,7 +81,7 @@ async fn two_at_once_run_each_step_once() {
     let (one, two) = (open(&folder).await, open(&folder).await);
     let plan = Plan::of([notes(&[ONE, TWO])]);
     let (a, b) = tokio::join!(plan.up(&one, None, NOW), plan.up(&two, None, NOW));
-    assert_eq!(a.unwrap().len() + b.unwrap().len(), 4);
+    assert_eq!(a.unwrap().len() + b.unwrap().len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

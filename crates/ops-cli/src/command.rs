@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod adopt;
 mod audit;
 mod config;
 mod doctor;

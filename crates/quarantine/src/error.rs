@@ -111,6 +111,12 @@ pub enum QuarantineError {
         /// The record.
         id: QuarantineId,
     },
+    /// The content of an adopted record cannot be recovered.
+    #[error("the content of record {id} cannot be opened: the system that held it never kept what opens it")]
+    NeverKept {
+        /// The record.
+        id: QuarantineId,
+    },
     /// The record is in a state that does not permit it, or has changed meanwhile.
     #[error("record {id} is {current}")]
     Conflict {
@@ -308,6 +314,7 @@ impl Fault for QuarantineError {
             Self::ObjectMissing { .. } => "quarantine/object-missing",
             Self::NotFound { .. } => "quarantine/not-found",
             Self::Gone { .. } => "quarantine/gone",
+            Self::NeverKept { .. } => "quarantine/never-kept",
             Self::Conflict { .. } => "quarantine/conflict",
             Self::NotShown { .. } => "quarantine/not-shown",
             Self::Altered { .. } => "quarantine/altered",
@@ -353,7 +360,7 @@ impl Fault for QuarantineError {
             Self::NoRandomness | Self::Objects { .. } | Self::ObjectsDenied { .. } | Self::Full { .. } => {
                 FaultKind::Unavailable
             }
-            Self::NotFound { .. } | Self::Gone { .. } => FaultKind::NotFound,
+            Self::NotFound { .. } | Self::Gone { .. } | Self::NeverKept { .. } => FaultKind::NotFound,
             Self::Conflict { .. }
             | Self::NotShown { .. }
             | Self::Claimed { .. }
@@ -399,6 +406,9 @@ impl Fault for QuarantineError {
             Self::Objects { .. } => "free some space, or mount the folder for writing, and try again",
             Self::ObjectsDenied { .. } => "give the folder to the user that runs this",
             Self::ObjectMissing { .. } => "run `claw quarantine reconcile`",
+            Self::NeverKept { .. } => {
+                "what is known of it is in `claw quarantine show ID` and `claw audit query --target ID`"
+            }
             Self::NotShown { current: Status::Deleted | Status::Expired, .. } => {
                 "bring it back with `claw quarantine restore ID --reason TEXT` while its grace lasts"
             }

@@ -87,6 +87,6 @@ pub use status::{BlobState, Status};
 #[doc(hidden)]
 pub use vault::FAIL_POINTS;
 pub use vault::{
-    Claim, DueReport, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX, OFFSET_MAX, ReconcileReport,
-    Ruling, STATE_TARGETS, SweepReport, Vault,
+    ADOPTED_POLICY, Adopted, Claim, DueReport, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX,
+    OFFSET_MAX, ReconcileReport, Ruling, STATE_TARGETS, SweepReport, Vault,
 };

@@ -9,5 +9,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
     steps: &[
         step!("quarantine_0001_records", "0001_quarantine", evidence: &["quarantine_records"]),
         step!("quarantine_0002_review", "0002_review", evidence: &["quarantine_publications"]),
+        step!("quarantine_0003_adopted", "0003_adopted", evidence: &[]),
     ],
 };

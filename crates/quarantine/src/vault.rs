@@ -19,6 +19,7 @@ use crate::records::claims::{self as claim_rows};
 use crate::records::{self, ClaimGuard, Guard, StoredRow, legal as holds, sums};
 use crate::status::BlobState;
 
+mod adopt;
 mod claims;
 mod decide;
 mod due;
@@ -29,6 +30,7 @@ mod states;
 mod store;
 mod sweep;
 
+pub use adopt::{ADOPTED_POLICY, Adopted};
 pub use claims::{Claim, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 pub use decide::Ruling;
 pub use due::DueReport;
