@@ -12,7 +12,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clawexchange_migrations::RoleName;
 use clawexchange_ssg_core::{AgentId, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
 
-pub(crate) use self::audit::{AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs};
+pub(crate) use self::audit::{
+    AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs, RetireArgs,
+};
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::token::TokenCommand;

@@ -13,6 +13,7 @@ mod man;
 mod migrate;
 mod prove;
 mod quarantine;
+mod retire;
 pub(crate) mod serve;
 mod simulate;
 mod spool;

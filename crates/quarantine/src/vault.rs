@@ -160,6 +160,12 @@ impl Vault {
         sums::stats(&self.0.db.replica()).await
     }
 
+    /// Some ids of records after one, in their order: of those that somebody has to decide about, and of those that a
+    /// legal hold keeps. What the log says of them is still needed.
+    pub async fn unsettled(&self, after: Option<&str>, at_most: u32) -> Result<Vec<String>, QuarantineError> {
+        sums::unsettled(&self.0.db.read(), after.unwrap_or_default(), at_most).await
+    }
+
     fn now(&self) -> Timestamp {
         self.0.clock.now()
     }

@@ -173,7 +173,7 @@ impl Told {
         if let Some(found) = &self.target_id {
             match whole(Some(found)).and_then(|id| SourceId::new(id).ok()) {
                 Some(id) => {
-                    event = event.on(Target::new(sort_of(self.target_type.as_ref(), id.as_str()), id))
+                    event = event.on(Target::new(sort_of(self.target_type.as_ref(), id.as_str()), id));
                 }
                 None => {
                     flaws.push("target");
