@@ -1,5 +1,5 @@
 //! Old events leave the database by the operator's hand: exported, checked, said, and provable for ever after.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
