@@ -69,6 +69,8 @@ CREATE INDEX rate_limit_overrides_expires ON rate_limit_overrides (expires_at) W
 
 -- index sqlite_autoindex_audit_tiles_1
 
+-- index sqlite_autoindex_database_adoptions_1
+
 -- index sqlite_autoindex_database_leases_1
 
 -- index sqlite_autoindex_encryption_keys_1
@@ -119,6 +121,8 @@ CREATE TABLE audit_logs ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdict
 CREATE TABLE audit_subjects ( subject_id TEXT NOT NULL PRIMARY KEY, ref TEXT NOT NULL UNIQUE CHECK (length(ref) = 32), key_id TEXT NOT NULL, wrapped_key BLOB NOT NULL, mac TEXT NOT NULL ) STRICT, WITHOUT ROWID
 -- table audit_tiles
 CREATE TABLE audit_tiles ( log TEXT NOT NULL CHECK (log IN ('decisions', 'verdicts')), level INTEGER NOT NULL CHECK (level BETWEEN 0 AND 7), tile_index INTEGER NOT NULL CHECK (tile_index >= 0), width INTEGER NOT NULL CHECK (width BETWEEN 1 AND 256), hashes BLOB NOT NULL CHECK (length(hashes) = 32 * width), PRIMARY KEY (log, level, tile_index) ) STRICT
+-- table database_adoptions
+CREATE TABLE database_adoptions ( what TEXT NOT NULL PRIMARY KEY CHECK (what IN ('events', 'records', 'limits')), -- The other system's name of what was taken over last, in its order. last_id TEXT, done INTEGER NOT NULL CHECK (done >= 0), -- How many of these had something that could not be taken over as it was. flawed INTEGER NOT NULL CHECK (flawed BETWEEN 0 AND done), begun_us INTEGER NOT NULL, finished_us INTEGER ) STRICT
 -- table database_deployment
 CREATE TABLE database_deployment ( one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL CHECK (length(id) = 16), key_id TEXT, created_us INTEGER NOT NULL ) STRICT
 -- table database_idempotency
@@ -208,7 +212,7 @@ CREATE TRIGGER quarantine_publications_kept BEFORE DELETE ON quarantine_publicat
 -- trigger quarantine_records_blob
 CREATE TRIGGER quarantine_records_blob BEFORE UPDATE OF blob_state ON quarantine_records WHEN NEW.blob_state <> OLD.blob_state AND NOT ( (OLD.blob_state = 'PENDING' AND NEW.blob_state = 'PRESENT') OR (OLD.blob_state = 'PRESENT' AND NEW.blob_state = 'SHREDDED') ) BEGIN SELECT RAISE(ABORT, 'this state of content may not follow that one'); END
 -- trigger quarantine_records_born
-CREATE TRIGGER quarantine_records_born BEFORE INSERT ON quarantine_records WHEN NEW.status <> 'QUARANTINED' OR NEW.blob_state = 'SHREDDED' OR NEW.version <> 1 BEGIN SELECT RAISE(ABORT, 'a record begins as QUARANTINED, with its content, at version 1'); END
+CREATE TRIGGER quarantine_records_born BEFORE INSERT ON quarantine_records WHEN NEW.version <> 1 OR NOT ( (NEW.status = 'QUARANTINED' AND NEW.blob_state <> 'SHREDDED') OR (NEW.policy = 'adopted' AND NEW.status IN ('RELEASED', 'DELETED', 'EXPIRED') AND NEW.blob_state = 'SHREDDED') ) BEGIN SELECT RAISE(ABORT, 'a record begins as QUARANTINED, with its content, or adopted and without, at version 1'); END
 -- trigger quarantine_records_kept
 CREATE TRIGGER quarantine_records_kept BEFORE DELETE ON quarantine_records WHEN OLD.blob_state <> 'PENDING' BEGIN SELECT RAISE(ABORT, 'a record that was acknowledged is kept'); END
 -- trigger quarantine_records_status

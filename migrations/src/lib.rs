@@ -4,6 +4,7 @@
 //! another crate's, so the order is for repeatability. `golden/sqlite.sql` is the schema after all of them, and a
 //! test compares.
 
+pub mod adopt;
 mod roles;
 
 pub use clawexchange_database::{Destroy, DownTo, Drift, MigrateError, Plan, SchemaState, StepState};

@@ -9,7 +9,7 @@ use crate::all;
 
 /// What the application does with each table. One of the log that is not here is read and nothing else: the functions
 /// that append to it run with the owner's rights. A test sees to it that every other table is here.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 25] = [
     ("clawexchange_migrations", "SELECT"),
     ("database_deployment", "SELECT, UPDATE (key_id)"),
     ("database_outbox", "SELECT, INSERT, DELETE"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str); 24] = [
     ("database_root_keys", "SELECT, INSERT, UPDATE (wrapped, master_key_id, wrapped_us)"),
     ("database_master_keys", "SELECT, INSERT, UPDATE"),
     ("database_instances", "SELECT, INSERT, UPDATE, DELETE"),
+    ("database_adoptions", "SELECT"),
     ("audit_subjects", "SELECT, INSERT, UPDATE (key_id, wrapped_key)"),
     ("quarantine_records", "SELECT, INSERT, UPDATE, DELETE"),
     (

@@ -12,15 +12,17 @@ use clawexchange_ssg_core::Timestamp;
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// What has been released or will be: it only ever grows, at the end of each crate's part.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 13] = [
     "database_0001_base",
     "database_0002_idempotency",
     "database_0003_keys",
+    "database_0004_adoptions",
     "audit_0001_log",
     "audit_0002_tree",
     "quarantine_0001_records",
     "quarantine_0002_review",
     "quarantine_0003_week_keys",
+    "quarantine_0004_adopted",
     "rate_limiter_0001_limits",
     "rate_limiter_0002_overrides",
     "moderation_0001_tokens",

@@ -64,7 +64,7 @@ const CASES_WHOLE: &str = "20000";
 
 /// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
 /// is not among them. What is about PostgreSQL alone runs with the others.
-const ON_POSTGRES: [&str; 23] = [
+const ON_POSTGRES: [&str; 25] = [
     // The handle, the log, held content, people, limits.
     "races",
     "outbox",
@@ -88,6 +88,8 @@ const ON_POSTGRES: [&str; 23] = [
     "http_crash",
     "limits",
     "readme_first_day",
+    "retire",
+    "retirement",
     "serve",
     "tampered",
 ];

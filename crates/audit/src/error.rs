@@ -1,7 +1,7 @@
 //! What can go wrong with the log.
 
 use clawexchange_database::DatabaseError;
-use clawexchange_ssg_core::{Fault, FaultKind, PortError};
+use clawexchange_ssg_core::{EventError, Fault, FaultKind, PortError};
 
 use crate::leaf::Log;
 use crate::tree_error::TreeError;
@@ -42,6 +42,30 @@ pub enum AuditError {
         /// What was asked for: an index, or a size.
         asked: u64,
     },
+    /// The event has left the database.
+    #[error("event {asked} of log {log} is retired: those before {until} are")]
+    Retired {
+        /// The log.
+        log: &'static str,
+        /// Which was asked for.
+        asked: u64,
+        /// From which on they are there.
+        until: u64,
+    },
+    /// Only the owner of the tables takes rows out of the log.
+    #[error("this role does not own the log, and nobody else takes events out of it")]
+    NotOwner,
+    /// A file is no export of the log, or was altered.
+    #[error("the export is not what the log hashed, at line {line}: {what}")]
+    Export {
+        /// Which line, from 1.
+        line: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// An event of the log itself cannot be made.
+    #[error("could not put into words what happened to the log")]
+    Event(#[from] EventError),
     /// Something about the tree, a note or a proof.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -135,6 +159,10 @@ impl Fault for AuditError {
             Self::Head { .. } => "audit/head",
             Self::Altered { .. } => "audit/altered",
             Self::NotReached { .. } => "audit/not-reached",
+            Self::Retired { .. } => "audit/retired",
+            Self::NotOwner => "audit/not-owner",
+            Self::Export { .. } => "audit/export",
+            Self::Event(e) => e.code(),
             Self::Tree(e) => e.code(),
             Self::TooLarge => "audit/too-large",
             Self::Leaf => "audit/leaf",
@@ -161,9 +189,12 @@ impl Fault for AuditError {
             Self::Head { .. }
             | Self::Altered { .. }
             | Self::Leaf
+            | Self::Export { .. }
             | Self::PinAltered { .. }
             | Self::NotExtended { .. } => FaultKind::Integrity,
-            Self::NotReached { .. } => FaultKind::NotFound,
+            Self::NotReached { .. } | Self::Retired { .. } => FaultKind::NotFound,
+            Self::NotOwner => FaultKind::NotAllowed,
+            Self::Event(e) => e.kind(),
             Self::Tree(e) => e.kind(),
             Self::TooLarge | Self::Seal => FaultKind::Internal,
             Self::Key(e) | Self::State(e) => e.kind(),
@@ -185,6 +216,12 @@ impl Fault for AuditError {
             Self::Head { .. } | Self::Altered { .. } | Self::Leaf | Self::NotExtended { .. } => Some(
                 "`claw audit verify` says what was altered; restore the database from a backup".to_owned(),
             ),
+            Self::Retired { .. } => Some(
+                "it is in the export that the LOG_RETIRED event names: `claw audit query --event-type LOG_RETIRED`"
+                    .to_owned(),
+            ),
+            Self::NotOwner => Some("give the owner's connection in CLAW_MIGRATE_DATABASE_URL".to_owned()),
+            Self::Export { .. } => Some("export again, or take the copy that was kept elsewhere".to_owned()),
             Self::PinAltered { .. } => {
                 Some("`claw audit verify` compares; keep the file for whoever investigates".to_owned())
             }

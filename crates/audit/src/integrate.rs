@@ -10,6 +10,7 @@ use crate::error::AuditError;
 use crate::leaf::{Hash, Log, batch_hash, genesis};
 use crate::log::AuditLog;
 use crate::note::Note;
+use crate::retired::tile_hashes;
 use crate::signed::{SignedCheckpoint, signer};
 use crate::store::{self, Head};
 use crate::subjects::is_altered;
@@ -95,13 +96,26 @@ impl AuditLog {
         let base = last.size().saturating_sub(1) / width * width;
         let tiles = Tiles::read(&self.0.db.read(), log, &Edge::tiles(base)).await?;
         let mut edge = Edge::from_tiles(base, |tile| tiles.get(tile))?;
-        for hash in hashes_from(&self.0.db.read(), log, base, last.size() - base).await? {
+        for hash in self.hashes_at_edge(log, base, last.size()).await? {
             edge.append(hash)?;
         }
         if (edge.size(), edge.frontier().root()) != (last.size(), *last.root()) {
             return Err(AuditError::altered(log, last.size(), "it does not give the root that was signed"));
         }
         Ok(edge)
+    }
+
+    /// The hashes under the last tile: of events that were retired from the tile, of all others from the log.
+    async fn hashes_at_edge(&self, log: Log, base: u64, size: u64) -> Result<Vec<Hash>, AuditError> {
+        let read = self.0.db.read();
+        let hashes = hashes_from(&read, log, base, size - base).await?;
+        if hashes.len() as u64 == size - base {
+            return Ok(hashes);
+        }
+        let gone = self.retired().await?.end(log).clamp(base, size);
+        let mut hashes = tile_hashes(&read, log, base, gone - base).await?;
+        hashes.extend(hashes_from(&read, log, gone, size - gone).await?);
+        Ok(hashes)
     }
 
     /// Grows the tree from what was last signed to `head`. `None`: somebody else was faster, and it begins anew.

@@ -20,6 +20,7 @@
 
 mod checkpoint;
 mod error;
+mod export;
 mod integrate;
 mod leaf;
 mod log;
@@ -29,6 +30,8 @@ mod proof;
 mod prove;
 mod query;
 mod replay;
+mod retire;
+mod retired;
 mod signed;
 mod spool;
 mod store;
@@ -45,12 +48,18 @@ use clawexchange_database::{MigrationSet, step};
 
 pub use checkpoint::Checkpoint;
 pub use error::AuditError;
+pub use export::{EXPORT_LINE_BYTES_MAX, ExportCheck, ExportedTo};
 pub use leaf::Log;
 pub use log::{AuditConfig, AuditLog};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteSignature, NoteSigner, NoteVerifier};
 pub use proof::{PROOF_BYTES_MAX, TlogProof};
 pub use prove::Extension;
 pub use query::{Entry, LogHead, Query};
+pub use retire::Leaving;
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use retire::RETIRE_FAIL_POINTS;
+pub use retired::Retired;
 pub use signed::SignedCheckpoint;
 pub use spool::{SpoolConfig, SpoolStatus, dead_letters, spool_status};
 pub use tile::{Edge, TILE_WIDTH, Tile, TilePath};

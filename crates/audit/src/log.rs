@@ -149,6 +149,14 @@ impl AuditLog {
         told.into_iter().collect::<Result<(), _>>().map_err(AuditError::Batch)
     }
 
+    /// Appends events in a transaction of the caller: they are in the log if and when it commits, together with all else
+    /// that it does. For what takes events from elsewhere and notes in the same transaction how far it came.
+    ///
+    /// It takes the end of the log, so it comes last: others wait from here until the commit.
+    pub async fn append_in(&self, tx: &Tx, events: Vec<AuditEvent>) -> Result<(), AuditError> {
+        store::append(tx, &*self.0.keys, &Together::of(events), self.0.clock.now()).await
+    }
+
     /// The alias under which an agent stands in the log; one is made if it has none.
     pub async fn alias(&self, agent: &AgentId) -> Result<String, AuditError> {
         let tx = self.0.db.begin().await?;

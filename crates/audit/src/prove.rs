@@ -11,6 +11,7 @@ use crate::leaf::{Hash, LEAF_BYTES_MAX, Log, leaf_hash};
 use crate::log::AuditLog;
 use crate::pin::hex;
 use crate::proof::TlogProof;
+use crate::retired::tile_hashes;
 use crate::signed::SignedCheckpoint;
 use crate::tile::{TILE_WIDTH, Tile, TilePath};
 use crate::tree::{ProofPlan, verify_consistency, verify_inclusion};
@@ -49,10 +50,18 @@ impl AuditLog {
     /// does not reach so far.
     pub async fn prove(&self, log: Log, index: u64) -> Result<TlogProof, AuditError> {
         let signed = self.reaching(log, index.saturating_add(1), index).await?;
-        let leaf = self.leaf(log, index).await?;
+        let leaf = match self.leaf(log, index).await {
+            Ok(leaf) => leaf_hash(&leaf.leaf),
+            // Its hash stays when it leaves, so whoever has the export can still have it proved.
+            Err(error @ AuditError::Retired { .. }) => {
+                let hash = tile_hashes(&self.0.db.read(), log, index, 1).await?;
+                hash.first().copied().ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
         let plan = ProofPlan::inclusion(index, signed.size())?;
         let path = self.hashes_of(log, &plan).await?;
-        let checked = verify_inclusion(index, signed.size(), &leaf_hash(&leaf.leaf), signed.root(), &path);
+        let checked = verify_inclusion(index, signed.size(), &leaf, signed.root(), &path);
         let altered = || AuditError::altered(log, index, "its leaf and the tiles do not lead to the root");
         checked.ok().ok_or_else(altered)?;
         Ok(TlogProof::new(index, path, signed.note)?)
@@ -96,9 +105,14 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// A leaf that is missing, or whose hash is another, is an `Integrity` fault.
+    /// A leaf that is missing, or whose hash is another, is an `Integrity` fault; one that was retired is `NotFound`.
     pub async fn leaves(&self, log: Log, from: u64, at_most: u16) -> Result<Vec<LeafAt>, AuditError> {
         let leaves = leaves_from(&self.0.db.read(), log, from, at_most).await?;
+        if leaves.first().is_none_or(|first| first.index != from)
+            && let Some(retired) = self.retired_error(log, from).await?
+        {
+            return Err(retired);
+        }
         for (wanted, leaf) in (from..).zip(&leaves) {
             if leaf.index != wanted {
                 return Err(AuditError::altered(log, wanted, "an event is missing"));

@@ -22,6 +22,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// The index behind its last event.
+    pub(crate) fn end(&self) -> u64 {
+        self.head.start.saturating_add(self.head.n.into())
+    }
+
     fn of(row: &Row) -> Result<Self, AuditError> {
         let n = u32::try_from(row.get_u64("n")?).unwrap_or(u32::MAX);
         Ok(Self {

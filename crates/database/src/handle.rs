@@ -418,8 +418,9 @@ impl Tx {
         Box::pin(async move { locked.await.map(drop) })
     }
 
-    /// Lets every statement of this transaction take as long as it takes, as a change of the schema may.
-    pub(crate) async fn patiently(mut self) -> Result<Self, DatabaseError> {
+    /// Lets every statement of this transaction take as long as it takes, as a change of the schema may, and what goes
+    /// through whole tables.
+    pub async fn patiently(mut self) -> Result<Self, DatabaseError> {
         if self.dialect == Dialect::Postgres {
             self.execute("SET LOCAL statement_timeout = 0", []).await?;
             self.execute("SET LOCAL idle_in_transaction_session_timeout = 0", []).await?;

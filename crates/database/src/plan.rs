@@ -234,6 +234,11 @@ impl Plan {
         Ok(undo.into_iter().map(|(_, step)| step.name).collect())
     }
 
+    /// Waits until nobody else changes the schema, and keeps others from it while `tx` is open.
+    pub async fn hold(tx: &Tx) -> Result<(), DatabaseError> {
+        tx.lock(LOCK).await
+    }
+
     /// Compares the schema with what the steps that have run would make. Gives what is missing and what is too much.
     pub async fn drift(&self, db: &Database) -> Result<Drift, MigrateError> {
         let ledger = ledger(&db.read()).await?;

@@ -100,5 +100,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         crate::step!("database_0001_base", "0001_database", evidence: &["database_outbox"]),
         crate::step!("database_0002_idempotency", "0002_idempotency", evidence: &[]),
         crate::step!("database_0003_keys", "0003_keys", evidence: &["database_root_keys"]),
+        crate::step!("database_0004_adoptions", "0004_adoptions", evidence: &["database_adoptions"]),
     ],
 };

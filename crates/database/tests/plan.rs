@@ -46,7 +46,13 @@ async fn up_down_up_on_empty_and_filled_tables() {
     assert_eq!(plan.state(&db).await.unwrap(), SchemaState::Empty);
     assert_eq!(
         plan.up(&db, Some(ONE.name), NOW).await.unwrap(),
-        ["database_0001_base", "database_0002_idempotency", "database_0003_keys", ONE.name]
+        [
+            "database_0001_base",
+            "database_0002_idempotency",
+            "database_0003_keys",
+            "database_0004_adoptions",
+            ONE.name
+        ]
     );
     assert_eq!(plan.state(&db).await.unwrap(), SchemaState::Behind(vec![TWO.name]));
     assert_eq!(plan.up(&db, None, NOW).await.unwrap(), [TWO.name]);
@@ -68,7 +74,14 @@ async fn up_down_up_on_empty_and_filled_tables() {
     let all = plan.down(&db, &DownTo::Steps(9), Destroy::named(Destroy::PHRASE)).await.unwrap();
     assert_eq!(
         all,
-        [TWO.name, ONE.name, "database_0003_keys", "database_0002_idempotency", "database_0001_base"],
+        [
+            TWO.name,
+            ONE.name,
+            "database_0004_adoptions",
+            "database_0003_keys",
+            "database_0002_idempotency",
+            "database_0001_base"
+        ],
         "backwards through the plan"
     );
     plan.up(&db, None, NOW).await.unwrap();

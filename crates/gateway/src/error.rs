@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clawexchange_audit::AuditError;
 use clawexchange_database::{DatabaseError, MigrateError};
 use clawexchange_detectors::DetectorsError;
+use clawexchange_migrations::adopt::AdoptError;
 use clawexchange_moderation::ModerationError;
 use clawexchange_quarantine::QuarantineError;
 use clawexchange_rate_limiter::LimitError;
@@ -28,6 +29,9 @@ pub enum PartsError {
     /// The schema.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// Tables of the first system, or of somebody else, have names of ours.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
     /// Migrations stand out.
     #[error("{} step{} of the schema {} not run", pending.len(), if pending.len() == 1 { "" } else { "s" }, if pending.len() == 1 { "has" } else { "have" })]
     Pending {
@@ -134,6 +138,7 @@ impl PartsError {
             Self::Folder(e) => e,
             Self::Database(e) => e,
             Self::Migrate(e) => e,
+            Self::Adopt(e) => e,
             Self::Audit(e) => e,
             Self::Quarantine(e) => e,
             Self::Limits(e) => e,

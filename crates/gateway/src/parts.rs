@@ -150,7 +150,13 @@ impl Parts {
                             step: unknown.into_iter().next().unwrap_or_default(),
                         });
                     }
-                    (_, _) => return Err(clawexchange_database::MigrateError::Foreign.into()),
+                    (_, _) => {
+                        let found = clawexchange_migrations::adopt::refusal(&db.read()).await?;
+                        return Err(found.map_or_else(
+                            || clawexchange_database::MigrateError::Foreign.into(),
+                            PartsError::from,
+                        ));
+                    }
                 }
                 Ok(db)
             })

@@ -13,7 +13,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clawexchange_migrations::RoleName;
 use clawexchange_ssg_core::{AgentId, OwnerId, QuarantineId, RiskTier, SourceId, Timestamp, TrustLevel};
 
-pub(crate) use self::audit::{AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs};
+pub(crate) use self::audit::{
+    AuditCommand, CheckProofArgs, ExportArgs, LogArg, Place, QueryArgs, RetireArgs,
+};
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
 pub(crate) use self::serve::ServeArgs;
@@ -446,6 +448,10 @@ pub(crate) enum MigrateCommand {
     Plan,
     /// Compares the schema with what the steps make.
     Verify,
+    /// Takes over what the first system of this kind left in the database: its tables move to a schema of their own, and
+    /// its log, records and limits are taken over.
+    #[command(after_help = ADOPT_EXAMPLES)]
+    Adopt(AdoptArgs),
     /// Prints the statements that give PostgreSQL's role of the application what it needs, and nothing else.
     #[command(after_help = ROLES_EXAMPLES)]
     Roles {
@@ -454,6 +460,25 @@ pub(crate) enum MigrateCommand {
         app: RoleName,
     },
 }
+
+#[derive(Args, Debug)]
+pub(crate) struct AdoptArgs {
+    /// Says what would be done, with the statements and how many rows there are, and does nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Does not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+const ADOPT_EXAMPLES: &str = "\
+PostgreSQL only, and with the owner's connection (CLAW_MIGRATE_DATABASE_URL). Stop the first system before: it does not
+find its tables any more. Nothing is dropped. Cut short, it is taken up by running it again.
+
+Examples:
+  claw migrate adopt --dry-run
+  claw migrate adopt
+  claw migrate adopt --yes --output json";
 
 const ROLES_EXAMPLES: &str = "\
 Examples:

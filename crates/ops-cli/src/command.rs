@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod adopt;
 mod audit;
 mod config;
 mod doctor;
@@ -12,6 +13,7 @@ mod man;
 mod migrate;
 mod prove;
 mod quarantine;
+mod retire;
 pub(crate) mod serve;
 mod simulate;
 mod spool;

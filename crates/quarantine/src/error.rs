@@ -221,6 +221,12 @@ pub enum QuarantineError {
         /// The record.
         id: QuarantineId,
     },
+    /// The content of an adopted record cannot be recovered.
+    #[error("the content of record {id} cannot be opened: the system that held it never kept what opens it")]
+    NeverKept {
+        /// The record.
+        id: QuarantineId,
+    },
     /// The record is in a state that does not permit it, or has changed meanwhile.
     #[error("record {id} is {current}")]
     Conflict {
@@ -446,6 +452,7 @@ impl Fault for QuarantineError {
             Self::NoLink { .. } => "quarantine/no-link",
             Self::NotFound { .. } => "quarantine/not-found",
             Self::Gone { .. } => "quarantine/gone",
+            Self::NeverKept { .. } => "quarantine/never-kept",
             Self::Conflict { .. } => "quarantine/conflict",
             Self::NotShown { .. } => "quarantine/not-shown",
             Self::Altered { .. } => "quarantine/altered",
@@ -505,7 +512,9 @@ impl Fault for QuarantineError {
             Self::S3(trouble) => trouble.kind(),
             #[cfg(feature = "s3")]
             Self::Shared(error) => error.kind(),
-            Self::NotFound { .. } | Self::Gone { .. } | Self::WeekKeyGone { .. } => FaultKind::NotFound,
+            Self::NotFound { .. } | Self::Gone { .. } | Self::NeverKept { .. } | Self::WeekKeyGone { .. } => {
+                FaultKind::NotFound
+            }
             Self::Lagging { .. } => FaultKind::Pending,
             Self::Conflict { .. }
             | Self::NoLink { .. }
@@ -590,6 +599,9 @@ impl Fault for QuarantineError {
             Self::Shared(error) => return error.hint(),
             Self::ObjectMissing { .. } => "run `claw quarantine reconcile`",
             Self::NoLink { .. } => "it lies in its row or in a file: `claw quarantine content ID` opens it",
+            Self::NeverKept { .. } => {
+                "what is known of it is in `claw quarantine show ID` and `claw audit query --target ID`"
+            }
             Self::NotShown { current: Status::Deleted | Status::Expired, .. } => {
                 "bring it back with `claw quarantine restore ID --reason TEXT` while its grace lasts"
             }

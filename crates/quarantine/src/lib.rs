@@ -100,8 +100,8 @@ pub use status::{BlobState, Status};
 #[doc(hidden)]
 pub use vault::FAIL_POINTS;
 pub use vault::{
-    Claim, DueReport, KeyUse, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX, OFFSET_MAX,
-    REWRAPPED_AT_ONCE, ReconcileReport, RewrapReport, Ruling, STATE_TARGETS, SweepReport, Vault,
+    ADOPTED_POLICY, Adopted, Claim, DueReport, KeyUse, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, OFFSET_ITEMS_MAX,
+    OFFSET_MAX, REWRAPPED_AT_ONCE, ReconcileReport, RewrapReport, Ruling, STATE_TARGETS, SweepReport, Vault,
     WeekKeyState,
 };
 pub use week_keys::{WEEK_KEY_BYTES_MAX, WeekKeyFiles, WeekKeyStore, week_key_store_conforms};

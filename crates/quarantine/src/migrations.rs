@@ -10,5 +10,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         step!("quarantine_0001_records", "0001_quarantine", evidence: &["quarantine_records"]),
         step!("quarantine_0002_review", "0002_review", evidence: &["quarantine_publications"]),
         step!("quarantine_0003_week_keys", "0003_week_keys", evidence: &["quarantine_week_keys"]),
+        step!("quarantine_0004_adopted", "0004_adopted", evidence: &[]),
     ],
 };

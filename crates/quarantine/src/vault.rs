@@ -19,6 +19,7 @@ use crate::records::claims::{self as claim_rows};
 use crate::records::{self, ClaimGuard, Guard, StoredRow, legal as holds, sums};
 use crate::status::BlobState;
 
+mod adopt;
 mod claims;
 mod decide;
 mod due;
@@ -32,6 +33,7 @@ mod store;
 mod sweep;
 mod week_keys;
 
+pub use adopt::{ADOPTED_POLICY, Adopted};
 pub use claims::{Claim, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 pub use decide::Ruling;
 pub use due::DueReport;
@@ -163,6 +165,12 @@ impl Vault {
     /// What is held, summed up.
     pub async fn stats(&self) -> Result<Stats, QuarantineError> {
         sums::stats(&self.0.db.replica()).await
+    }
+
+    /// Some ids of records after one, in their order: of those that somebody has to decide about, and of those that a
+    /// legal hold keeps. What the log says of them is still needed.
+    pub async fn unsettled(&self, after: Option<&str>, at_most: u32) -> Result<Vec<String>, QuarantineError> {
+        sums::unsettled(&self.0.db.read(), after.unwrap_or_default(), at_most).await
     }
 
     fn now(&self) -> Timestamp {

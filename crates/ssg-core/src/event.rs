@@ -106,6 +106,10 @@ event_kinds! {
     IntegrityChecked = "INTEGRITY_CHECKED",
     /// The shape of the tables and their guards, as a process found them.
     SchemaFingerprint = "SCHEMA_FINGERPRINT",
+    /// A row of another system's tables was taken over; nothing is claimed about its past.
+    Imported = "IMPORTED",
+    /// Old events left the log, after they were exported.
+    LogRetired = "LOG_RETIRED",
 }
 
 impl fmt::Display for EventKind {

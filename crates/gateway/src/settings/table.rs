@@ -154,7 +154,7 @@ pub(super) static OWNER_DATABASE: Setting = Setting::env(
     "CLAW_MIGRATE_DATABASE_URL",
     Kind::Postgres,
     Usual::Unset("as DATABASE_URL"),
-    "the same database for its owner, as whom `claw migrate` changes the schema",
+    "the same database for its owner, as whom `claw migrate` changes the schema and `claw audit retire` takes old events out",
 );
 pub(super) static READ_DATABASE: Setting = Setting::env(
     "CLAW_READ_DATABASE_URL",

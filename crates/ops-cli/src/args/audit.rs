@@ -17,7 +17,17 @@ Examples:
   claw audit checkpoint --log decisions > decisions.checkpoint
   claw audit prove 17 > 17.tlog-proof
   claw audit export --from 17 --to 17 17.jsonl
-  claw audit check-proof 17.tlog-proof --vkey 'local/…/decisions+…' --leaf 17.jsonl";
+  claw audit check-proof 17.tlog-proof --vkey 'local/…/decisions+…' --leaf 17.jsonl
+  claw audit retire --log verdicts --before 2026-08-01T00:00:00Z --dry-run";
+
+const RETIRE_EXAMPLES: &str = "\
+Needs the owner's connection on PostgreSQL (CLAW_MIGRATE_DATABASE_URL), where whole months leave. The whole log is
+verified before and after. Cut short, it is taken up by running it again.
+
+Examples:
+  claw audit retire --log verdicts --before 90d --dry-run
+  claw audit retire --log verdicts --before 90d --export verdicts-2026-08.jsonl --destroy destroy-evidence
+  claw audit check-export verdicts-2026-08.jsonl";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum AuditCommand {
@@ -53,6 +63,37 @@ pub(crate) enum AuditCommand {
     Export(ExportArgs),
     /// Checks a proof that `claw audit prove` wrote; needs neither the log nor a key of ours.
     CheckProof(CheckProofArgs),
+    /// Exports old events, checks the export, says so in the log and takes them out of the database; their hashes stay.
+    #[command(after_help = RETIRE_EXAMPLES)]
+    Retire(RetireArgs),
+    /// Compares an export with the hashes that the log keeps, also of events that were retired.
+    CheckExport {
+        /// The file that `claw audit export` or `claw audit retire` wrote.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RetireArgs {
+    /// Which log.
+    #[arg(long)]
+    pub(crate) log: Log,
+    /// What was committed before this moment leaves, on PostgreSQL in whole months: RFC 3339, or an age such as 90d.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) before: When,
+    /// Where it is exported to; one that is there must be the export of just these events.
+    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
+    pub(crate) export: Option<PathBuf>,
+    /// Says what would leave, and does nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Also what is younger than verdicts (90 days) and decisions (7 years) are kept.
+    #[arg(long)]
+    pub(crate) sooner: bool,
+    /// Leave to take evidence out of the database, by the phrase that the refusal names.
+    #[arg(long, value_name = "PHRASE")]
+    pub(crate) destroy: Option<String>,
 }
 
 #[derive(Args, Debug)]

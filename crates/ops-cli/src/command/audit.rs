@@ -1,12 +1,12 @@
 //! `claw audit`: reads and checks the log.
 
-use clawexchange_audit::{Entry, Query, StateSource};
-use clawexchange_gateway::{HeldStates, Intent, LimitStates, TokenStates};
+use clawexchange_audit::{Entry, Query, Report, StateSource};
+use clawexchange_gateway::{HeldStates, Intent, LimitStates, Parts, TokenStates};
 use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
 
 use crate::args::{AuditCommand, Global, QueryArgs};
 use crate::command::follow::Follow;
-use crate::command::prove;
+use crate::command::{prove, retire};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::report::CliError;
@@ -21,6 +21,8 @@ pub(crate) async fn run(command: &AuditCommand, global: &Global) -> Result<Exit,
         AuditCommand::Prove { event, log } => prove::prove(*event, *log, global).await,
         AuditCommand::Export(args) => prove::export(args, global).await,
         AuditCommand::CheckProof(args) => prove::check(args, global),
+        AuditCommand::Retire(args) => retire::run(args, global).await,
+        AuditCommand::CheckExport { file } => retire::check(file, global).await,
     }
 }
 
@@ -111,8 +113,8 @@ fn print_each(entries: &[Entry], global: &Global) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn verify(global: &Global) -> Result<Exit, CliError> {
-    let parts = command::parts(global, Intent::Use)?;
+/// Everything that can be checked, and what was found.
+pub(super) async fn verified(parts: &Parts) -> Result<Report, CliError> {
     let log = parts.log().await?;
     let held = HeldStates::of(parts.vault().await?.clone());
     let limits = LimitStates::of(parts.stored_limits().await?);
@@ -134,6 +136,12 @@ async fn verify(global: &Global) -> Result<Exit, CliError> {
             report.add(place, what);
         }
     }
+    Ok(report)
+}
+
+async fn verify(global: &Global) -> Result<Exit, CliError> {
+    let parts = command::parts(global, Intent::Use)?;
+    let report = verified(&parts).await?;
     if global.is_json() {
         output::json(&report)?;
     } else {
@@ -141,22 +149,39 @@ async fn verify(global: &Global) -> Result<Exit, CliError> {
             "{} decisions, {} verdicts, {} rows of state; {} events wait in the outbox",
             report.decisions, report.verdicts, report.state_rows, report.waiting
         ))?;
+        if report.retired > 0 {
+            output::line(&format!(
+                "{} of these were retired: their hashes are here, and they are in exports",
+                report.retired
+            ))?;
+        }
+        if report.not_removed > 0 {
+            output::say(&format!(
+                "{} count as retired and are there: `claw audit retire` goes on",
+                report.not_removed
+            ));
+        }
         output::line(match report.extends_pin {
             None => "nothing is pinned, so a log cut off at its end would not be noticed",
             Some(true) => "the logs extend what was pinned",
             Some(false) => "the logs do NOT extend what was pinned",
         })?;
         output::line(&format!("signed checkpoints: {}", report.checkpoints))?;
-        for d in &report.discrepancies {
-            let text = format!("ALTERED {}: {}", d.place, d.what);
-            output::line(&clawexchange_ssg_core::Escaped(&text).to_string())?;
-        }
-        if report.truncated {
-            output::line("more was found than is listed")?;
+        for line in discrepancies(&report) {
+            output::line(&line)?;
         }
         if report.is_clean() {
             output::line("everything is as it was written")?;
         }
     }
     Ok(if report.is_clean() { Exit::Ok } else { Exit::Integrity })
+}
+
+/// What was found, a line each, as it may be printed.
+pub(super) fn discrepancies(report: &Report) -> Vec<String> {
+    let each = report.discrepancies.iter().map(|d| {
+        let text = format!("ALTERED {}: {}", d.place, d.what);
+        clawexchange_ssg_core::Escaped(&text).to_string()
+    });
+    each.chain(report.truncated.then(|| "more was found than is listed".to_owned())).collect()
 }

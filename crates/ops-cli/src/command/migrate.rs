@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use clawexchange_database::Database;
 use clawexchange_gateway::{Intent, Parts, PartsError};
-use clawexchange_migrations::{Destroy, DownTo, Plan, RoleName, SchemaState, all, grants};
+use clawexchange_migrations::{Destroy, DownTo, Plan, RoleName, SchemaState, adopt, all, grants};
 use clawexchange_ssg_core::{Clock as _, Fault as _, SystemClock};
 use serde_json::json;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(command: &MigrateCommand, global: &Global) -> Result<Exi
         MigrateCommand::Status => status(global).await,
         MigrateCommand::Plan => plan(global).await,
         MigrateCommand::Verify => verify(global).await,
+        MigrateCommand::Adopt(args) => super::adopt::run(args, global).await,
         MigrateCommand::Roles { app } => roles(app, global).await,
     }
 }
@@ -41,21 +43,35 @@ fn plan_of(only: Option<&str>) -> Result<Plan, CliError> {
 }
 
 /// The parts, as whoever owns the schema sees them.
-fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
+pub(super) fn parts(global: &Global, intent: Intent) -> Result<Arc<Parts>, CliError> {
     Ok(Parts::new(command::settings(global)?.as_owner(), intent))
 }
 
 async fn up(only: Option<&str>, to: Option<&str>, global: &Global) -> Result<Exit, CliError> {
     let parts = parts(global, Intent::Create)?;
     let db = parts.bare_database().await?;
+    refuse_others(&db).await?;
     let ran = plan_of(only)?.up(&db, to, SystemClock::new().now()).await?;
     if only.is_none() && to.is_none() {
-        // The rows that the steps brought are made known to the log, which needs the key.
-        parts.stored_limits().await?.ensure_events().await?;
-        parts.log().await?;
+        announce(&parts).await?;
         command::finish(&parts).await?;
     }
     report_steps("ran", &ran, global)
+}
+
+/// Makes the rows that the steps brought known to the log, which needs the key.
+pub(super) async fn announce(parts: &Parts) -> Result<(), CliError> {
+    parts.stored_limits().await?.ensure_events().await?;
+    parts.log().await?;
+    Ok(())
+}
+
+/// Names of ours that are taken by tables of another system are said before anything is done.
+async fn refuse_others(db: &Database) -> Result<(), CliError> {
+    match adopt::refusal(&db.read()).await? {
+        Some(found) => Err(found.into()),
+        None => Ok(()),
+    }
 }
 
 async fn down(
@@ -94,6 +110,7 @@ async fn status(global: &Global) -> Result<Exit, CliError> {
     let db = parts.bare_database().await?;
     let steps = all().status(&db).await?;
     let state = all().state(&db).await?;
+    let stage = adopt::stage(&db.read()).await?;
     if global.is_json() {
         let items: Vec<_> = steps
             .iter()
@@ -111,6 +128,13 @@ async fn status(global: &Global) -> Result<Exit, CliError> {
         }
         rows.print()?;
     }
+    if stage == adopt::Stage::Moved {
+        output::say(
+            "the first system's tables were moved and not all is taken over: `claw migrate adopt` goes on",
+        );
+        return Ok(Exit::Pending);
+    }
+    refuse_others(&db).await?;
     Ok(match state {
         SchemaState::Current => Exit::Ok,
         SchemaState::Empty | SchemaState::Behind(_) => Exit::Pending,
@@ -126,6 +150,7 @@ async fn status(global: &Global) -> Result<Exit, CliError> {
 async fn plan(global: &Global) -> Result<Exit, CliError> {
     let parts = parts(global, Intent::Use)?;
     let db = parts.bare_database().await?;
+    refuse_others(&db).await?;
     let pending: Vec<_> =
         all().status(&db).await?.into_iter().filter(|step| step.applied.is_none()).collect();
     if global.is_json() {

@@ -5,7 +5,9 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use clawexchange_audit::{Checkpoint, LeafAt, Log, PROOF_BYTES_MAX, SignedCheckpoint, TlogProof, TreeError};
+use clawexchange_audit::{
+    AuditLog, Checkpoint, LeafAt, Log, PROOF_BYTES_MAX, SignedCheckpoint, TlogProof, TreeError,
+};
 use clawexchange_gateway::Intent;
 use clawexchange_ssg_core::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
@@ -139,16 +141,9 @@ pub(super) async fn export(args: &ExportArgs, global: &Global) -> Result<Exit, C
     let mut file = open(&args.file).map_err(|e| CliError::io(doing(), e))?;
     let mut at = args.from;
     while at < end {
-        let most = u16::try_from(end - at).unwrap_or(PAGE).min(PAGE);
-        let leaves = audit.leaves(args.log, at, most).await?;
-        if leaves.is_empty() {
-            return Err(clawexchange_audit::AuditError::Head { log: args.log.as_str() }.into());
-        }
-        at += leaves.len() as u64;
-        for leaf in leaves {
-            let mut line =
-                serde_json::to_vec(&Exported::of(leaf)?).map_err(|e| CliError::io("write JSON", e.into()))?;
-            line.push(b'\n');
+        let lines = lines(audit, args.log, at, end).await?;
+        at += lines.len() as u64;
+        for line in lines {
             file.write_all(&line).map_err(|e| CliError::io(doing(), e))?;
         }
     }
@@ -159,6 +154,23 @@ pub(super) async fn export(args: &ExportArgs, global: &Global) -> Result<Exit, C
         output::say(&format!("events of log {} written: {}", args.log.as_str(), end - args.from));
     }
     Ok(Exit::Ok)
+}
+
+/// Some lines of an export, from one event on and before another; one at least.
+pub(super) async fn lines(audit: &AuditLog, log: Log, at: u64, end: u64) -> Result<Vec<Vec<u8>>, CliError> {
+    let most = u16::try_from(end - at).unwrap_or(PAGE).min(PAGE);
+    let leaves = audit.leaves(log, at, most).await?;
+    if leaves.is_empty() {
+        return Err(clawexchange_audit::AuditError::Head { log: log.as_str() }.into());
+    }
+    let mut lines = Vec::with_capacity(leaves.len());
+    for leaf in leaves {
+        let line = serde_json::to_vec(&Exported::of(leaf)?);
+        let mut line = line.map_err(|e| CliError::io("write JSON", e.into()))?;
+        line.push(b'\n');
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 /// Leaves say who did what, under aliases: nobody else is to read them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawexchange_audit::Query;
 use clawexchange_database::{DatabaseError, Dialect, Statements as _, Tx, outbox};
 use clawexchange_gateway::Serving;
-use clawexchange_migrations::{SchemaState, all};
+use clawexchange_migrations::{SchemaState, adopt, all};
 use clawexchange_quarantine::{Filter, Status};
 use clawexchange_ssg_core::{Clock as _, EventKind, PageLimit, SystemClock};
 
@@ -65,6 +65,12 @@ pub(super) async fn schema(deployment: &Deployment) -> Looked {
                 .map(|object| format!("not made by a step: {} {}", object.kind, object.name)),
         )
         .collect();
+    if names.is_empty() && adopt::stage(&bare.read()).await? == adopt::Stage::Moved {
+        return Ok(Found::warn(
+            "the first system's tables were moved, and not all of their rows are taken over",
+            "claw migrate adopt",
+        ));
+    }
     Ok(if names.is_empty() {
         Found::ok(format!("{} steps have run, and nothing else has", plan.steps().count()))
     } else {
@@ -187,8 +193,8 @@ pub(super) async fn actions_logged(deployment: &Deployment) -> Looked {
     let limit = PageLimit::new(DECISIONS).unwrap_or_default();
     let (mut seen, mut without) = (0_u64, Vec::new());
     for (status, kinds) in [
-        (Status::Released, [EventKind::HumanRelease, EventKind::BotRelease]),
-        (Status::Deleted, [EventKind::HumanDelete, EventKind::BotDelete]),
+        (Status::Released, [EventKind::HumanRelease, EventKind::BotRelease, EventKind::Imported]),
+        (Status::Deleted, [EventKind::HumanDelete, EventKind::BotDelete, EventKind::Imported]),
     ] {
         let mut filter = Filter::default();
         filter.status = Some(status);

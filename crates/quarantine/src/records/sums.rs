@@ -37,6 +37,19 @@ pub(crate) async fn usage(on: &impl Statements, scope: Scope<'_>) -> Result<Usag
     }
 }
 
+/// Names of records after one, in their order, that somebody has to decide about or that a legal hold keeps.
+pub(crate) async fn unsettled(
+    on: &impl Statements,
+    after: &str,
+    at_most: u32,
+) -> Result<Vec<String>, QuarantineError> {
+    let sql = "SELECT id FROM quarantine_records r WHERE id > $1 AND (status IN ('QUARANTINED', 'UNDER_REVIEW') \
+               OR EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = r.id AND h.lifted_at IS NULL)) \
+               ORDER BY id LIMIT $2";
+    let rows = on.rows(sql, [after.into(), i64::from(at_most).into()]).await?;
+    Ok(rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?)
+}
+
 /// Everything summed up.
 pub(crate) async fn stats(on: &impl Statements) -> Result<Stats, QuarantineError> {
     let mut stats = Stats::default();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clawexchange_database::outbox;
 use clawexchange_ssg_core::{Actor, ActorType, AuditEvent, EventKind, QuarantineId, fail_point};
 
-use super::Vault;
 use super::claims::signed;
+use super::{ADOPTED_POLICY, Vault};
 use crate::error::QuarantineError;
 use crate::record::{Note, QuarantineRecord, Reason};
 use crate::records::claims::claimant;
@@ -205,6 +205,9 @@ impl Vault {
         };
         if !may || !current.may_become(turn.to) {
             return Err(QuarantineError::Conflict { id, current });
+        }
+        if is_restored && from.policy == ADOPTED_POLICY {
+            return Err(QuarantineError::NeverKept { id });
         }
         if is_restored && (from.blob_state()? == BlobState::Shredded || self.is_over(&from).await?) {
             return Err(QuarantineError::Gone { id });

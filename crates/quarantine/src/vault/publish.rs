@@ -5,7 +5,7 @@ use clawexchange_ssg_core::{
     Actor, ActorType, AuditEvent, EventKind, QuarantineId, Target, Timestamp, fail_point,
 };
 
-use super::{RECORD, Vault};
+use super::{ADOPTED_POLICY, RECORD, Vault};
 use crate::error::QuarantineError;
 use crate::record::{Opened, QuarantineRecord};
 use crate::records::publications::{self, PublicationRow};
@@ -101,6 +101,8 @@ fn may_be_fetched(row: &StoredRow) -> Result<(), QuarantineError> {
     let (id, current) = (row.id()?, row.status()?);
     if current != Status::Released {
         Err(QuarantineError::Conflict { id, current })
+    } else if row.policy == ADOPTED_POLICY {
+        Err(QuarantineError::NeverKept { id })
     } else if row.blob_state()? == BlobState::Shredded {
         Err(QuarantineError::Gone { id })
     } else {

@@ -6,7 +6,7 @@ use clawexchange_ssg_core::{
 };
 use zeroize::Zeroizing;
 
-use super::{RECORD, Vault, port};
+use super::{ADOPTED_POLICY, RECORD, Vault, port};
 use crate::error::QuarantineError;
 use crate::objects::ObjectKey;
 use crate::record::{Grant, GrantToken, Note, Opened};
@@ -115,7 +115,9 @@ impl Vault {
 
 pub(super) fn may_be_shown(row: &StoredRow) -> Result<(), QuarantineError> {
     let (id, current) = (row.id()?, row.status()?);
-    if row.blob_state()? == BlobState::Shredded {
+    if row.policy == ADOPTED_POLICY {
+        Err(QuarantineError::NeverKept { id })
+    } else if row.blob_state()? == BlobState::Shredded {
         Err(QuarantineError::Gone { id })
     } else if current.is_shown() {
         Ok(())

@@ -1,6 +1,7 @@
 //! The vault on a real database and real objects, with a clock that the test moves.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod adopted;
 mod bounds;
 mod bucket;
 mod claims;

@@ -91,10 +91,16 @@ async fn the_tables_go_only_when_told_so_by_name() {
     let plan = Plan::of([MIGRATIONS]);
     assert!(plan.drift(&rig.db).await.unwrap().is_none());
     rig.hold("one").await;
-    assert!(plan.down(&rig.db, &DownTo::Steps(3), None).await.is_err(), "held content is evidence");
+    assert!(plan.down(&rig.db, &DownTo::Steps(4), None).await.is_err(), "held content is evidence");
     let destroy = Destroy::named(Destroy::PHRASE);
-    let gone = plan.down(&rig.db, &DownTo::Steps(3), destroy).await.unwrap();
-    assert_eq!(gone, ["quarantine_0003_week_keys", "quarantine_0002_review", "quarantine_0001_records"]);
+    let gone = plan.down(&rig.db, &DownTo::Steps(4), destroy).await.unwrap();
+    let names = [
+        "quarantine_0004_adopted",
+        "quarantine_0003_week_keys",
+        "quarantine_0002_review",
+        "quarantine_0001_records",
+    ];
+    assert_eq!(gone, names);
     for table in ["quarantine_records", "quarantine_publications", "encryption_keys"] {
         assert!(!rig.db.read().has_table(table).await.unwrap(), "{table}");
     }
