@@ -12,6 +12,9 @@
     reason = "a bench prints and panics"
 )]
 
+#[path = "support/events.rs"]
+#[expect(unreachable_pub, reason = "it is shared between benches")]
+mod events;
 #[path = "../tests/support/log.rs"]
 #[expect(dead_code, unreachable_pub, reason = "of the tests' support only the keys are used")]
 mod support;
@@ -22,29 +25,15 @@ use std::time::{Duration, Instant};
 
 use clawexchange_audit::{AuditConfig, AuditLog, MIGRATIONS};
 use clawexchange_database::{Database, DatabaseConfig, Place, Plan, PostgresUrl};
-use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock as _, EventId, EventKind, SystemClock, Target,
-};
+use clawexchange_ssg_core::{AuditEvent, Clock as _, SystemClock};
 use clawexchange_testkit::postgres::{Durability, Server};
+use events::{event, median};
 use sea_orm::sqlx::postgres::{PgPool, PgPoolOptions};
 use sea_orm::sqlx::{self, Executor as _, Row as _};
 use support::TestKeys;
 
 /// Names the database for a process that only appends.
 const WRITER: &str = "CLAW_BENCH_WRITER";
-
-fn event(n: usize) -> AuditEvent {
-    let agent = Actor::agent(AgentId::new(format!("agent-{}", n % 500)).unwrap());
-    AuditEvent::new(EventKind::SsgPass, agent, SystemClock::new().now())
-        .on(Target::new("content", format!("post-{n}")))
-        .with("inspectionId", EventId::fresh().to_string())
-        .and_then(|e| e.with("requestId", EventId::fresh().to_string()))
-        .and_then(|e| e.with("tier", "LOW"))
-        .and_then(|e| e.with("labels", vec!["EMAIL", "PII"]))
-        .and_then(|e| e.with("contentType", "POST"))
-        .and_then(|e| e.with("policy", "claw@0.1.0+0123abcd"))
-        .unwrap()
-}
 
 fn events(count: usize) -> Vec<AuditEvent> {
     (0..count).map(event).collect()
@@ -192,11 +181,6 @@ async fn rate<F: Future<Output = ()> + Send + 'static>(
         task.await.unwrap();
     }
     (writers * batches * rows) as f64 / started.elapsed().as_secs_f64()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize, rounds: usize) {
