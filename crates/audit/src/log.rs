@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clawexchange_database::{Database, Dialect, Drain, Tx, outbox};
 use clawexchange_ssg_core::{
@@ -91,6 +92,10 @@ type Queue = [Lane; 3];
 
 /// The lane of the outbox.
 const OUTBOX: usize = 2;
+
+/// How long events are gathered while the database is away, before they are kept together: few batches are synced less
+/// often, and come into the log several times as fast as many.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Batches of one log that are on their way at once on PostgreSQL: while one waits for the disk, the rows of the next are
 /// written, and who comes in between does not wait for both.
@@ -211,6 +216,9 @@ impl AuditLog {
         let mut relief = Relief { log: self, at, is_needed: true };
         let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
         loop {
+            if at != OUTBOX && self.0.spool.is_some() && self.0.db.is_away() {
+                tokio::time::sleep(GATHER).await;
+            }
             let taken = self.0.lane(at, |lane| {
                 let goes_on = !lane.events.is_empty() || !lane.drains.is_empty();
                 lane.leaders -= usize::from(!goes_on);

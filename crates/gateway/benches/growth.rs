@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clawexchange_audit::Query;
-use clawexchange_database::{Database, Dialect};
+use clawexchange_database::{Database, Dialect, Statements as _};
 use clawexchange_gateway::{Intent, Parts, Settings, Sources, Submitted};
 use clawexchange_quarantine::Filter;
 use clawexchange_ssg_core::{
