@@ -39,7 +39,8 @@ impl Default for AuditConfig {
 
 /// The append-only log. Cheap to clone.
 ///
-/// It needs no task of its own: whoever appends first commits for all who wait by then, and takes the outbox along.
+/// It needs no task of its own: whoever appends first commits for all who wait by then, on PostgreSQL with a second batch
+/// beside it.
 #[derive(Clone)]
 pub struct AuditLog(pub(crate) Arc<Inner>);
 

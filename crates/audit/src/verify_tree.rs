@@ -23,7 +23,7 @@ use crate::walk::Batch;
 const NAMED_MAX: u32 = 16;
 
 /// Tiles of the lowest level that are read at once; 8 KiB each.
-const TILES_AHEAD: u64 = 64;
+const TILES_AHEAD: u64 = 8;
 
 /// The tree of one log as it grows out of the leaves, and what of it is stored.
 pub(crate) struct TreeCheck<'a> {
