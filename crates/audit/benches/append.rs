@@ -12,6 +12,9 @@
     reason = "a bench prints and panics"
 )]
 
+#[path = "support/events.rs"]
+#[expect(unreachable_pub, reason = "it is shared between benches")]
+mod events;
 #[path = "../tests/support/log.rs"]
 #[expect(dead_code, unreachable_pub, reason = "of the tests' support only the keys are used")]
 mod support;
@@ -22,29 +25,15 @@ use std::time::{Duration, Instant};
 
 use clawexchange_audit::{AuditConfig, AuditLog, MIGRATIONS};
 use clawexchange_database::{Database, DatabaseConfig, Place, Plan, PostgresUrl};
-use clawexchange_ssg_core::{
-    Actor, AgentId, AuditEvent, Clock as _, EventId, EventKind, SystemClock, Target,
-};
+use clawexchange_ssg_core::{AuditEvent, Clock as _, SystemClock};
 use clawexchange_testkit::postgres::{Durability, Server};
+use events::{event, median};
 use sea_orm::sqlx::postgres::{PgPool, PgPoolOptions};
 use sea_orm::sqlx::{self, Executor as _, Row as _};
 use support::TestKeys;
 
 /// Names the database for a process that only appends.
 const WRITER: &str = "CLAW_BENCH_WRITER";
-
-fn event(n: usize) -> AuditEvent {
-    let agent = Actor::agent(AgentId::new(format!("agent-{}", n % 500)).unwrap());
-    AuditEvent::new(EventKind::SsgPass, agent, SystemClock::new().now())
-        .on(Target::new("content", format!("post-{n}")))
-        .with("inspectionId", EventId::fresh().to_string())
-        .and_then(|e| e.with("requestId", EventId::fresh().to_string()))
-        .and_then(|e| e.with("tier", "LOW"))
-        .and_then(|e| e.with("labels", vec!["EMAIL", "PII"]))
-        .and_then(|e| e.with("contentType", "POST"))
-        .and_then(|e| e.with("policy", "claw@0.1.0+0123abcd"))
-        .unwrap()
-}
 
 fn events(count: usize) -> Vec<AuditEvent> {
     (0..count).map(event).collect()
@@ -118,7 +107,16 @@ async fn plain_table(pool: &PgPool, name: &str) {
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-async fn unnest(pool: &PgPool, rows: &Columns) {
+/// How an INSERT is committed.
+#[derive(Clone, Copy)]
+enum By {
+    /// A transaction around it, as a program has it that writes more than one thing.
+    Transaction,
+    /// Itself: one round trip.
+    Itself,
+}
+
+async fn unnest(pool: &PgPool, rows: &Columns, by: By) {
     let batch = NEXT.fetch_add(1, Ordering::Relaxed) as i64;
     let [ids, types, actor_types, actor_ids, target_types, target_ids] = &rows.texts;
     let sql = "INSERT INTO plain_unnest (log, batch_id, ord, month, leaf, leaf_hash, id, event_type, actor_type, \
@@ -137,6 +135,10 @@ async fn unnest(pool: &PgPool, rows: &Columns) {
         .bind(target_types)
         .bind(target_ids)
         .bind(&rows.created);
+    if matches!(by, By::Itself) {
+        insert.execute(pool).await.unwrap();
+        return;
+    }
     let mut tx = pool.begin().await.unwrap();
     insert.execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
@@ -194,11 +196,6 @@ async fn rate<F: Future<Output = ()> + Send + 'static>(
     (writers * batches * rows) as f64 / started.elapsed().as_secs_f64()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
 async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize, rounds: usize) {
     plain_table(pool, "plain_unnest").await;
     plain_table(pool, "plain_copy").await;
@@ -223,7 +220,7 @@ async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize, round
         unnested.push(
             rate(4, 5, size, |_| {
                 let (pool, rows) = (pool.clone(), Arc::clone(&rows));
-                async move { unnest(&pool, &rows).await }
+                async move { unnest(&pool, &rows, By::Transaction).await }
             })
             .await,
         );
@@ -254,15 +251,17 @@ async fn in_batches(url: &str, pool: &PgPool, log: &AuditLog, size: usize, round
 async fn one_by_one(pool: &PgPool, log: &AuditLog, count: usize, rounds: usize) {
     let rows = columns(pool, 1).await;
     let rows = Arc::new(rows);
-    let (mut single, mut ours) = (Vec::new(), Vec::new());
+    let (mut single, mut alone, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        single.push(
-            rate(16, count / 16, 1, |_| {
-                let (pool, rows) = (pool.clone(), Arc::clone(&rows));
-                async move { unnest(&pool, &rows).await }
-            })
-            .await,
-        );
+        for (by, rates) in [(By::Transaction, &mut single), (By::Itself, &mut alone)] {
+            rates.push(
+                rate(16, count / 16, 1, |_| {
+                    let (pool, rows) = (pool.clone(), Arc::clone(&rows));
+                    async move { unnest(&pool, &rows, by).await }
+                })
+                .await,
+            );
+        }
         ours.push(
             rate(16, count / 16, 1, |writer| {
                 let (log, event) = (log.clone(), event(writer));
@@ -271,11 +270,16 @@ async fn one_by_one(pool: &PgPool, log: &AuditLog, count: usize, rounds: usize) 
             .await,
         );
     }
-    let (single, ours) = (median(single), median(ours));
-    println!("16 tasks, event by event: a prepared INSERT each            {single:>9.0} /s       1.00");
+    let (single, alone, ours) = (median(single), median(alone), median(ours));
+    println!("16 tasks, event by event: a prepared INSERT in a transaction {single:>8.0} /s       1.00");
     println!(
-        "                          into the log                      {ours:>9.0} /s       {:.2}",
-        ours / single
+        "                          a prepared INSERT by itself       {alone:>9.0} /s       {:.2}",
+        alone / single
+    );
+    println!(
+        "                          into the log                      {ours:>9.0} /s       {:.2}, {:.2} of the one by itself",
+        ours / single,
+        ours / alone
     );
     latency(pool, log, &rows, count).await;
 }
@@ -285,7 +289,7 @@ async fn latency(pool: &PgPool, log: &AuditLog, rows: &Columns, count: usize) {
     let mut alone = Vec::new();
     for _ in 0..count / 4 {
         let started = Instant::now();
-        unnest(pool, rows).await;
+        unnest(pool, rows, By::Transaction).await;
         alone.push(started.elapsed());
     }
     let most = rate(64, count / 16, 1, |writer| {

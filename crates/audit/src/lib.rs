@@ -26,6 +26,7 @@ mod leaf;
 mod log;
 mod note;
 mod pin;
+mod plain;
 mod proof;
 mod prove;
 mod query;
@@ -41,6 +42,7 @@ mod tree;
 mod tree_error;
 mod tree_rows;
 mod verify;
+mod verify_leaves;
 mod verify_tree;
 mod walk;
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clawexchange_database::{Database, Dialect, Drain, Tx, outbox};
 use clawexchange_ssg_core::{
@@ -38,7 +39,8 @@ impl Default for AuditConfig {
 
 /// The append-only log. Cheap to clone.
 ///
-/// It needs no task of its own: whoever appends first commits for all who wait by then, and takes the outbox along.
+/// It needs no task of its own: whoever appends first commits for all who wait by then, on PostgreSQL with a second batch
+/// beside it.
 #[derive(Clone)]
 pub struct AuditLog(pub(crate) Arc<Inner>);
 
@@ -82,7 +84,8 @@ fn lane_of(event: &AuditEvent) -> usize {
 struct Lane {
     events: Vec<(AuditEvent, Reply)>,
     drains: Vec<Reply>,
-    is_led: bool,
+    /// How many batches of it are on their way.
+    leaders: usize,
 }
 
 /// A lane for each log, and one for the outbox.
@@ -90,6 +93,14 @@ type Queue = [Lane; 3];
 
 /// The lane of the outbox.
 const OUTBOX: usize = 2;
+
+/// How long events are gathered while the database is away, before they are kept together: few batches are synced less
+/// often, and come into the log several times as fast as many.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Batches of one log that are on their way at once on PostgreSQL: while one waits for the disk, the rows of the next are
+/// written, and who comes in between does not wait for both.
+const LEADERS_MAX: usize = 2;
 
 type Reply = oneshot::Sender<Told>;
 
@@ -195,9 +206,12 @@ impl AuditLog {
         enter: impl FnOnce(&mut Lane),
         replied: oneshot::Receiver<Told>,
     ) -> Result<(), AuditError> {
+        let most = self.leaders_max(at);
         let leads = self.0.lane(at, |lane| {
             enter(lane);
-            !std::mem::replace(&mut lane.is_led, true)
+            let leads = lane.leaders < most;
+            lane.leaders += usize::from(leads);
+            leads
         });
         if leads {
             // A task of its own: a caller that goes away must not take the events of the others with it.
@@ -210,15 +224,24 @@ impl AuditLog {
         }
     }
 
+    /// SQLite has one writer, and who empties the outbox passes over what another takes out of it.
+    fn leaders_max(&self, at: usize) -> usize {
+        if at == OUTBOX || self.0.db.dialect() == Dialect::Sqlite { 1 } else { LEADERS_MAX }
+    }
+
     /// Commits batch after batch until nobody waits in a lane.
     async fn lead(&self, at: usize) {
         let mut relief = Relief { log: self, at, is_needed: true };
         let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
         loop {
+            if at != OUTBOX && self.0.spool.is_some() && self.0.db.is_away() {
+                tokio::time::sleep(GATHER).await;
+            }
             let taken = self.0.lane(at, |lane| {
-                lane.is_led = !lane.events.is_empty() || !lane.drains.is_empty();
+                let goes_on = !lane.events.is_empty() || !lane.drains.is_empty();
+                lane.leaders -= usize::from(!goes_on);
                 let count = lane.events.len().min(most);
-                lane.is_led.then(|| {
+                goes_on.then(|| {
                     (lane.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut lane.drains))
                 })
             });
@@ -239,6 +262,8 @@ impl AuditLog {
                     tracing::debug!("an event was committed whose caller had gone away");
                 }
             }
+            // Whoever was just told may have another one, which then need not wait for a batch of its own.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -347,7 +372,7 @@ struct Relief<'a> {
 impl Drop for Relief<'_> {
     fn drop(&mut self) {
         if self.is_needed {
-            self.log.0.lane(self.at, |lane| lane.is_led = false);
+            self.log.0.lane(self.at, |lane| lane.leaders = lane.leaders.saturating_sub(1));
         }
     }
 }

@@ -5,14 +5,14 @@ mod sqlite;
 
 pub(crate) use postgres::make_months;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use clawexchange_database::{Database, Dialect, Statements, Tx};
 use clawexchange_ssg_core::{AuditEvent, EventId, KeyProvider, Timestamp, fail_point};
 
 use crate::error::AuditError;
 use crate::leaf::{Hash, Leaf, Log};
-use crate::subjects::{self, Known, Subject};
+use crate::subjects::{self, Known, Name, Subjects};
 
 /// The end of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,15 +88,11 @@ impl Together {
     }
 
     /// Its leaves, whose agents and owners are among `subjects`.
-    async fn leaves(
-        &self,
-        keys: &dyn KeyProvider,
-        subjects: &HashMap<String, Subject>,
-    ) -> Result<Vec<Leaf>, AuditError> {
-        let mut leaves = Vec::with_capacity(self.events.len());
+    async fn leaves(&self, keys: &dyn KeyProvider, subjects: &Subjects) -> Result<Vec<Leaf>, AuditError> {
+        let (mut leaves, mut name) = (Vec::with_capacity(self.events.len()), Name::default());
         for event in &self.events {
-            let actor = subjects.get(&subjects::actor_subject(event));
-            let owner = event.owner().and_then(|o| subjects.get(&subjects::owner_subject(o.as_str())));
+            let actor = subjects.get(name.of_actor(event));
+            let owner = name.of_owner(event).and_then(|owner| subjects.get(owner));
             let sealed = match actor {
                 Some(actor) if !event.personal().is_empty() => subjects::seal(keys, actor, event).await?,
                 _ => serde_json::Map::new(),

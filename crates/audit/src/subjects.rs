@@ -1,8 +1,8 @@
 //! Who stands behind an alias, and the key that seals what is said of them.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,9 +31,31 @@ pub(crate) struct Subject {
     pub(crate) mac: String,
 }
 
-/// How an actor is named in the table: sort and id, so that an agent and an owner of one name stay two.
-pub(crate) fn actor_subject(event: &AuditEvent) -> String {
-    format!("{}:{}", event.actor().kind, event.actor().id)
+/// Subjects by how they are named in the table.
+pub(crate) type Subjects = HashMap<String, Arc<Subject>>;
+
+/// The names of subjects, each written over the one before: a batch asks for thousands.
+#[derive(Default)]
+pub(crate) struct Name(String);
+
+impl Name {
+    /// How an actor is named in the table: sort and id, so that an agent and an owner of one name stay two.
+    pub(crate) fn of_actor(&mut self, event: &AuditEvent) -> &str {
+        self.of(event.actor().kind.as_str(), event.actor().id.as_str())
+    }
+
+    /// How the owner is, if there is one.
+    pub(crate) fn of_owner(&mut self, event: &AuditEvent) -> Option<&str> {
+        event.owner().map(|owner| self.of("owner", owner.as_str()))
+    }
+
+    fn of(&mut self, sort: &str, id: &str) -> &str {
+        self.0.clear();
+        for part in [sort, ":", id] {
+            self.0.push_str(part);
+        }
+        &self.0
+    }
 }
 
 /// How an agent is named in the table.
@@ -46,18 +68,17 @@ pub(crate) fn owner_subject(id: &str) -> String {
     format!("owner:{id}")
 }
 
-/// The subjects that the leaves of some events need: agents and owners always, others if something is sealed.
-fn needed(groups: &[Together]) -> BTreeSet<String> {
-    let mut needed = BTreeSet::new();
+/// Names the subjects that the leaf of an event needs: agents and owners always, others if something is sealed.
+fn each_needed(groups: &[Together], mut named: impl FnMut(&str)) {
+    let mut name = Name::default();
     for event in groups.iter().flat_map(|group| &group.events) {
         if event.actor().kind == ActorType::Agent || !event.personal().is_empty() {
-            needed.insert(actor_subject(event));
+            named(name.of_actor(event));
         }
-        if let Some(owner) = event.owner() {
-            needed.insert(owner_subject(owner.as_str()));
+        if let Some(owner) = name.of_owner(event) {
+            named(owner);
         }
     }
-    needed
 }
 
 /// Finds the subjects of `events`, and makes rows for those that have none.
@@ -65,14 +86,20 @@ pub(crate) async fn put(
     tx: &Tx,
     keys: &dyn KeyProvider,
     groups: &[Together],
-) -> Result<HashMap<String, Subject>, AuditError> {
-    ensure(tx, keys, needed(groups).into_iter().collect()).await
+) -> Result<Subjects, AuditError> {
+    let mut needed = HashSet::new();
+    each_needed(groups, |name| {
+        if !needed.contains(name) {
+            needed.insert(name.to_owned());
+        }
+    });
+    ensure(tx, keys, needed.into_iter().collect()).await
 }
 
 /// The alias of one agent.
 pub(crate) async fn alias(tx: &Tx, keys: &dyn KeyProvider, agent: &AgentId) -> Result<String, AuditError> {
     let known = ensure(tx, keys, vec![agent_subject(agent.as_str())]).await?;
-    known.into_values().next().map(|subject| subject.alias).ok_or(AuditError::Leaf)
+    known.into_values().next().map(|subject| subject.alias.clone()).ok_or(AuditError::Leaf)
 }
 
 /// Aliases that were looked up and are remembered, for PostgreSQL, where looking is a round trip. An alias that is erased
@@ -84,7 +111,7 @@ pub(crate) struct Known(Mutex<Remembered>);
 struct Remembered {
     /// How many erasures there had been before the first of them was looked up.
     erased: Option<i64>,
-    subjects: HashMap<String, Subject>,
+    subjects: Subjects,
 }
 
 /// Aliases remembered at most; some 300 bytes each.
@@ -97,9 +124,8 @@ impl Known {
         db: &Database,
         keys: &dyn KeyProvider,
         batch: &Together,
-    ) -> Result<(HashMap<String, Subject>, i64), AuditError> {
-        let needed = needed(std::slice::from_ref(batch));
-        let (mut subjects, erased, missing) = self.look(needed);
+    ) -> Result<(Subjects, i64), AuditError> {
+        let (mut subjects, erased, missing) = self.look(batch);
         let erased = match erased {
             Some(erased) => erased,
             // Counted before anything is looked up, so that an erasure in between is noticed.
@@ -120,19 +146,22 @@ impl Known {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Remembered::default();
     }
 
-    fn look(&self, needed: BTreeSet<String>) -> (HashMap<String, Subject>, Option<i64>, Vec<String>) {
+    fn look(&self, batch: &Together) -> (Subjects, Option<i64>, Vec<String>) {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut found, mut missing) = (HashMap::with_capacity(needed.len()), Vec::new());
-        for id in needed {
-            match remembered.subjects.get(&id) {
-                Some(subject) => drop(found.insert(id, subject.clone())),
-                None => missing.push(id),
+        let (mut found, mut missing) = (Subjects::new(), HashSet::new());
+        each_needed(std::slice::from_ref(batch), |name| {
+            if found.contains_key(name) || missing.contains(name) {
+                return;
             }
-        }
-        (found, remembered.erased, missing)
+            match remembered.subjects.get(name) {
+                Some(subject) => drop(found.insert(name.to_owned(), Arc::clone(subject))),
+                None => drop(missing.insert(name.to_owned())),
+            }
+        });
+        (found, remembered.erased, missing.into_iter().collect())
     }
 
-    fn remember(&self, erased: i64, made: &HashMap<String, Subject>) {
+    fn remember(&self, erased: i64, made: &Subjects) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *remembered.erased.get_or_insert(erased) != erased {
             return;
@@ -140,7 +169,7 @@ impl Known {
         if remembered.subjects.len() + made.len() > KNOWN_MAX {
             remembered.subjects.clear();
         }
-        let made = made.iter().take(KNOWN_MAX).map(|(id, subject)| (id.clone(), subject.clone()));
+        let made = made.iter().take(KNOWN_MAX).map(|(id, subject)| (id.clone(), Arc::clone(subject)));
         remembered.subjects.extend(made);
     }
 }
@@ -150,16 +179,13 @@ async fn count_erased(db: &Database) -> Result<i64, AuditError> {
     Ok(row.map(|row| row.get("erased")).transpose()?.unwrap_or_default())
 }
 
-async fn ensure(
-    tx: &Tx,
-    keys: &dyn KeyProvider,
-    needed: Vec<String>,
-) -> Result<HashMap<String, Subject>, AuditError> {
-    let named = |subjects: Vec<Subject>| subjects.into_iter().map(|s| (s.id.clone(), s));
-    let mut known: HashMap<String, Subject> = named(find(tx, "subject_id", &needed).await?).collect();
+async fn ensure(tx: &Tx, keys: &dyn KeyProvider, mut needed: Vec<String>) -> Result<Subjects, AuditError> {
+    let named = |subjects: Vec<Subject>| subjects.into_iter().map(|s| (s.id.clone(), Arc::new(s)));
+    let mut known: Subjects = named(find(tx, "subject_id", &needed).await?).collect();
     let mut overtaken = Vec::new();
     // In the order of their names, so that two transactions that make the same ones wait for each other in one
     // direction.
+    needed.sort_unstable();
     for id in needed {
         if let Entry::Vacant(vacant) = known.entry(id) {
             let subject = make(keys, vacant.key()).await?;
@@ -173,7 +199,7 @@ async fn ensure(
                 subject.mac.clone().into(),
             ];
             if tx.execute(sql, values).await? == 1 {
-                vacant.insert(subject);
+                vacant.insert(Arc::new(subject));
             } else {
                 overtaken.push(subject.id);
             }

@@ -238,6 +238,15 @@ impl Edge {
 
     /// Appends an entry by the hash of its leaf. Gives the tiles that became full by it, lowest first.
     pub fn append(&mut self, leaf_hash: Hash) -> Result<Vec<(Tile, Vec<Hash>)>, TreeError> {
+        self.append_with(leaf_hash, &[])
+    }
+
+    /// As [`append`](Self::append), for who has the roots of the tiles that become full, lowest level first.
+    pub(crate) fn append_with(
+        &mut self,
+        leaf_hash: Hash,
+        roots: &[Hash],
+    ) -> Result<Vec<(Tile, Vec<Hash>)>, TreeError> {
         if self.size >= TREE_SIZE_MAX {
             return Err(TreeError::OutOfRange { asked: self.size, size: TREE_SIZE_MAX });
         }
@@ -253,7 +262,7 @@ impl Edge {
                 break;
             }
             let hashes = std::mem::take(hashes);
-            hash = root_of(&hashes);
+            hash = roots.get(usize::from(level)).copied().unwrap_or_else(|| root_of(&hashes));
             let index = (self.size >> (TILE_HEIGHT * (u32::from(level) + 1))) - 1;
             full.push((Tile::new(level, index, TILE_WIDTH)?, hashes));
         }

@@ -76,11 +76,16 @@ impl Frontier {
 
     /// Appends an entry by the hash of its leaf.
     pub fn append(&mut self, leaf_hash: Hash) -> Result<(), TreeError> {
+        self.append_telling(leaf_hash).map(drop)
+    }
+
+    /// As [`append`](Self::append). Gives the roots of the full tiles that end with this entry, lowest level first, which
+    /// are made on the way.
+    pub(crate) fn append_telling(&mut self, leaf_hash: Hash) -> Result<Vec<Hash>, TreeError> {
         if self.size >= TREE_SIZE_MAX {
             return Err(TreeError::OutOfRange { asked: self.size, size: TREE_SIZE_MAX });
         }
-        self.push(leaf_hash);
-        Ok(())
+        Ok(self.push(leaf_hash))
     }
 
     /// The root.
@@ -106,16 +111,20 @@ impl Frontier {
         frontier
     }
 
-    fn push(&mut self, leaf_hash: Hash) {
+    fn push(&mut self, leaf_hash: Hash) -> Vec<Hash> {
         self.size = self.size.saturating_add(1);
-        let mut right = leaf_hash;
+        let (mut right, mut tiles) = (leaf_hash, Vec::new());
         // Each zero at the end of the new size is a pair that has become complete.
-        for _ in 0..self.size.trailing_zeros() {
+        for height in 1..=self.size.trailing_zeros() {
             if let Some(left) = self.hashes.pop() {
                 right = node_hash(&left, &right);
             }
+            if height % TILE_HEIGHT == 0 {
+                tiles.push(right);
+            }
         }
         self.hashes.push(right);
+        tiles
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tiles and checkpoints as rows: in, and out again.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use clawexchange_database::{Dialect, Row, Statements, Tx};
 
@@ -39,13 +40,33 @@ pub(crate) async fn stored(
 ) -> Result<Option<Vec<Hash>>, AuditError> {
     let sql = "SELECT width, hashes FROM audit_tiles WHERE log = $1 AND level = $2 AND tile_index = $3";
     let values = [log.as_str().into(), i64::from(tile.level()).into(), bound(tile.index()).into()];
-    let Some(row) = on.row(sql, values).await? else { return Ok(None) };
+    on.row(sql, values).await?.map_or(Ok(None), |row| hashes(&row))
+}
+
+/// The hashes of the tiles of the lowest level that are between two, by their index, as [`stored`].
+pub(crate) async fn stored_between(
+    on: &impl Statements,
+    log: Log,
+    indexes: &Range<u64>,
+) -> Result<HashMap<u64, Vec<Hash>>, AuditError> {
+    let sql = "SELECT tile_index, width, hashes FROM audit_tiles \
+               WHERE log = $1 AND level = 0 AND tile_index >= $2 AND tile_index < $3";
+    let values = [log.as_str().into(), bound(indexes.start).into(), bound(indexes.end).into()];
+    let mut tiles = HashMap::new();
+    for row in on.rows(sql, values).await? {
+        if let Some(hashes) = hashes(&row)? {
+            tiles.insert(row.get_u64("tile_index")?, hashes);
+        }
+    }
+    Ok(tiles)
+}
+
+/// `None` if a tile is not as wide as it says.
+fn hashes(row: &Row) -> Result<Option<Vec<Hash>>, AuditError> {
     let bytes: Vec<u8> = row.get("hashes")?;
     let (hashes, rest) = bytes.as_chunks();
-    if !rest.is_empty() || hashes.len() as u64 != row.get_u64("width")? {
-        return Ok(None);
-    }
-    Ok(Some(hashes.to_vec()))
+    let is_whole = rest.is_empty() && hashes.len() as u64 == row.get_u64("width")?;
+    Ok(is_whole.then(|| hashes.to_vec()))
 }
 
 /// Writes tiles. What is there already, or wider, must begin with the same hashes.

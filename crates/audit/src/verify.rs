@@ -1,20 +1,20 @@
 //! Everything recomputed from the leaves, and the state compared with the log.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use clawexchange_database::{
-    Dialect, Row, STATE, STATE_CONTEXT, StateRow, Statements as _, Tx, expected_schema, outbox, schema,
+    Dialect, STATE, STATE_CONTEXT, StateRow, Statements as _, Tx, expected_schema, outbox, schema,
 };
-use clawexchange_ssg_core::{EventKind, Mac, PortError, Target};
+use clawexchange_ssg_core::{Mac, PortError, Target};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::AuditError;
-use crate::leaf::{Hash, Log, Projection, batch_hash, canonical, genesis, leaf_hash, month};
+use crate::leaf::Log;
 use crate::log::AuditLog;
-use crate::retired::{self, tile_hashes};
+use crate::retired;
+use crate::verify_leaves::{LogCheck, Reader, taken};
 use crate::verify_tree::TreeCheck;
-use crate::walk::{Batch, batches, bound, parts};
 use crate::{MIGRATIONS, store, subjects};
 
 /// Rows of other crates whose content the log fixes.
@@ -78,6 +78,9 @@ pub struct Report {
 
 const DISCREPANCIES_MAX: usize = 1000;
 
+/// Connections that a pool must have for a check to use two of them at once.
+const CONNECTIONS_MIN: u32 = 4;
+
 /// Rows of state read at once.
 const PAGE: u32 = 500;
 
@@ -94,6 +97,16 @@ impl Report {
         } else {
             self.truncated = true;
         }
+    }
+
+    /// Notes what was found elsewhere meanwhile.
+    pub(crate) fn take(&mut self, found: &mut Self) {
+        self.retired += std::mem::take(&mut found.retired);
+        self.not_removed += std::mem::take(&mut found.not_removed);
+        for one in std::mem::take(&mut found.discrepancies) {
+            self.add(one.place, one.what);
+        }
+        self.truncated |= std::mem::take(&mut found.truncated);
     }
 }
 
@@ -113,14 +126,12 @@ WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN (
 GROUP BY c.oid, c.relname, c.relispartition ORDER BY c.relname";
 
 /// What the log says of rows elsewhere, gathered on the way through the leaves.
-#[derive(Default)]
-struct Said {
+#[derive(Default, Debug)]
+pub(crate) struct Said {
     /// The last code of each target.
-    states: HashMap<(String, String), String>,
-    aliases: HashSet<String>,
-    erased: HashSet<String>,
-    /// From which index on the events of the log at hand are there.
-    retired: u64,
+    pub(crate) states: HashMap<(String, String), String>,
+    pub(crate) aliases: HashSet<String>,
+    pub(crate) erased: HashSet<String>,
 }
 
 impl AuditLog {
@@ -134,30 +145,19 @@ impl AuditLog {
     ) -> Result<Report, AuditError> {
         let mut report = Report::default();
         self.verify_schema(&mut report).await?;
+        let deployment = self.0.db.deployment().await?.unwrap_or_default();
         let mut said = Said::default();
-        let mut total = 0;
-        // One moment for all of the log: what is appended meanwhile is for the next time.
-        let tx = self.0.db.snapshot().await?;
-        for log in Log::ALL {
-            total += store::head(&tx, log).await?.map_or(0, |head| head.size);
+        if self.0.db.connections().is_none_or(|all| all.max >= CONNECTIONS_MIN) {
+            let (logs, strays) = tokio::join!(
+                self.verify_logs(&deployment, &mut report, &mut said, progress),
+                self.verify_strays()
+            );
+            logs?;
+            report.take(&mut strays?);
+        } else {
+            self.verify_logs(&deployment, &mut report, &mut said, progress).await?;
+            report.take(&mut self.verify_strays().await?);
         }
-        let (retired, forged) = retired::look(&tx, &*self.0.keys).await?;
-        if forged > 0 {
-            report
-                .add("audit_logs decisions", "an event tells of retired events, and has no code of the key");
-        }
-        let mut done = 0;
-        for log in Log::ALL {
-            said.retired = retired.end(log);
-            let n = self.verify_log(&tx, log, &mut report, &mut said, &|n| progress(done + n, total)).await?;
-            done += n;
-            match log {
-                Log::Decisions => report.decisions = n,
-                Log::Verdicts => report.verdicts = n,
-            }
-        }
-        self.verify_strays(&tx, &mut report).await?;
-        drop(tx);
         self.verify_pin(&mut report).await?;
         self.verify_subjects(&mut report, &said).await?;
         self.verify_outbox(&mut report, &mut said).await?;
@@ -208,88 +208,81 @@ impl AuditLog {
         Ok(())
     }
 
+    async fn verify_logs(
+        &self,
+        deployment: &[u8; 16],
+        report: &mut Report,
+        said: &mut Said,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<(), AuditError> {
+        let mut total = 0;
+        // One moment for all of the log: what is appended meanwhile is for the next time.
+        let tx = self.0.db.snapshot().await?;
+        for log in Log::ALL {
+            total += store::head(&tx, log).await?.map_or(0, |head| head.size);
+        }
+        let (retired, forged) = retired::look(&tx, &*self.0.keys).await?;
+        if forged > 0 {
+            report
+                .add("audit_logs decisions", "an event tells of retired events, and has no code of the key");
+        }
+        let mut done = 0;
+        for log in Log::ALL {
+            let origin = store::origin(deployment, log);
+            let reader = Reader::of(&tx, log, retired.end(log));
+            let n = self.verify_log(reader, &origin, report, said, &|n| progress(done + n, total)).await?;
+            done += n;
+            match log {
+                Log::Decisions => report.decisions = n,
+                Log::Verdicts => report.verdicts = n,
+            }
+        }
+        Ok(())
+    }
+
+    /// Three things at once: a part of the log is read, the one before it is checked where that holds up nobody, and
+    /// the one before that is added to the tree.
     async fn verify_log(
         &self,
-        tx: &Tx,
-        log: Log,
+        mut reader: Reader<'_>,
+        origin: &str,
         report: &mut Report,
         said: &mut Said,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<u64, AuditError> {
+        let (tx, log) = (reader.tx, reader.log);
         let head = store::head(tx, log).await?;
-        let deployment = self.0.db.deployment().await?.unwrap_or_default();
-        let origin = store::origin(&deployment, log);
         if head.as_ref().is_some_and(|head| head.origin != origin) {
             report.add(format!("audit_head {}", log.as_str()), "the origin is not that of this deployment");
         }
-        let (mut prev, mut committed_us) = (genesis(&origin), 0);
-        let (mut count, mut size, mut from) = (0_u64, 0_u64, 0_u64);
-        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, &origin).await?;
-        loop {
-            let batches = batches(tx, log, from).await?;
-            let Some(last) = batches.last() else { break };
-            from = last.head.start.saturating_add(1);
-            for some in parts(&batches) {
-                let mut leaves = leaves(tx, log, some).await?;
-                for batch in some {
-                    let place =
-                        format!("audit_batches {} batch {} (from index {size})", log.as_str(), batch.id);
-                    if batch.head.start != size {
-                        let what = format!("its first index is {} and not {size}", batch.head.start);
-                        report.add(&place, what);
-                    }
-                    if batch.head.prev != prev {
-                        report.add(&place, "it does not continue the batch before it");
-                    }
-                    if batch.head.committed_us < committed_us {
-                        report.add(&place, "it was committed before the batch before it");
-                    }
-                    if batch.month != month(batch.head.committed_us) {
-                        report.add(&place, "column month is not that of its commit");
-                    }
-                    let mine = leaves.remove(&batch.id).unwrap_or_default();
-                    let is_retired = batch.end() <= said.retired;
-                    let hashes = if is_retired && mine.is_empty() {
-                        report.retired += u64::from(batch.head.n);
-                        // They must give the batch's hash, whose chain goes on to what is there.
-                        tile_hashes(tx, log, batch.head.start, batch.head.n.into()).await?
-                    } else {
-                        report.not_removed += if is_retired { mine.len() as u64 } else { 0 };
-                        check_leaves(log, batch, &mine, report, said)
-                    };
-                    if batch_hash(&batch.head, hashes.iter()) != batch.hash {
-                        report.add(&place, "its hash is not that of its parts");
-                    }
-                    tree.take(batch, &hashes, report).await?;
-                    (prev, committed_us) = (batch.hash, batch.head.committed_us);
-                    size = batch.head.start.max(size).saturating_add(u64::from(batch.head.n));
-                    count += 1;
-                }
-                progress(size);
-            }
+        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, origin).await?;
+        let mut check = LogCheck::begin(log, reader.retired, origin, std::mem::take(said));
+        let (mut found, mut done) = (Report::default(), Vec::new());
+        let mut read = reader.next().await?;
+        while let Some(part) = read {
+            let checking = tokio::task::spawn_blocking(move || check.take(&part));
+            let (next, checked, in_tree) =
+                tokio::join!(reader.next(), checking, taken(&mut tree, &done, &mut found));
+            in_tree?;
+            report.take(&mut found);
+            let checked = checked.unwrap_or(Err(AuditError::Stopped))?;
+            (check, done) = checked;
+            report.take(&mut check.found);
+            progress(check.size);
+            read = next?;
         }
+        taken(&mut tree, &done, report).await?;
         report.checkpoints += tree.finish(report).await?;
-        match head {
-            None => report.add(format!("audit_head {}", log.as_str()), "missing"),
-            Some(head) if (head.size, head.batches, head.hash) != (size, count, prev) => {
-                report.add(
-                    format!("audit_head {}", log.as_str()),
-                    format!(
-                        "it says {} events in {} batches; {size} in {count} are there, or their hash differs",
-                        head.size, head.batches
-                    ),
-                );
-            }
-            Some(head) if count > 0 && head.committed_us != committed_us => {
-                report.add(format!("audit_head {}", log.as_str()), "its time is not that of the last batch");
-            }
-            Some(_) => {}
-        }
-        Ok(size)
+        check.finish(head, report);
+        *said = check.said;
+        Ok(check.size)
     }
 
     /// Events that belong to no batch, and events that are there twice.
-    async fn verify_strays(&self, tx: &Tx, report: &mut Report) -> Result<(), AuditError> {
+    ///
+    /// Each is one statement and so of one moment, whichever that is.
+    async fn verify_strays(&self) -> Result<Report, AuditError> {
+        let (tx, mut report) = (self.0.db.snapshot().await?, Report::default());
         let sql = "SELECT l.log, l.batch_id FROM audit_logs l LEFT JOIN audit_batches b \
                    ON b.log = l.log AND b.batch_id = l.batch_id AND b.month = l.month \
                    WHERE b.log IS NULL LIMIT 100";
@@ -302,7 +295,7 @@ impl AuditLog {
             let id: String = row.get("id")?;
             report.add(format!("audit_logs event {id}"), "it is there more than once");
         }
-        Ok(())
+        Ok(report)
     }
 
     async fn verify_pin(&self, report: &mut Report) -> Result<(), AuditError> {
@@ -443,134 +436,5 @@ impl AuditLog {
             }
         }
         Ok(false)
-    }
-}
-
-/// The leaves of batches that follow each other.
-async fn leaves(tx: &Tx, log: Log, batches: &[Batch]) -> Result<HashMap<u64, Vec<LeafRow>>, AuditError> {
-    let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(HashMap::new()) };
-    let sql = "SELECT l.batch_id, l.ord, l.leaf, l.leaf_hash, l.id, l.event_type, l.actor_type, l.actor_id, \
-               l.target_type, l.target_id, l.ip_address, l.created_us \
-               FROM audit_batches b JOIN audit_logs l ON l.log = b.log AND l.batch_id = b.batch_id AND l.month = b.month \
-               WHERE b.log = $1 AND b.start_index BETWEEN $2 AND $3 ORDER BY b.start_index, l.ord";
-    let values = [log.as_str().into(), bound(first.head.start).into(), bound(last.head.start).into()];
-    let mut leaves: HashMap<u64, Vec<LeafRow>> = HashMap::new();
-    for row in tx.rows(sql, values).await? {
-        leaves.entry(row.get_u64("batch_id")?).or_default().push(LeafRow::of(&row)?);
-    }
-    Ok(leaves)
-}
-
-struct LeafRow {
-    ord: u64,
-    leaf: Vec<u8>,
-    hash: Hash,
-    projection: Projection,
-}
-
-impl LeafRow {
-    fn of(row: &Row) -> Result<Self, AuditError> {
-        Ok(Self {
-            ord: row.get_u64("ord")?,
-            leaf: row.get("leaf")?,
-            hash: row.get_bytes("leaf_hash")?,
-            projection: Projection {
-                id: row.get("id")?,
-                event_type: row.get("event_type")?,
-                actor_type: row.get("actor_type")?,
-                actor_id: row.get("actor_id")?,
-                target_type: row.get("target_type")?,
-                target_id: row.get("target_id")?,
-                ip: row.get("ip_address")?,
-                created_us: row.get("created_us")?,
-            },
-        })
-    }
-}
-
-/// Checks the events of a batch and gives the hashes of their leaves.
-fn check_leaves(
-    log: Log,
-    batch: &Batch,
-    rows: &[LeafRow],
-    report: &mut Report,
-    said: &mut Said,
-) -> Vec<Hash> {
-    if rows.len() as u64 != u64::from(batch.head.n) {
-        let place = format!("audit_logs {} from index {}", log.as_str(), batch.head.start);
-        report.add(
-            place,
-            format!("{} events are there of the {} of batch {}", rows.len(), batch.head.n, batch.id),
-        );
-    }
-    let mut hashes = Vec::with_capacity(rows.len());
-    for (at, row) in rows.iter().enumerate() {
-        let place = format!("audit_logs {} index {}", log.as_str(), batch.head.start.saturating_add(row.ord));
-        if row.ord != at as u64 {
-            report.add(&place, "an event before it is missing");
-        }
-        let hash = leaf_hash(&row.leaf);
-        hashes.push(hash);
-        if hash != row.hash {
-            report.add(&place, "the hash is not that of the leaf");
-        }
-        let leaf: Option<Value> = serde_json::from_slice(&row.leaf).ok();
-        let is_canonical =
-            leaf.as_ref().and_then(|l| canonical(l).ok()).is_some_and(|bytes| bytes == row.leaf);
-        let (Some(leaf), true) = (leaf, is_canonical) else {
-            report.add(&place, "the leaf is not one of ours");
-            continue;
-        };
-        match Projection::of(&leaf) {
-            None => report.add(&place, "the leaf is not one of ours"),
-            Some(wanted) => {
-                for column in differing(&wanted, &row.projection) {
-                    report.add(&place, format!("column {column} does not say what the leaf says"));
-                }
-                if EventKind::ALL
-                    .iter()
-                    .find(|k| k.as_str() == wanted.event_type)
-                    .is_none_or(|k| Log::of(*k) != log)
-                {
-                    report.add(&place, "an event of its type does not belong into this log");
-                }
-            }
-        }
-        said.take(&leaf);
-    }
-    hashes
-}
-
-fn differing(leaf: &Projection, row: &Projection) -> BTreeSet<&'static str> {
-    [
-        ("id", leaf.id != row.id),
-        ("event_type", leaf.event_type != row.event_type),
-        ("actor_type", leaf.actor_type != row.actor_type),
-        ("actor_id", leaf.actor_id != row.actor_id),
-        ("target_type", leaf.target_type != row.target_type),
-        ("target_id", leaf.target_id != row.target_id),
-        ("ip_address", leaf.ip != row.ip),
-        ("created_us", leaf.created_us != row.created_us),
-    ]
-    .into_iter()
-    .filter_map(|(column, differs)| differs.then_some(column))
-    .collect()
-}
-
-impl Said {
-    fn take(&mut self, leaf: &Value) {
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(ToOwned::to_owned);
-        self.aliases.extend(text(leaf.get("actor").and_then(|a| a.get("ref"))));
-        let meta = leaf.get("meta");
-        self.aliases.extend(text(meta.and_then(|m| m.get("owner"))));
-        let target = leaf.get("target");
-        let (kind, id) = (text(target.and_then(|t| t.get("type"))), text(target.and_then(|t| t.get("id"))));
-        let (Some(kind), Some(id)) = (kind, id) else { return };
-        if leaf.get("type").and_then(Value::as_str) == Some(EventKind::SubjectErased.as_str()) {
-            self.erased.insert(id.clone());
-        }
-        if let Some(state) = text(meta.and_then(|m| m.get(STATE))) {
-            self.states.insert((kind, id), state);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Tiles and signed checkpoints against the tree that the leaves give.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 
 use clawexchange_database::Tx;
 use clawexchange_ssg_core::{KeyId, KeyProvider};
@@ -13,13 +14,16 @@ use crate::signed::signer;
 use crate::subjects::is_altered;
 use crate::tile::{Edge, TILE_WIDTH, Tile};
 use crate::tree::Frontier;
-use crate::tree_rows::{CheckpointRow, count_from, first_index, stored};
+use crate::tree_rows::{CheckpointRow, count_from, first_index, stored, stored_between};
 use crate::verify::Report;
 use crate::walk::Batch;
 
 /// Tiles, and checkpoints, of one log that are named at most: one leaf that was altered alters all that were signed
 /// after it.
 const NAMED_MAX: u32 = 16;
+
+/// Tiles of the lowest level that are read at once; 8 KiB each.
+const TILES_AHEAD: u64 = 8;
 
 /// The tree of one log as it grows out of the leaves, and what of it is stored.
 pub(crate) struct TreeCheck<'a> {
@@ -36,6 +40,9 @@ pub(crate) struct TreeCheck<'a> {
     waiting: VecDeque<CheckpointRow>,
     /// The largest that was read.
     read: u64,
+    /// Tiles of the lowest level that were read and not reached yet, and which these are.
+    tiles: HashMap<u64, Vec<Hash>>,
+    ahead: Range<u64>,
     signers: BTreeMap<String, Option<NoteSigner>>,
     checkpoints: u64,
     /// Events are missing, so from here on nothing can be compared.
@@ -62,6 +69,8 @@ impl<'a> TreeCheck<'a> {
             signed,
             waiting: VecDeque::new(),
             read: 0,
+            tiles: HashMap::new(),
+            ahead: 0..0,
             signers: BTreeMap::new(),
             checkpoints: 0,
             is_broken: false,
@@ -87,10 +96,10 @@ impl<'a> TreeCheck<'a> {
             return Ok(());
         }
         for hash in hashes {
-            for (tile, hashes) in self.edge.append(*hash)? {
+            let roots = self.frontier.append_telling(*hash)?;
+            for (tile, hashes) in self.edge.append_with(*hash, &roots)? {
                 self.compare(&tile, &hashes, report).await?;
             }
-            self.frontier.append(*hash)?;
         }
         self.reach(batch.head.committed_us, report).await
     }
@@ -124,7 +133,7 @@ impl<'a> TreeCheck<'a> {
     /// A stored tile begins as the leaves say, is as wide as what was signed has it, and no wider than the log.
     async fn compare(&mut self, tile: &Tile, hashes: &[Hash], report: &mut Report) -> Result<(), AuditError> {
         let wanted = Tile::in_tree(tile.level(), tile.index(), self.signed).map_or(0, |tile| tile.width());
-        let there = stored(self.tx, self.log, tile).await?;
+        let there = self.there(tile).await?;
         let what = match &there {
             None if wanted == 0 => return Ok(()),
             None => "it is missing, or not as wide as it says",
@@ -141,6 +150,18 @@ impl<'a> TreeCheck<'a> {
             report.add(format!("audit_tiles {} {tile} (from index {index})", self.log.as_str()), what);
         }
         Ok(())
+    }
+
+    /// A tile as it is stored. Those of the lowest level are read many at once, since they are met one after the other.
+    async fn there(&mut self, tile: &Tile) -> Result<Option<Vec<Hash>>, AuditError> {
+        if tile.level() > 0 {
+            return stored(self.tx, self.log, tile).await;
+        }
+        if !self.ahead.contains(&tile.index()) {
+            self.ahead = tile.index()..tile.index().saturating_add(TILES_AHEAD);
+            self.tiles = stored_between(self.tx, self.log, &self.ahead).await?;
+        }
+        Ok(self.tiles.remove(&tile.index()))
     }
 
     /// Checks the checkpoints up to the end of a batch.

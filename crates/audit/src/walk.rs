@@ -1,6 +1,6 @@
 //! A log in the order of its index: batches, and what is in them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use clawexchange_database::{Row, Statements};
 
@@ -14,6 +14,7 @@ const BATCHES: u16 = 1000;
 const LEAVES: u64 = 4000;
 
 /// A batch as its row says.
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) id: u64,
     pub(crate) month: i64,
@@ -65,6 +66,17 @@ pub(crate) fn parts(batches: &[Batch]) -> Vec<&[Batch]> {
         fits
     };
     batches.chunk_by(fits).collect()
+}
+
+/// Takes the first batches that have a bounded number of leaves together, at least one.
+pub(crate) fn cut(batches: &mut VecDeque<Batch>) -> Vec<Batch> {
+    let mut leaves = 0;
+    let fits = |batch: &&Batch| {
+        leaves += u64::from(batch.head.n);
+        leaves <= LEAVES
+    };
+    let fitting = batches.iter().take_while(fits).count();
+    batches.drain(..fitting.max(1).min(batches.len())).collect()
 }
 
 /// The hashes of the leaves of batches that follow each other, by batch, as they are stored.

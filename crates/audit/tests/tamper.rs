@@ -186,6 +186,79 @@ async fn one_altered_leaf_does_not_drown_what_else_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_far_into_a_long_log_is_found_at_its_place() {
+    let f = fixture().await;
+    // More than is read at once, of leaves as of tiles.
+    for from in (0..5000).step_by(1000) {
+        let events = (from..from + 1000).map(|n| f.event(EventKind::SsgPass, "agent", &format!("post-{n}")));
+        f.log.append_all(events.collect()).await.unwrap();
+    }
+    f.log.checkpoint(Log::Verdicts).await.unwrap();
+    let report = f.verify().await;
+    assert!(report.is_clean(), "{:?}", report.discrepancies);
+    assert_eq!((report.verdicts, report.checkpoints), (5000, 1));
+    f.tamper(&[
+        "UPDATE audit_logs SET actor_id = 'somebody' WHERE target_id = 'post-4321'",
+        "DELETE FROM audit_logs WHERE target_id = 'post-4700'",
+    ])
+    .await;
+    let places = |report: Report| -> Vec<String> {
+        report.discrepancies.into_iter().map(|d| format!("{}: {}", d.place, d.what)).collect()
+    };
+    let found = places(f.verify().await);
+    let is_there = |text: &str| found.iter().any(|one| one.contains(text));
+    assert!(is_there("audit_logs verdicts index 4321: column actor_id"), "{found:?}");
+    assert!(is_there("audit_logs verdicts from index 4000: 999 events are there of the 1000"), "{found:?}");
+    assert!(is_there("index 4701: an event before it is missing"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_tile_of_a_long_log_is_compared() {
+    let f = fixture().await;
+    for from in (0..3000).step_by(1000) {
+        let events = (from..from + 1000).map(|n| f.event(EventKind::SsgPass, "agent", &format!("post-{n}")));
+        f.log.append_all(events.collect()).await.unwrap();
+    }
+    f.log.checkpoint(Log::Verdicts).await.unwrap();
+    f.tamper(&[
+        "UPDATE audit_tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) \
+         WHERE level = 0 AND tile_index IN (0, 7, 8, 10)",
+        "DELETE FROM audit_tiles WHERE level = 0 AND tile_index IN (3, 9)",
+    ])
+    .await;
+    let report = f.verify().await;
+    let mut found: Vec<_> = report.discrepancies.iter().map(|d| d.place.as_str()).collect();
+    found.sort_unstable();
+    let tiles = [0, 3, 7, 8, 9, 10]
+        .map(|tile| format!("audit_tiles verdicts tile/0/{tile:03} (from index {})", tile * 256));
+    assert_eq!(found, tiles.each_ref().map(String::as_str));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_that_is_written_with_escapes_is_checked_like_any_other() {
+    let f = fixture().await;
+    let said =
+        f.event(EventKind::SsgPass, "agent", "post-1").with("said", "a \"quote\", a \\, a\nline").unwrap();
+    let large = f.event(EventKind::SsgPass, "agent", "post-2").with("n", i64::MAX).unwrap();
+    for event in [said, large] {
+        f.log.append(event).await.unwrap();
+    }
+    let report = f.verify().await;
+    assert!(report.is_clean(), "{:?}", report.discrepancies);
+    f.tamper(&["UPDATE audit_logs SET actor_id = 'somebody', event_type = 'SSG_WARN'"]).await;
+    let report = f.verify().await;
+    for index in 0..2 {
+        for column in ["actor_id", "event_type"] {
+            let what = format!("column {column} does not say what the leaf says");
+            let is_it = |d: &clawexchange_audit::Discrepancy| {
+                d.place == format!("audit_logs verdicts index {index}") && d.what == what
+            };
+            assert!(report.discrepancies.iter().any(is_it), "{index} {column}: {:?}", report.discrepancies);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_were_deleted_are_missed() {
     for (edit, place) in [
         (format!("DELETE FROM audit_logs WHERE log = 'decisions' AND {}", batch(1)), "decisions"),

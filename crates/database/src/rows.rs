@@ -110,6 +110,17 @@ impl Row {
         u64::try_from(self.get::<i64>(column)?).ok().ok_or(DatabaseError::Row { column })
     }
 
+    /// As [`get`](Self::get), of the column at this place of the select list, from 0: to look for each name costs as much
+    /// as the value does, which counts for who reads a whole table.
+    pub fn get_at<T: TryGetable>(&self, at: usize, column: &'static str) -> Result<T, DatabaseError> {
+        self.0.try_get_by_index(at).ok().ok_or(DatabaseError::Row { column })
+    }
+
+    /// As [`get_u64`](Self::get_u64), of the column at this place.
+    pub fn get_u64_at(&self, at: usize, column: &'static str) -> Result<u64, DatabaseError> {
+        u64::try_from(self.get_at::<i64>(at, column)?).ok().ok_or(DatabaseError::Row { column })
+    }
+
     /// A column that holds exactly `N` bytes.
     pub fn get_bytes<const N: usize>(&self, column: &'static str) -> Result<[u8; N], DatabaseError> {
         self.get::<Vec<u8>>(column)?.try_into().ok().ok_or(DatabaseError::Row { column })

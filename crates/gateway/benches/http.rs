@@ -11,6 +11,10 @@
     reason = "a bench prints and panics"
 )]
 
+#[path = "support/client.rs"]
+#[expect(unreachable_pub, reason = "it is shared between benches")]
+mod client;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,8 +29,9 @@ use clawexchange_rate_limiter::http::RateLimitLayer;
 use clawexchange_rate_limiter::{EndpointTier, Limiter, Limits, PenaltyFactors, Quota, Trust};
 use clawexchange_ssg_core::http::{GateLayer, Inspected};
 use clawexchange_ssg_core::{Actor, AgentId, Caller, Gate};
+use client::answer;
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 /// How often the routes take turns.
@@ -224,22 +229,6 @@ async fn run(asked: &Asked<'_>, in_flight: usize, n: usize) -> Turn {
     let rate = n as f64 / started.elapsed().as_secs_f64();
     times.sort_unstable();
     Turn { rate, times }
-}
-
-/// Reads one answer, and says whether it is one of 2xx.
-async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
-    let mut have = 0;
-    loop {
-        let read = stream.read(&mut buffer[have..]).await.unwrap();
-        assert!(read > 0, "the connection was closed");
-        have += read;
-        let text = std::str::from_utf8(&buffer[..have]).unwrap();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        if body.len() >= length.map_or(0, |n| n.parse().unwrap()) {
-            return head.starts_with("HTTP/1.1 2");
-        }
-    }
 }
 
 fn resident_kib() -> u64 {
