@@ -76,8 +76,7 @@ impl<'a> Reader<'a> {
         }
         for batch in batches {
             if batch.end() <= self.retired && !there.contains(&batch.id) {
-                let hashes =
-                    tile_hashes(self.tx, self.log, batch.head.start, batch.head.n.into()).await?;
+                let hashes = tile_hashes(self.tx, self.log, batch.head.start, batch.head.n.into()).await?;
                 retired.insert(batch.id, hashes);
             }
         }

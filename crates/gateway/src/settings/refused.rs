@@ -8,9 +8,7 @@ use super::words::{Environment, KeySource, RedisSettings};
 use super::{objects, table};
 
 /// What this version does not do. It is refused and not ignored: who sets a server wants no other.
-pub(crate) const NOT_YET: [(&str, &str); 1] = [
-    ("BACKUP_BUCKET_NAME", "backups into a bucket"),
-];
+pub(crate) const NOT_YET: [(&str, &str); 1] = [("BACKUP_BUCKET_NAME", "backups into a bucket")];
 
 /// Names beginning `CLAW_` or `SECOPS_` that are for tests and tools, or say how what is refused is done.
 const FOR_OTHERS: &[&str] = &[
@@ -59,7 +57,6 @@ struct Unfit {
 
 /// What production refuses. In staging it is said.
 fn unfit(settings: &Settings, reader: &Reader<'_>) -> Vec<Unfit> {
-    let is_set = |names: &[&str]| names.iter().any(|name| reader.is_set(name));
     let mut found = Vec::new();
     let mut add = |is: bool, name, what, mend| {
         if is {
