@@ -94,7 +94,7 @@ async fn two_at_once_run_each_step_once() {
     let (one, two) = (open(&folder).await, open(&folder).await);
     let plan = Plan::of([notes(&[ONE, TWO])]);
     let (a, b) = tokio::join!(plan.up(&one, None, NOW), plan.up(&two, None, NOW));
-    assert_eq!(a.unwrap().len() + b.unwrap().len(), 5);
+    assert_eq!(a.unwrap().len() + b.unwrap().len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
