@@ -7,7 +7,7 @@ mod setup;
 use std::sync::Arc;
 
 use clawexchange_rate_limiter::{BreakerState, Decision, LimitError, Limits, RedisStore, Store, WhenAway};
-use clawexchange_testkit::redis::{Sentinels, Server, Setup};
+use clawexchange_testkit::redis::{Cluster, Sentinels, Server, Setup};
 
 use self::setup::{agent, back, closed, drain, hasty, hourly, open, owned, posts, until};
 
@@ -260,4 +260,31 @@ async fn the_limit_holds_across_a_failover_by_sentinel() {
     assert_eq!(store.peek(&owned("a", "o"), &limits).await.unwrap().status.hour.used, 12);
     admitted += drain(&store, &owned("a", "o"), &limits).await;
     assert_eq!(admitted, 20);
+}
+
+#[tokio::test]
+async fn the_limit_holds_across_a_failover_in_a_cluster() {
+    let mut cluster = Cluster::start(1);
+    let store = open(hasty(&cluster.url()));
+    back(&store).await;
+    let limits = hourly(20);
+    let mut admitted = 0;
+    for _ in 0..8 {
+        admitted += u32::from(store.take(&posts("a"), &limits).await.unwrap().is_allowed());
+    }
+    let master = cluster.master_of("claw:{a:a}:POSTS").unwrap();
+    cluster.node(master).kill();
+    for _ in 0..4 {
+        admitted += u32::from(store.take(&posts("a"), &limits).await.unwrap().is_allowed());
+    }
+    assert_eq!(admitted, 12);
+    back(&store).await;
+    // Until the replica has taken over, some may fail and be given here.
+    until("the cluster decides again", || async {
+        let looked = store.peek(&posts("a"), &limits).await;
+        looked.is_ok_and(|outlook| !outlook.status.is_degraded && outlook.status.hour.used >= 12)
+    })
+    .await;
+    admitted += drain(&store, &posts("a"), &limits).await;
+    assert!((13..=20).contains(&admitted), "{admitted}");
 }

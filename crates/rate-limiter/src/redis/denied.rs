@@ -140,3 +140,84 @@ fn aged(status: &TierStatus, passed: Duration) -> TierStatus {
     }
     status
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::Ask;
+    use crate::limits::{Limits, Quota};
+    use crate::penalties::PenalisedUntil;
+    use crate::tier::EndpointTier;
+    use crate::window::{Case, HOUR_MS, SlidingLog, Tick};
+
+    const AGE: Duration = Duration::from_millis(900);
+
+    fn question(agent: &str, limits: &Limits) -> Question {
+        let ask = Ask::new(AgentId::new(agent).unwrap(), EndpointTier::POSTS);
+        let rates = limits.rates_of(&ask.agent, &ask.tier, ask.trust).unwrap();
+        let log = agent.as_bytes().into();
+        Question { ask, rates, log, word: None, owner: None, is_look: false, floor: Tick::ZERO }
+    }
+
+    /// The refusal of one whose only unit leaves the hour after so long.
+    fn refusal(question: &Question, wait: Duration) -> Decision {
+        let now = Tick::from_ms(200_000_000_000);
+        let mut log = SlidingLog::new();
+        log.charge(Tick::from_ms(now.as_ms() - HOUR_MS + u64::try_from(wait.as_millis()).unwrap()), 1);
+        let until = PenalisedUntil::default();
+        let (rates, floor) = (question.rates, Tick::ZERO);
+        let case = Case { now, floor, agent: &log, owner: None, rates, until, cost: 1 };
+        Decision::Deny { wait, status: TierStatus::of(EndpointTier::POSTS, &case) }
+    }
+
+    #[test]
+    fn a_refusal_is_answered_from_memory_until_the_very_instant_at_which_it_ends() {
+        let denied = Denied::new(AGE, 10);
+        let (q, begun) = (question("a", &Limits::default()), Instant::now());
+        let (wait, ms) = (Duration::from_millis(500), Duration::from_millis(1));
+        denied.keep(&q, &refusal(&q, wait), begun);
+        let last = denied.refusal(&q, begun + wait.checked_sub(ms).unwrap()).unwrap();
+        let Decision::Deny { wait: left, status } = last else { panic!("it was denied") };
+        assert_eq!((left, status.hour.frees_in, status.hour.used), (ms, Some(ms), 1));
+        assert_eq!(denied.refusal(&q, begun + wait), None, "now it fits");
+    }
+
+    #[test]
+    fn no_refusal_is_answered_from_memory_for_longer_than_another_process_may_stay_unseen() {
+        let denied = Denied::new(AGE, 10);
+        let (q, begun) = (question("a", &Limits::default()), Instant::now());
+        denied.keep(&q, &refusal(&q, Duration::from_mins(30)), begun);
+        assert!(denied.refusal(&q, begun + AGE / 2).is_some());
+        assert_eq!(denied.refusal(&q, begun + AGE), None);
+        denied.keep(&q, &refusal(&q, Duration::from_mins(30)), begun);
+        denied.forget(&q.ask.agent);
+        assert_eq!(denied.refusal(&q, begun), None, "something was given back");
+    }
+
+    #[test]
+    fn only_the_same_question_under_the_same_limits_is_answered_from_memory() {
+        let denied = Denied::new(AGE, 10);
+        let (q, begun) = (question("a", &Limits::default()), Instant::now());
+        denied.keep(&q, &refusal(&q, Duration::from_mins(30)), begun);
+        let raised = Limits::default().with_quota(EndpointTier::POSTS, Quota::new(100, 100)).unwrap();
+        let mut cheaper = question("a", &Limits::default());
+        cheaper.ask.cost = 0;
+        for other in [question("b", &Limits::default()), question("a", &raised), cheaper] {
+            assert_eq!(denied.refusal(&other, begun), None);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_agents_that_are_refused_fills_no_memory() {
+        let denied = Denied::new(AGE, 160);
+        let begun = Instant::now();
+        for i in 0..10_000 {
+            let q = question(&format!("a-{i}"), &Limits::default());
+            denied.keep(&q, &refusal(&q, Duration::from_mins(30)), begun);
+        }
+        assert!(denied.len() <= 160, "{}", denied.len());
+        let q = question("late", &Limits::default());
+        denied.keep(&q, &refusal(&q, Duration::from_mins(30)), begun + AGE);
+        assert!(denied.refusal(&q, begun + AGE).is_some(), "those that are over make room");
+    }
+}

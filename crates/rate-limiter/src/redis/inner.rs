@@ -204,19 +204,18 @@ impl Inner {
         question: &Question,
         deadline: tokio::time::Instant,
     ) -> Option<UnderWay> {
-        let mut phases = self.phase.subscribe();
         loop {
             {
                 // Held while it is marked: whoever declares Redis away does so after this, and counts it.
-                let phase = phases.borrow_and_update();
+                let phase = self.phase.borrow();
                 match *phase {
                     Phase::Up => return Some(self.shadow.enter(question, self.time.now())),
                     Phase::Away => return None,
                     Phase::Connecting => {}
                 }
             }
-            if tokio::time::timeout_at(deadline, phases.changed()).await.is_err() {
-                self.fail(&Failure::Late);
+            if let Err(failure @ Failure::Late) = self.reach(deadline).await {
+                self.fail(&failure);
                 return None;
             }
         }
@@ -300,6 +299,10 @@ impl Inner {
             Failure::Answer(_) => return,
             Failure::Unconnected | Failure::Redis(_) => self.tally.errors.fetch_add(1, Ordering::Relaxed),
         };
+        self.declare_away(failure);
+    }
+
+    fn declare_away(&self, failure: &Failure) {
         let is_news = self.phase.send_if_modified(|phase| {
             let is_news = *phase != Phase::Away;
             *phase = Phase::Away;
@@ -328,14 +331,17 @@ impl Inner {
                 let status = TierStatus::uncounted(ask.tier.clone(), question.rates, now);
                 Ok(Decision::Allow { permit: Permit::new(&ask, now), status })
             }
-            WhenAway::Local => {
-                // Held while it is decided: Redis does not come back in the middle.
-                let phase = self.phase.borrow();
-                if *phase != Phase::Away {
-                    return Err(failure.into());
+            WhenAway::Local => loop {
+                {
+                    // Held while it is decided: Redis does not come back in the middle.
+                    let phase = self.phase.borrow();
+                    if *phase == Phase::Away {
+                        return self.shadow.decide(question, self.time.now(), self.parts());
+                    }
                 }
-                self.shadow.decide(question, self.time.now(), self.parts())
-            }
+                // It came back since; what is decided here has to be told there before others ask.
+                self.declare_away(&failure);
+            },
         }
     }
 

@@ -88,10 +88,12 @@ async fn send(link: &Link, mut call: Call, jobs: Vec<Job>) {
             }
         }
         Err(failure) => {
+            let is_late = matches!(failure, Failure::Late);
             let mut failure = Some(failure);
             for job in jobs {
                 // One is told why, for all of them.
-                drop(job.answer.send(Err(failure.take().unwrap_or(Failure::Late))));
+                let other = || if is_late { Failure::Late } else { Failure::Unconnected };
+                drop(job.answer.send(Err(failure.take().unwrap_or_else(other))));
             }
         }
     }

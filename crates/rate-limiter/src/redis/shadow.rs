@@ -383,3 +383,144 @@ fn whole(seen: &Seen) -> SlidingLog {
     log.restore(sum.last, units.into_iter());
     log
 }
+
+#[cfg(test)]
+mod tests {
+    use clawexchange_ssg_core::{AgentId, TrustLevel};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decision::Ask;
+    use crate::limits::Limits;
+    use crate::tier::EndpointTier;
+
+    const BEGIN: u64 = 200_000_000_000;
+
+    fn question(agent: &str, per_hour: u32, per_minute: u32, cost: u32) -> Question {
+        let quota = Quota::new(per_hour.max(per_minute), per_minute);
+        let limits = Limits::default().with_quota(EndpointTier::POSTS, quota).unwrap();
+        let ask = Ask::new(AgentId::new(agent).unwrap(), EndpointTier::POSTS);
+        let ask = ask.trusted(TrustLevel::Established).costing(cost);
+        let rates = limits.rates_of(&ask.agent, &ask.tier, ask.trust).unwrap();
+        let log = agent.as_bytes().into();
+        Question { ask, rates, log, word: None, owner: None, is_look: false, floor: Tick::ZERO }
+    }
+
+    fn seen(units: &[u64]) -> Reply {
+        let mut log = SlidingLog::new();
+        for unit in units {
+            log.charge(Tick::from_ms(*unit), 1);
+        }
+        Reply {
+            fits: true,
+            now: Tick::from_ms(BEGIN),
+            until: PenalisedUntil::default(),
+            agent: Seen::Whole(log),
+            owner: None,
+            wait_until: Tick::ZERO,
+            owner_at: None,
+        }
+    }
+
+    fn worst(units: &[u64], span: u64) -> usize {
+        units
+            .iter()
+            .map(|from| units.iter().filter(|u| (*from..from + span).contains(u)).count())
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn processes_that_have_seen_the_same_stay_within_the_limit_together_however_long_redis_is_away(
+            (hour, minute, parts) in (1..60_u32, 1..20_u32, 1..5_u32),
+            before in prop::collection::vec(0..3_600_000_u64, 0..60),
+            steps in prop::collection::vec((0..5_usize, 0..90_000_u64, 1..3_u32), 1..200),
+        ) {
+            let hour = hour.max(minute);
+            let mut units: Vec<u64> = before.iter().map(|back| BEGIN - back).collect();
+            units.sort_unstable();
+            // What Redis admitted was within the limit.
+            let mut admitted: Vec<u64> = Vec::new();
+            for unit in units {
+                let used = |span| admitted.iter().filter(|u| **u + span > unit).count();
+                if used(HOUR_MS) < hour as usize && used(MINUTE_MS) < minute as usize {
+                    admitted.push(unit);
+                }
+            }
+            let shadows: Vec<_> = (0..parts).map(|_| Shadow::new(10)).collect();
+            for shadow in &shadows {
+                shadow.remember(&question("a", hour, minute, 1), &seen(&admitted));
+            }
+            let mut now = BEGIN;
+            for (who, step, cost) in steps {
+                now += step;
+                let shadow = &shadows[who % shadows.len()];
+                let decision = shadow.decide(&question("a", hour, minute, cost), Tick::from_ms(now), parts).unwrap();
+                if decision.is_allowed() {
+                    admitted.extend(std::iter::repeat_n(now, cost as usize));
+                }
+            }
+            prop_assert!(worst(&admitted, HOUR_MS) <= hour as usize);
+            prop_assert!(worst(&admitted, MINUTE_MS) <= minute as usize);
+        }
+    }
+
+    #[test]
+    fn an_ask_that_is_under_way_counts_as_given_until_its_answer_is_there() {
+        let shadow = Arc::new(Shadow::new(10));
+        let (now, q) = (Tick::from_ms(BEGIN), question("a", 2, 2, 1));
+        let first = shadow.enter(&q, now);
+        let second = shadow.enter(&q, now);
+        drop(first);
+        assert!(shadow.decide(&q, now, 1).unwrap().is_allowed(), "its own was given up");
+        assert!(!shadow.decide(&q, now, 1).unwrap().is_allowed(), "the second may have been charged");
+        drop(second);
+        assert!(shadow.decide(&q, now, 1).unwrap().is_allowed());
+        assert_eq!(shadow.counts(), (1, 2));
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_does_not_forget_what_the_later_one_knew() {
+        let shadow = Shadow::new(10);
+        let q = question("a", 3, 3, 1);
+        shadow.remember(&q, &seen(&[BEGIN, BEGIN + 1, BEGIN + 2]));
+        shadow.remember(&q, &seen(&[BEGIN, BEGIN + 1]));
+        assert!(!shadow.decide(&q, Tick::from_ms(BEGIN + 3), 1).unwrap().is_allowed());
+    }
+
+    #[test]
+    fn who_could_not_be_remembered_for_want_of_room_is_not_taken_for_new() {
+        let shadow = Shadow::new(2);
+        let now = Tick::from_ms(BEGIN);
+        for agent in ["a", "b", "c"] {
+            shadow.remember(&question(agent, 3, 3, 1), &seen(&[BEGIN]));
+        }
+        assert!(shadow.decide(&question("a", 3, 3, 1), now, 1).unwrap().is_allowed());
+        assert!(matches!(
+            shadow.decide(&question("c", 3, 3, 1), now, 1),
+            Err(LimitError::Full { keys_max: 2 })
+        ));
+        let later = now.plus_ms(HOUR_MS);
+        assert!(
+            shadow.decide(&question("c", 3, 3, 1), later, 1).unwrap().is_allowed(),
+            "all it did has aged"
+        );
+    }
+
+    #[test]
+    fn what_redis_was_told_is_told_once_and_what_was_not_confirmed_again_by_the_same_name() {
+        let shadow = Shadow::new(10);
+        let (now, q) = (Tick::from_ms(BEGIN), question("a", 5, 5, 2));
+        assert!(shadow.decide(&q, now, 1).unwrap().is_allowed());
+        let first = shadow.untold(false, now, || [1; 8]);
+        assert!(shadow.decide(&q, now.plus_ms(1), 1).unwrap().is_allowed());
+        assert_eq!(shadow.untold(false, now, || [2; 8]), first, "its answer was lost");
+        shadow.told(&first[0]);
+        let second = shadow.untold(false, now, || [3; 8]);
+        assert_eq!((second[0].given.len(), second[0].id), (2, [3; 8]));
+        shadow.told(&second[0]);
+        assert!(shadow.untold(false, now, || [4; 8]).is_empty());
+        assert_eq!(shadow.untold(true, now, || [5; 8])[0].known.len(), 4, "unless Redis has forgotten it");
+    }
+}

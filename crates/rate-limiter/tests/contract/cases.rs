@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clawexchange_rate_limiter::{
-    Ask, Decision, EndpointTier, LimitError, Limiter, Limits, Multiplier, Offence, Quota, Ruling,
+    Ask, Decision, EndpointTier, HOUR_MS, LimitError, Limiter, Limits, MINUTE_MS, Multiplier, Offence, Quota,
+    Ruling, Tick,
 };
 use clawexchange_ssg_core::{
     AgentId, Clock, ContentType, Fault, FaultKind, InspectionId, OwnerId, QuarantineId, RiskTier, Timestamp,
@@ -393,4 +394,55 @@ async fn logs_of_thousands_of_units_are_counted_as_exactly_as_short_ones() {
     let seen = limiter.peek(&ask).await.unwrap().status;
     assert_eq!((seen.hour.used, seen.hour.limit), (3_000, 10), "a lowered limit has forgotten nothing");
     assert!(seen.hour.more_in.unwrap() > seen.hour.frees_in.unwrap());
+}
+
+/// The most units in any window of this length, wherever it begins.
+fn worst(units: &[u64], span: u64) -> usize {
+    let within = |from: u64| units.iter().filter(|u| (from..from + span).contains(u)).count();
+    units.iter().map(|u| within(*u)).max().unwrap_or(0)
+}
+
+// The traces by which windows that do not slide, and buckets that refill, admit up to twice the limit.
+#[tokio::test]
+async fn the_worst_window_of_every_hostile_trace_holds_exactly_the_limit() {
+    let (limiter, clock) = limiter();
+    let begin = Tick::from(clock.now()).as_ms();
+    let at_the_edge_of_hours: Vec<u64> =
+        (0..3).flat_map(|i| (0..70).map(move |k| begin + i * HOUR_MS + HOUR_MS - 35 + k)).collect();
+    let every_five_seconds: Vec<u64> = (0..2 * 720).map(|s| begin + 5 * HOUR_MS + s * 5_000).collect();
+    let at_the_edge_of_minutes: Vec<u64> =
+        (0..90).flat_map(|m| (0..12).map(move |k| begin + 9 * HOUR_MS + m * MINUTE_MS - 5 + k)).collect();
+    for (name, trace) in [
+        ("bursts at the edge of hours", at_the_edge_of_hours),
+        ("one in five seconds", every_five_seconds),
+        ("bursts at the edge of minutes", at_the_edge_of_minutes),
+    ] {
+        let ask = Ask::new(agent(&name.replace(' ', "-")), EndpointTier::COMMENTS);
+        let ask = ask.trusted(TrustLevel::Established).of_owner(Some(owner("o")));
+        let mut admitted = Vec::new();
+        for now in trace {
+            clock.set(Tick::from_ms(now).into());
+            if let Decision::Allow { permit, .. } = limiter.take(&ask).await.unwrap() {
+                admitted.push(permit.at().as_ms());
+            }
+        }
+        assert_eq!(worst(&admitted, MINUTE_MS), 10, "{name}: 1.00 of the minute");
+        if !name.contains("edge of hours") {
+            assert_eq!(worst(&admitted, HOUR_MS), 60, "{name}: 1.00 of the hour");
+        }
+    }
+    let ask = Ask::new(agent("punctual"), EndpointTier::COMMENTS).trusted(TrustLevel::Established);
+    let mut admitted = Vec::new();
+    for _ in 0..300 {
+        match limiter.take(&ask).await.unwrap() {
+            Decision::Allow { permit, .. } => admitted.push(permit.at().as_ms()),
+            Decision::Deny { wait, .. } => clock.advance(wait),
+            Decision::Never { .. } => panic!("one of sixty always fits later"),
+        }
+    }
+    assert_eq!(
+        (worst(&admitted, MINUTE_MS), worst(&admitted, HOUR_MS)),
+        (10, 60),
+        "who comes exactly when told"
+    );
 }
