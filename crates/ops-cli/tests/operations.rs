@@ -96,6 +96,31 @@ fn a_deployment_is_restored_from_its_backup_as_the_page_says() {
 }
 
 #[test]
+fn a_master_key_is_exchanged_as_the_page_says() {
+    let mut claw = Claw::on_sqlite();
+    claw.set("CLAW_DATA_DIR", claw.home.path().join("claw-data").to_str().unwrap());
+    let (gone, kept) = (hold(&claw, ORDERS, "a"), hold(&claw, &format!("{ORDERS} Once more."), "b"));
+    let server = Server::start(&claw);
+    let before = claw.json(&["keys", "status"]);
+    for block in blocks("Exchanging the master key") {
+        let said = sh(&claw, &block);
+        assert!(said.contains("everything is as it was written"), "{said}");
+        assert!(!said.lines().any(|line| line.starts_with("fail")), "{said}");
+    }
+    assert_eq!(claw.json(&["keys", "status"])["active"], "new-key");
+    assert_eq!(claw.run(&["quarantine", "delete", &gone, "--now"]).code, Some(0));
+    for block in blocks("Destroying at once") {
+        sh(&claw, &block);
+    }
+    let after = claw.json(&["keys", "status"]);
+    assert_ne!(before["weekKeys"][0]["id"], after["weekKeys"][0]["id"], "it is another key: {after}");
+    assert_eq!(after["weekKeys"].as_array().unwrap().len(), 1, "{after}");
+    assert_eq!(claw.run(&["quarantine", "content", &kept, "--purpose", "a trial"]).code, Some(0));
+    assert_eq!(server.stop(), Some(0));
+    claw.assert_verified();
+}
+
+#[test]
 fn a_newer_pin_than_the_database_is_told_for_what_it_is() {
     let claw = Claw::on_sqlite();
     hold(&claw, ORDERS, "a");

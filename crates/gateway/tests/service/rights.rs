@@ -222,7 +222,7 @@ async fn a_token_that_another_process_revokes_is_refused_within_a_second() {
     let known = server.agent_token("a").await;
     server.public.get("/v1/limits/a").token(&known).send().await.expect(200);
     // A second handle has a memory of its own, as another process has.
-    let keys = std::sync::Arc::clone(server.parts.keys().await.unwrap());
+    let keys = server.parts.keys().await.unwrap().clone();
     let other = Tokens::new(server.parts.database().await.unwrap().clone(), keys);
     let all = other.list(&TokenFilter::default(), None, PageLimit::default()).await.unwrap();
     let found = all.items.iter().find(|info| info.principal.as_str() == "a").unwrap();

@@ -246,7 +246,7 @@ impl Running {
     pub async fn vault_at(&self, clock: ManualClock) -> Vault {
         let objects = FileStore::new(self.parts.folder().await.unwrap().objects());
         let (db, log) = (self.parts.database().await.unwrap(), self.parts.log().await.unwrap());
-        let keys = Arc::clone(self.parts.keys().await.unwrap());
+        let keys = self.parts.keys().await.unwrap().clone();
         let vault = Vault::new(db.clone(), objects, keys, log.clone(), VaultConfig::default());
         vault.unwrap().with_clock(clock)
     }

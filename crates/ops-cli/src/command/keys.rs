@@ -158,10 +158,15 @@ async fn rewrap(content: bool, dry_run: bool, global: &Global) -> Result<Exit, C
     let (keychain, vault) = (parts.keys().await?.clone(), parts.vault().await?.clone());
     let roots = keychain.roots_to_rewrap().await?;
     let (week_keys, direct) = vault.to_rewrap().await?;
-    let held: u64 = vault.week_keys().await?.iter().map(|week| week.contents).sum();
-    let moving = if content { held } else { 0 };
+    let (mut moving, mut destroyed) = (0, 0);
+    if content {
+        for week in vault.week_keys().await? {
+            moving += week.contents;
+            destroyed += 1;
+        }
+    }
     if dry_run {
-        return said_to_do(&keychain, [roots, week_keys, direct, moving], global);
+        return said_to_do(&keychain, [roots, week_keys, direct + moving, destroyed], global);
     }
     let bar = Progress::of(roots + week_keys + direct + moving, "keys");
     let roots = keychain.rewrap_roots(&actor).await?;
@@ -206,17 +211,17 @@ async fn rewrap(content: bool, dry_run: bool, global: &Global) -> Result<Exit, C
 }
 
 fn said_to_do(keychain: &Keychain, counts: [u64; 4], global: &Global) -> Result<Exit, CliError> {
-    let [roots, week_keys, direct, held] = counts;
+    let [roots, week_keys, data_keys, destroyed] = counts;
     let active = keychain.master();
     if global.is_json() {
         output::json(
-            &json!({"active": active, "roots": roots, "weekKeys": week_keys, "dataKeys": direct + held}),
+            &json!({"active": active, "roots": roots, "weekKeys": week_keys, "dataKeys": data_keys,
+                "destroyed": destroyed}),
         )?;
     } else {
         output::line(&format!(
-            "{roots} root keys and {week_keys} keys of weeks would be wrapped by {active}, {} data keys by the key of this \
-             week",
-            direct + held
+            "{roots} root keys and {week_keys} keys of weeks would be wrapped by {active}, {data_keys} data keys by the \
+             key of this week; {destroyed} keys of weeks would be destroyed"
         ))?;
     }
     Ok(Exit::Ok)

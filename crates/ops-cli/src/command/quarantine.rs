@@ -259,15 +259,17 @@ async fn sweep(dry_run: bool, parts: &Parts, global: &Global) -> Result<Exit, Cl
     let sum = |of: fn(&clawexchange_quarantine::SweepReport) -> u64| rounds.iter().map(of).sum::<u64>();
     let (expired, finished, aborted) = (sum(|r| r.expired), sum(|r| r.finished), sum(|r| r.aborted));
     let (shredded, deleted) = (sum(|r| r.shredded), sum(|r| r.objects_deleted));
+    let (moved, weeks) = (sum(|r| r.keys_moved), sum(|r| r.week_keys_destroyed));
     if global.is_json() {
         output::json(&json!({
             "expired": expired, "finished": finished, "aborted": aborted,
-            "shredded": shredded, "objectsDeleted": deleted, "failed": failed,
+            "shredded": shredded, "objectsDeleted": deleted, "keysMoved": moved, "weekKeysDestroyed": weeks,
+            "failed": failed,
         }))?;
     } else {
         output::line(&format!(
             "{expired} expired, {finished} stores finished, {aborted} aborted, {shredded} keys destroyed, \
-             {deleted} objects deleted, {failed} failed"
+             {deleted} objects deleted, {weeks} keys of weeks destroyed, {failed} failed"
         ))?;
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
