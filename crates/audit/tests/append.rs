@@ -238,7 +238,7 @@ async fn a_caller_that_goes_away_loses_nothing_of_the_others() {
     let mut impatient = Vec::new();
     for n in 0..20 {
         let append = f.log.append(f.event(EventKind::SsgBlock, "agent-1", &format!("post-{n}")));
-        impatient.push(tokio::time::timeout(std::time::Duration::ZERO, append).await.is_err());
+        impatient.push(tokio::time::timeout(Duration::ZERO, append).await.is_err());
     }
     f.log.append(f.event(EventKind::SsgBlock, "agent-1", "last")).await.unwrap();
     f.log.drain_outbox().await.unwrap();

@@ -239,7 +239,7 @@ async fn a_leaf_that_is_written_with_escapes_is_checked_like_any_other() {
     let f = fixture().await;
     let said =
         f.event(EventKind::SsgPass, "agent", "post-1").with("said", "a \"quote\", a \\, a\nline").unwrap();
-    let large = f.event(EventKind::SsgPass, "agent", "post-2").with("n", i64::MAX).unwrap();
+    let large = f.event(EventKind::SsgPass, "agent", "post-2").with("n", 9_007_199_254_740_991_i64).unwrap();
     for event in [said, large] {
         f.log.append(event).await.unwrap();
     }
