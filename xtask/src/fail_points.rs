@@ -13,7 +13,9 @@ const SETTING: &str = "CLAW_FAIL_POINT";
 /// Builds `claw` with the release profile and searches it for the setting and for every name that the sources have.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode, Failed> {
     let mut names = BTreeSet::from([SETTING.to_owned()]);
-    collect(&workspace.root.join("crates"), &mut names)?;
+    for folder in ["crates", "migrations"] {
+        collect(&workspace.root.join(folder), &mut names)?;
+    }
     if names.len() < 2 {
         return Err(Failed::new("no fail point was found in the sources, so the search would prove nothing"));
     }

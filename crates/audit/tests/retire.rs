@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/log.rs"]
-#[expect(unreachable_pub, reason = "it is shared between tests")]
+#[expect(dead_code, unreachable_pub, reason = "it is shared between tests")]
 mod support;
 
 use clawexchange_audit::{AuditError, ExportCheck, ExportedTo, LeafAt, Log, verify_consistency};
-use clawexchange_database::{Dialect, STATE, STATE_CONTEXT, StateRow, Statements as _};
+use clawexchange_database::{Dialect, STATE, STATE_CONTEXT, StateRow};
 use clawexchange_ssg_core::{
     Actor, AuditEvent, Clock as _, EventKind, Fault as _, FaultKind, KeyProvider as _, Target, Timestamp,
 };

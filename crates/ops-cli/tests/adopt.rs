@@ -322,6 +322,19 @@ fn limits_that_can_hold_here_are_set_and_have_their_events() {
 }
 
 #[test]
+fn more_limits_than_anybody_has_are_not_looked_at_and_that_is_said() {
+    let site = Site::empty();
+    site.sql(TABLES);
+    site.sql(
+        "INSERT INTO rate_limit_configs (endpoint_tier, per_hour, burst_per_minute) \
+         SELECT format('lower_%s', n), 1, 1 FROM generate_series(1, 1000) n",
+    );
+    let done = adopt(&site.machine());
+    assert_eq!(done["limits"], tally((201, 201)));
+    assert!(done["left"][200]["why"].as_str().unwrap().contains("no more than 200"), "{done}");
+}
+
+#[test]
 fn cut_short_at_any_step_it_is_taken_up_without_a_double_or_a_gap() {
     for point in FAIL_POINTS {
         // In the middle of what happens more than once.

@@ -166,6 +166,8 @@ async fn what_left_is_in_the_export_and_proved_and_the_deployment_goes_on() {
     assert_code(&old.retire("decisions", &["--export", "d.jsonl", MEANT[0], MEANT[1]]), 0);
     claw.assert_verified();
     assert_eq!(claw.json(&["quarantine", "show", &old.held])["status"], "RELEASED");
+    let doctor = claw.run(&["doctor", "--run", "schema,append-only,pin,actions-logged", "--output", "json"]);
+    assert_code(&doctor, 0);
     assert_code(&claw.run(&["limits", "set", "POSTS", "--per-hour", "20", "--per-minute", "5"]), 0);
     assert_code(
         &claw.submit(&[json!({"text": "A chair.", "agentId": "c"}), json!({"text": ORDERS, "agentId": "d"})]),

@@ -12,7 +12,10 @@ use super::relocate::ORIGINAL_SCHEMA;
 use super::text::{bytes_of, cut, text};
 
 /// Rows that are looked at: far more than there are tiers.
-const ROWS_MAX: u32 = 200;
+const ROWS_MAX: usize = 200;
+
+/// One more is asked for, so that more are seen as such.
+const ASKED: usize = ROWS_MAX + 1;
 
 /// A limit that was left, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +72,16 @@ async fn quotas(tx: &Tx, limits: &StoredLimits, by: &Actor, left: &mut Vec<Left>
     const TABLE: &str = "rate_limit_configs";
     let sql = format!(
         "SELECT {}, CAST(per_hour AS BIGINT) AS per_hour, CAST(burst_per_minute AS BIGINT) AS burst_per_minute \
-         FROM {ORIGINAL_SCHEMA}.{TABLE} ORDER BY id LIMIT {ROWS_MAX}",
+         FROM {ORIGINAL_SCHEMA}.{TABLE} ORDER BY id LIMIT {ASKED}",
         bytes_of("endpoint_tier", 64)
     );
     let rows = tx.rows(&sql, []).await?;
     let mut done = 0;
     for row in &rows {
         done += 1;
+        if is_too_many(done, TABLE, left) {
+            break;
+        }
         let name = name(text(row, "endpoint_tier")?);
         let number = |column| {
             let number: Option<i64> = row.get(column)?;
@@ -104,7 +110,7 @@ async fn multipliers(
 ) -> Result<u64, AdoptError> {
     const TABLE: &str = "tier_threshold_configs";
     let sql = format!(
-        "SELECT {}, {} FROM {ORIGINAL_SCHEMA}.{TABLE} ORDER BY id LIMIT {ROWS_MAX}",
+        "SELECT {}, {} FROM {ORIGINAL_SCHEMA}.{TABLE} ORDER BY id LIMIT {ASKED}",
         bytes_of("trust_level", 64),
         bytes_of("multiplier", 64)
     );
@@ -112,6 +118,9 @@ async fn multipliers(
     let mut done = 0;
     for row in &rows {
         done += 1;
+        if is_too_many(done, TABLE, left) {
+            break;
+        }
         let name = name(text(row, "trust_level")?);
         let factor = name_of_factor(text(row, "multiplier")?);
         let set = match (name.parse::<TrustLevel>(), factor.parse::<Multiplier>()) {
@@ -124,6 +133,16 @@ async fn multipliers(
         }
     }
     Ok(done)
+}
+
+/// Whether a row is beyond those that are looked at; it and all behind it are left, and said once.
+fn is_too_many(nth: u64, table: &'static str, left: &mut Vec<Left>) -> bool {
+    let is_beyond = nth > ROWS_MAX as u64;
+    if is_beyond {
+        let why = format!("it and all behind it: no more than {ROWS_MAX} are looked at");
+        left.push(Left { table, name: String::new(), why });
+    }
+    is_beyond
 }
 
 fn name(found: Option<(String, bool)>) -> String {

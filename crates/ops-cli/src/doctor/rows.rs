@@ -193,15 +193,16 @@ pub(super) async fn actions_logged(deployment: &Deployment) -> Looked {
     let limit = PageLimit::new(DECISIONS).unwrap_or_default();
     let (mut seen, mut without) = (0_u64, Vec::new());
     for (status, kinds) in [
-        (Status::Released, [EventKind::HumanRelease, EventKind::BotRelease, EventKind::Imported]),
-        (Status::Deleted, [EventKind::HumanDelete, EventKind::BotDelete, EventKind::Imported]),
+        (Status::Released, [EventKind::HumanRelease, EventKind::BotRelease]),
+        (Status::Deleted, [EventKind::HumanDelete, EventKind::BotDelete]),
     ] {
         let mut filter = Filter::default();
         filter.status = Some(status);
         for record in vault.list(&filter, None, limit).await?.items {
             let mut query = Query::default();
             query.target = Some(record.id.to_string());
-            query.kinds = kinds.to_vec();
+            // A decision that was taken over, or whose event left the log, has one that says so.
+            query.kinds = [&kinds[..], &[EventKind::Imported, EventKind::LogRetired]].concat();
             seen += 1;
             if log.query(&query, None, PageLimit::new(1).unwrap_or_default()).await?.items.is_empty() {
                 without.push(record.id.to_string());
