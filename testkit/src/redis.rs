@@ -18,6 +18,32 @@ use rustix::process::{Pid, Signal, kill_process};
 pub use self::cluster::Cluster;
 pub use self::sentinels::Sentinels;
 
+/// The variable that has the suites of the service count in Redis instead of their own process: `redis`.
+pub const SWITCH: &str = "CLAW_TEST_COUNTERS";
+
+/// Whether the suites are to count in Redis.
+pub fn is_wanted() -> bool {
+    std::env::var_os(SWITCH).is_some_and(|wanted| wanted == "redis")
+}
+
+/// Where the counters are that belong to a folder: a logical database of the shared server, whose address is kept there;
+/// `None` unless the suites count in Redis.
+///
+/// # Panics
+///
+/// If the folder cannot be written.
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+pub fn kept_in(folder: &Path) -> Option<String> {
+    let kept = folder.join("redis-url");
+    is_wanted().then(|| {
+        std::fs::read_to_string(&kept).unwrap_or_else(|_| {
+            let url = empty();
+            std::fs::write(&kept, &url).expect("the folder can be written");
+            url
+        })
+    })
+}
+
 /// How a server is to be.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
@@ -375,10 +401,11 @@ fn free_port() -> u16 {
     }
 }
 
-/// The server that all tests of this process share.
+/// The server that all tests of this process share. It asks for a password, as one that is looked over should.
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
-    SHARED.get_or_init(|| Server::with(&Setup::new().line(&format!("databases {DATABASES}"))))
+    let setup = || Setup::new().password("shared-by-tests").line(&format!("databases {DATABASES}"));
+    SHARED.get_or_init(|| Server::with(&setup()))
 }
 
 /// Where an empty logical database of the shared server is, for one test alone.
@@ -391,6 +418,16 @@ pub fn empty() -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     assert!(number < DATABASES, "every database of the server is given away");
     format!("{}/{number}", shared().url())
+}
+
+/// Empties a logical database of the shared server, of the address that [`empty`] gave.
+///
+/// # Panics
+///
+/// If that cannot be done.
+pub fn flush(url: &str) {
+    let number = url.rsplit('/').next().unwrap_or_default();
+    shared().cli(&["-n", number, "FLUSHDB"]);
 }
 
 /// The addresses of some servers as the addresses of clusters and sentinels list them.

@@ -62,7 +62,8 @@ impl fmt::Display for Tally {
 /// Cases of each property in a whole run; a sample has proptest's own 256.
 const CASES_WHOLE: &str = "20000";
 
-/// Test targets that also run with PostgreSQL in the place of SQLite; what is about the file, or about no rows at all,
+/// Test targets that also run with PostgreSQL in the place of SQLite, and those of the service with Redis in the place of
+/// counters of their own process; what is about the file, or about no rows at all,
 /// is not among them. What is about PostgreSQL alone runs with the others.
 const ON_POSTGRES: [&str; 22] = [
     // The handle, the log, held content, people, limits.
@@ -79,7 +80,7 @@ const ON_POSTGRES: [&str; 22] = [
     "access",
     "tokens",
     "stored",
-    // The service, in this process and as one of its own.
+    // The service, in this process and as one of its own. It counts in Redis then, as servers in production do.
     "service",
     "crash",
     "first_day",
@@ -91,8 +92,8 @@ const ON_POSTGRES: [&str; 22] = [
     "tampered",
 ];
 
-/// The variable that says so to `clawexchange-testkit`.
-const DATABASE: (&str, &str) = ("CLAW_TEST_DATABASE", "postgres");
+/// The variables that say so to `clawexchange-testkit`.
+const SERVERS: [(&str, &str); 2] = [("CLAW_TEST_DATABASE", "postgres"), ("CLAW_TEST_COUNTERS", "redis")];
 
 /// Runs the suites that are asked for, all of them whatever the first ones say, and adds up what they report.
 ///
@@ -162,7 +163,7 @@ fn commands(workspace: &Workspace, selection: &Selection) -> Result<Vec<Command>
 }
 
 fn on_postgres(mut command: Command) -> Command {
-    command.env(DATABASE.0, DATABASE.1);
+    command.envs(SERVERS);
     command
 }
 

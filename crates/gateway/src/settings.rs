@@ -1,5 +1,6 @@
 //! Every setting, where it came from, and all that is wrong with them at once.
 
+mod counters;
 mod database;
 mod manual;
 mod problem;

@@ -12,7 +12,7 @@ use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
 use claw::Claw;
-use clawexchange_testkit::redis;
+use clawexchange_testkit::redis::{self, Server, Setup};
 use serde_json::{Value, json};
 use served::{Served, get, post, raw, token};
 
@@ -107,4 +107,21 @@ fn whoever_serves_follows_within_a_second() {
         assert_eq!(served.stop(), Some(0));
         claw.assert_verified();
     }
+}
+
+#[test]
+fn while_redis_is_away_the_log_is_told_and_counters_learn_it_later() {
+    let mut server = Server::with(&Setup::new().kept());
+    let claw = Claw::new().with("REDIS_URL", &server.url()).with("CLAW_REDIS_DEADLINE_MS", "2000");
+    let served = Served::start(&claw, "127.0.0.1:0", "127.0.0.1:0");
+    let token = token(&claw, "market", "platform");
+    server.kill();
+    assert_eq!(claw.run(&["limits", "status", "a"]).code, Some(69), "nobody is told what may be so");
+    let answer = claw.run(&["limits", "suspend", "a", "--reason", "spam"]);
+    assert_eq!(answer.code, Some(0), "{}", answer.all());
+    assert!(answer.stderr.contains("counters are told once they answer"), "{}", answer.all());
+    server.restart();
+    let status = || raw(served.public, &get("/v1/limits/a", &token)).unwrap();
+    until("the suspension", || status().status == 200 && !status().json()["suspended"].is_null());
+    assert_eq!(served.stop(), Some(0));
 }

@@ -74,13 +74,10 @@ impl Shared {
         Ok(self.store.set_note(&mark.to_string()).await?)
     }
 
-    /// Whether all of the last week has to be learned anew: the mark is gone, the log is a shorter one that was restored,
-    /// something could not be taught, or it is time.
-    fn is_to_relearn(&self, mark: Option<&HistoryMark>, size: u64, now: Timestamp) -> bool {
-        let Some(mark) = mark else { return true };
-        let age = now.since(mark.learned);
-        let after = if self.has_missed.load(Ordering::SeqCst) { RELEARN_AGAIN } else { RELEARN };
-        mark.index > size || age >= after
+    /// Whether all of the last week has to be learned anew.
+    fn is_to_relearn(&self, mark: Option<&HistoryMark>, size: u64) -> bool {
+        let has_missed = self.has_missed.load(Ordering::SeqCst);
+        mark.is_none_or(|mark| mark.is_stale(size, SystemClock::new().now(), has_missed))
     }
 }
 
@@ -115,6 +112,13 @@ impl HistoryMark {
             }
             mark => Ok(mark),
         }
+    }
+
+    /// Whether what the counters know cannot be gone on from: the log is a shorter one that was restored, something could
+    /// not be taught, or it is time.
+    fn is_stale(&self, size: u64, now: Timestamp, has_missed: bool) -> bool {
+        let after = if has_missed { RELEARN_AGAIN } else { RELEARN };
+        self.index > size || now.since(self.learned) >= after
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -263,7 +267,7 @@ impl Pipeline {
         };
         let (mark, size) = (shared.mark().await?, self.0.log.size(Log::Decisions).await?);
         let is_behind = mark.is_none_or(|mark| mark.index != size);
-        if !is_behind && !shared.is_to_relearn(mark.as_ref(), size, SystemClock::new().now()) {
+        if !is_behind && !shared.is_to_relearn(mark.as_ref(), size) {
             return Ok(());
         }
         let Some(mut turn) = Turn::take(shared).await? else { return Ok(()) };
@@ -275,10 +279,10 @@ impl Pipeline {
     async fn catch_up(&self, shared: &Shared, turn: &mut Turn<'_>) -> Result<(), PartsError> {
         // Asked again: whoever had the turn before may have done it.
         let (mark, size) = (shared.mark().await?, self.0.log.size(Log::Decisions).await?);
-        let now = SystemClock::new().now();
         let mark = match mark {
-            Some(mark) if !shared.is_to_relearn(Some(&mark), size, now) => mark,
+            Some(mark) if !shared.is_to_relearn(Some(&mark), size) => mark,
             _ => {
+                let now = SystemClock::new().now();
                 shared.has_missed.store(false, Ordering::SeqCst);
                 let learned = self.relearn(turn).await;
                 if !learned.as_ref().is_ok_and(|is_whole| *is_whole) {
@@ -440,6 +444,23 @@ fn offence_of(entry: &Entry) -> Option<(AgentId, Offence)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_past_is_learned_anew_each_hour_or_when_something_was_missed_or_the_log_is_shorter() {
+        let learned = Timestamp::from_micros(1_800_000_000_000_000);
+        let mark = HistoryMark { deployment: EventId::fresh(), index: 7, learned };
+        for (size, minutes, has_missed, is_stale) in [
+            (7, 0, false, false),
+            (9, 59, false, false),
+            (9, 60, false, true),
+            (9, 0, true, false),
+            (9, 1, true, true),
+            (6, 0, false, true),
+        ] {
+            let now = learned.plus(Duration::from_mins(minutes));
+            assert_eq!(mark.is_stale(size, now, has_missed), is_stale, "{size} {minutes} {has_missed}");
+        }
+    }
 
     #[test]
     fn a_mark_is_read_as_it_was_written_and_anything_else_is_none() {

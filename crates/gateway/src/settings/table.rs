@@ -1,8 +1,6 @@
 //! The one table of settings. Reading, showing, the example, the schema and the reference are all made of it.
 
-mod redis;
-
-pub(super) use self::redis::*;
+pub(super) use super::counters::*;
 use super::setting::{Setting, Usual};
 use super::value::Kind;
 
@@ -89,7 +87,7 @@ const _: () = assert!(
     "what is received must be small enough to be held"
 );
 
-const fn number(min: u64, max: u64, unit: &'static str) -> Kind {
+pub(super) const fn number(min: u64, max: u64, unit: &'static str) -> Kind {
     Kind::Number { min, max, unit }
 }
 

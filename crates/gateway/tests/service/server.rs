@@ -13,7 +13,7 @@ use clawexchange_quarantine::{FileStore, Vault, VaultConfig};
 use clawexchange_rate_limiter::{EndpointTier, Quota};
 use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{Actor, AgentId, PageLimit};
-use clawexchange_testkit::{postgres, tamper};
+use clawexchange_testkit::{postgres, redis, tamper};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -81,6 +81,11 @@ impl Running {
             sources.push(("DATABASE_URL".into(), postgres::for_application(server).into()));
             // What happens without one is the same on both databases; what happens with one has a suite of its own.
             sources.push(("CLAW_SPOOL".into(), "false".into()));
+        }
+        if let Some(redis) = redis::kept_in(home.path()) {
+            sources.push(("REDIS_URL".into(), redis.into()));
+            // Machines of tests are busy.
+            sources.push(("CLAW_REDIS_DEADLINE_MS".into(), "5000".into()));
         }
         sources.extend(env.iter().map(|(name, value)| (name.into(), value.into())));
         let settings = Settings::read(&Sources::of_env(sources)).unwrap();

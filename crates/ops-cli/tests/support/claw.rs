@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use clawexchange_database::{Database, DatabaseConfig, Place, PostgresUrl};
-use clawexchange_testkit::postgres;
+use clawexchange_testkit::{postgres, redis};
 use serde_json::Value;
 
 pub struct Claw {
@@ -21,9 +21,14 @@ pub struct Answer {
 
 impl Claw {
     /// A deployment of its own: nothing yet, or where the suite runs on PostgreSQL a database with the schema, seen with
-    /// the rights of the application and no others.
+    /// the rights of the application and no others; and where it counts in Redis, counters there.
     pub fn new() -> Self {
         let mut me = Self::on_sqlite();
+        if redis::is_wanted() {
+            me.set("REDIS_URL", &redis::empty());
+            // Machines of tests are busy.
+            me.set("CLAW_REDIS_DEADLINE_MS", "5000");
+        }
         if postgres::is_wanted() {
             let url = postgres::migrated_blocking();
             me.set("DATABASE_URL", &postgres::for_application(&url));
