@@ -18,6 +18,7 @@ mod url;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use clawexchange_ssg_core::{AgentId, Clock, OwnerId, Timestamp, TrustLevel};
@@ -115,6 +116,7 @@ impl RedisStore {
 
     async fn decide_together(&self, questions: Vec<Question>) -> Result<Vec<Decision>, LimitError> {
         let inner = &self.0;
+        inner.tally.asks.fetch_add(questions.len() as u64, Ordering::Relaxed);
         let deadline = tokio::time::Instant::now() + inner.config().deadline;
         let mut under_way = Vec::new();
         for question in &questions {
@@ -268,7 +270,7 @@ impl Store for RedisStore {
         };
         let mut command = cmd("UNLINK");
         for tier in &tiers {
-            let log = self.0.keys.agent(agent, tier);
+            let log = self.0.link.wire(&self.0.keys.agent(agent, tier));
             command.arg(&*log);
         }
         self.0.plain::<u64>(&command).await?;

@@ -253,6 +253,24 @@ async fn in_a_cluster_agents_of_one_owner_at_once_never_exceed_its_ceiling_and_r
 }
 
 #[tokio::test]
+async fn in_a_cluster_no_id_chooses_its_slot_and_all_processes_agree_on_it() {
+    let cluster = Cluster::of_one();
+    let node = cluster.nodes().first().unwrap();
+    let limits = hourly(5);
+    let (here, there) = (open(patient(&cluster.url())), open(patient(&cluster.url())));
+    assert_eq!(drain(&here, &owned("a", "o"), &limits).await, 5);
+    assert!(!there.take(&owned("a", "o"), &limits).await.unwrap().is_allowed(), "they count together");
+    let keys = || node.cli(&["KEYS", "claw:*a:a:POSTS"]).trim().to_owned();
+    let key = keys();
+    assert_ne!(node.cli(&["CLUSTER", "KEYSLOT", &key]), node.cli(&["CLUSTER", "KEYSLOT", "{a:a}"]), "{key}");
+    // Whoever knows the salt puts it there again if it was lost.
+    node.cli(&["DEL", "claw:{salt}"]);
+    until("the salt is there again", || async { node.cli(&["EXISTS", "claw:{salt}"]).trim() == "1" }).await;
+    assert!(!there.take(&owned("a", "o"), &hourly(4)).await.unwrap().is_allowed());
+    assert_eq!(keys(), key);
+}
+
+#[tokio::test]
 async fn a_store_whose_first_runtime_has_ended_connects_anew_on_the_next() {
     let url = empty();
     let store = open(closed(patient(&url)));

@@ -82,6 +82,7 @@ impl Inner {
 
     /// Says that this process is alive, and learns how many are.
     async fn beat(&self, name: &str) -> Result<(), Failure> {
+        self.link.agree_on_salt(&self.keys.salt()).await?;
         if self.config().is_observer {
             return self.link.ask(&cmd("PING")).await.map(drop);
         }
@@ -117,7 +118,11 @@ async fn tell(inner: Arc<Inner>, tellings: Vec<Telling>) -> Result<(), Failure> 
         let args = [bytes(&telling.given), bytes(&telling.known), inner.time.told().to_bytes().to_vec()];
         let told = inner.link.run(&inner.link.scripts.merge, &keys, &args);
         let deadline = inner.config().connect_deadline;
-        tokio::time::timeout(deadline, told).await.map_err(|_elapsed| Failure::Late)??;
+        match tokio::time::timeout(deadline, told).await.map_err(|_elapsed| Failure::Late)? {
+            // One key that others wrote must not keep all away.
+            Err(Failure::Answer(error)) => tracing::error!(%error, "units that were given are lost"),
+            told => drop(told?),
+        }
         inner.shadow.told(&telling);
         inner.tally.replayed.fetch_add(telling.given.len() as u64, Ordering::Relaxed);
     }

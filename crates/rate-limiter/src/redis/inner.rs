@@ -60,7 +60,7 @@ pub(super) struct Inner {
 
 #[derive(Default)]
 pub(super) struct Tally {
-    asks: AtomicU64,
+    pub(super) asks: AtomicU64,
     denied_from_memory: AtomicU64,
     degraded: AtomicU64,
     timeouts: AtomicU64,

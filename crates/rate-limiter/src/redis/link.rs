@@ -19,7 +19,7 @@ use deadpool_redis::redis::{
 };
 
 use super::config::RedisConfig;
-use super::keys::Key;
+use super::keys::{Key, Salt};
 use super::script::{Script, Scripts};
 use super::url::RedisKind;
 use crate::error::LimitError;
@@ -54,7 +54,8 @@ impl From<Failure> for LimitError {
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
-        if error.code() == Some("DAMAGED") {
+        // The second where somebody put another sort of value there.
+        if matches!(error.code(), Some("DAMAGED" | "WRONGTYPE")) {
             return Self::Answer(LimitError::RedisDamaged { what: "is none of what we keep there" });
         }
         Self::Redis(error)
@@ -82,6 +83,8 @@ pub(super) struct Link {
     pub(super) scripts: Scripts,
     connections: RwLock<Vec<Connection>>,
     next: AtomicUsize,
+    /// Of a cluster, once it was asked.
+    salt: RwLock<Option<Salt>>,
     pub(super) made: AtomicU64,
     pub(super) script_losses: AtomicU64,
     pub(super) commands: AtomicU64,
@@ -94,6 +97,7 @@ impl Link {
             scripts: Scripts::new(),
             connections: RwLock::default(),
             next: AtomicUsize::new(0),
+            salt: RwLock::default(),
             made: AtomicU64::new(0),
             script_losses: AtomicU64::new(0),
             commands: AtomicU64::new(0),
@@ -134,6 +138,13 @@ impl Link {
     ) -> Result<Value, Failure> {
         let mut connection = self.pick().ok_or(Failure::Unconnected)?;
         self.commands.fetch_add(1, Ordering::Relaxed);
+        let wired: Vec<Key>;
+        let keys = if self.is_cluster() {
+            wired = keys.iter().map(|key| self.wire(key)).collect();
+            &wired
+        } else {
+            keys
+        };
         let known = command("EVALSHA", &script.hash, keys, args);
         match connection.ask(&known).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -149,6 +160,34 @@ impl Link {
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Failure> {
         let mut connection = self.pick().ok_or(Failure::Unconnected)?;
         Ok(connection.ask(command).await?)
+    }
+
+    /// What a key is called there.
+    pub(super) fn wire(&self, key: &Key) -> Key {
+        let salt = *self.salt.read().unwrap_or_else(PoisonError::into_inner);
+        salt.map_or_else(|| key.clone(), |salt| salt.wire(key))
+    }
+
+    /// Agrees with the other clients of a cluster on the salt: that of the first, put there again if it was lost.
+    pub(super) async fn agree_on_salt(&self, key: &Key) -> Result<(), Failure> {
+        if !self.is_cluster() {
+            return Ok(());
+        }
+        let known = *self.salt.read().unwrap_or_else(PoisonError::into_inner);
+        let ours = known.unwrap_or_else(Salt::fresh);
+        let mut command = cmd("SET");
+        command.arg(&**key).arg(ours.as_bytes()).arg("NX").arg("GET");
+        let agreed = match self.ask(&command).await? {
+            Value::BulkString(bytes) => {
+                let damaged = LimitError::RedisDamaged { what: "is no salt of ours" };
+                Salt::of(&bytes).ok_or(Failure::Answer(damaged))?
+            }
+            _ => ours,
+        };
+        if known != Some(agreed) {
+            *self.salt.write().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
+        }
+        Ok(())
     }
 
     /// The servers that answer, by the names that they give themselves each time they start.

@@ -26,7 +26,7 @@ impl Inner {
         let keys = [self.keys.word(agent), self.keys.offences(agent)];
         for _ in 0..ATTEMPTS {
             let mut get = cmd("GET");
-            get.arg(&*self.keys.offences(agent));
+            get.arg(&*self.link.wire(&self.keys.offences(agent)));
             let known: Option<Vec<u8>> = self.plain(&get).await?;
             let known = known.unwrap_or_default();
             let mut penalties = read(&known)?;

@@ -154,7 +154,7 @@ pub(super) struct Sum {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Used {
-    pub(super) used: u32,
+    pub(super) units: u32,
     /// The oldest that counts; the zeroth moment if none does.
     pub(super) oldest: Tick,
     /// Of more than the limit, the one that has to go before there is room for one.
@@ -239,7 +239,7 @@ impl Rest<'_> {
     }
 
     fn used(&mut self) -> Option<Used> {
-        Some(Used { used: self.u32()?, oldest: self.tick()?, over: self.tick()? })
+        Some(Used { units: self.u32()?, oldest: self.tick()?, over: self.tick()? })
     }
 
     fn sum(&mut self) -> Option<Sum> {
@@ -369,7 +369,7 @@ impl Sum {
                 place.and_then(|place| log.units().nth(place)).unwrap_or(Tick::ZERO)
             };
             let over = if used > limit && limit > 0 { nth(limit) } else { Tick::ZERO };
-            Used { used, oldest: if used > 0 { nth(used) } else { Tick::ZERO }, over }
+            Used { units: used, oldest: if used > 0 { nth(used) } else { Tick::ZERO }, over }
         };
         let (hour, minute) = (window(limits.per_hour, HOUR_MS), window(limits.per_minute, MINUTE_MS));
         Self { last: log.floor(), hour, minute }
@@ -381,10 +381,10 @@ impl Sum {
         }
         self.last = at;
         for used in [&mut self.hour, &mut self.minute] {
-            if used.used == 0 {
+            if used.units == 0 {
                 used.oldest = at;
             }
-            used.used = used.used.saturating_add(cost);
+            used.units = used.units.saturating_add(cost);
         }
     }
 }
@@ -396,7 +396,7 @@ impl Used {
             (unit > Tick::ZERO).then(|| Duration::from_millis(wait))
         };
         let frees_in = after(self.oldest);
-        let more_in = if self.used > limit { after(self.over) } else { frees_in };
-        WindowStatus { limit, used: self.used, frees_in, more_in }
+        let more_in = if self.units > limit { after(self.over) } else { frees_in };
+        WindowStatus { limit, used: self.units, frees_in, more_in }
     }
 }

@@ -361,6 +361,11 @@ fn is_share(limits: Quota, cost: u32, parts: u32) -> bool {
 
 /// A log with more units, in order.
 fn merged(log: &SlidingLog, units: &[Tick]) -> SlidingLog {
+    if units.first().is_none_or(|first| *first >= log.floor()) {
+        let mut merged = log.clone();
+        merged.restore(log.floor(), units.iter().copied());
+        return merged;
+    }
     let mut all: Vec<Tick> = log.units().chain(units.iter().copied()).collect();
     all.sort_unstable();
     let mut merged = SlidingLog::new();
@@ -375,10 +380,10 @@ fn whole(seen: &Seen) -> SlidingLog {
         Seen::Whole(log) => return log.clone(),
         Seen::Summed(sum) => sum,
     };
-    let older = sum.hour.used.saturating_sub(sum.minute.used) as usize;
+    let older = sum.hour.units.saturating_sub(sum.minute.units) as usize;
     let before = Tick::from_ms(sum.last.as_ms().saturating_sub(MINUTE_MS));
     let mut units = vec![before; older];
-    units.resize(older + sum.minute.used as usize, sum.last);
+    units.resize(older + sum.minute.units as usize, sum.last);
     let mut log = SlidingLog::new();
     log.restore(sum.last, units.into_iter());
     log

@@ -203,7 +203,9 @@ impl FromStr for RedisUrl {
         };
         let db = match db {
             [] | [""] => 0,
-            [number] => number.parse().map_err(|_| RedisUrlError("has a database that is no number"))?,
+            [number] => {
+                number.parse().map_err(|_not_one| RedisUrlError("has a database that is no number"))?
+            }
             _ => return Err(RedisUrlError("has more than one path")),
         };
         if kind == RedisKind::Cluster && db > 0 {
@@ -244,9 +246,9 @@ fn decoded(text: &str) -> Result<String, RedisUrlError> {
         }
         let mut digit = || rest.next().and_then(|d| char::from(d).to_digit(16));
         let (high, low) = (digit().ok_or(WRONG)?, digit().ok_or(WRONG)?);
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| WRONG)?);
+        bytes.push(u8::try_from(high * 16 + low).map_err(|_not_one| WRONG)?);
     }
-    String::from_utf8(bytes).map_err(|_| RedisUrlError("has a user or password that is no UTF-8"))
+    String::from_utf8(bytes).map_err(|_not_one| RedisUrlError("has a user or password that is no UTF-8"))
 }
 
 fn host(node: &str, port: u16) -> Result<(String, u16), RedisUrlError> {
