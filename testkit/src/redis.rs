@@ -170,29 +170,32 @@ impl Server {
     fn config(&self) -> String {
         let Self { folder, port, setup, .. } = self;
         let folder = folder.display();
-        let mut text =
-            format!("bind 127.0.0.1\ndir {folder}\nlogfile \"\"\ndaemonize no\nset-proc-title no\n");
+        let mut lines: Vec<String> = ["bind 127.0.0.1", "logfile \"\"", "daemonize no", "set-proc-title no"]
+            .map(ToOwned::to_owned)
+            .into();
+        lines.push(format!("dir {folder}"));
         if setup.is_tls {
-            text += &format!(
-                "port 0\ntls-port {port}\ntls-auth-clients no\ntls-replication yes\ntls-ca-cert-file {folder}/ca.crt\n\
-                 tls-cert-file {folder}/server.crt\ntls-key-file {folder}/server.key\n"
-            );
+            lines.extend(["port 0", "tls-auth-clients no", "tls-replication yes"].map(ToOwned::to_owned));
+            lines.push(format!("tls-port {port}"));
+            lines.push(format!("tls-ca-cert-file {folder}/ca.crt"));
+            lines.push(format!("tls-cert-file {folder}/server.crt"));
+            lines.push(format!("tls-key-file {folder}/server.key"));
         } else {
-            text += &format!("port {port}\n");
+            lines.push(format!("port {port}"));
         }
         if self.role == Role::Server {
-            let kept = if setup.is_kept { "yes\nappendfsync always" } else { "no" };
-            text += &format!("save \"\"\nappendonly {kept}\nrepl-diskless-sync-delay 0\n");
-            text += "enable-debug-command local\n";
+            let kept: &[&str] =
+                if setup.is_kept { &["appendonly yes", "appendfsync always"] } else { &["appendonly no"] };
+            let more = ["save \"\"", "repl-diskless-sync-delay 0", "enable-debug-command local"];
+            lines.extend(kept.iter().chain(&more).map(|line| (*line).to_owned()));
         }
         if let Some(password) = &setup.password {
-            text += &format!("requirepass {password}\nmasterauth {password}\n");
+            lines.push(format!("requirepass {password}"));
+            lines.push(format!("masterauth {password}"));
         }
-        for line in &setup.lines {
-            text += line;
-            text.push('\n');
-        }
-        text
+        lines.extend(setup.lines.iter().cloned());
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     #[expect(clippy::expect_used, reason = "a test fails by panicking")]

@@ -1,5 +1,4 @@
 //! The servers that the tests of counters stand on do what these tests have them do.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_testkit::redis::{Cluster, Sentinels, Server, Setup, empty};
 
