@@ -41,9 +41,7 @@ pub(super) fn example(environment: Environment) -> String {
             text,
             "# Production also needs these, for which this version has no support yet; it refuses to start without:"
         );
-        for name in ["REDIS_URL"] {
-            line!(text, "#   {name}=");
-        }
+        line!(text, "#   REDIS_URL=");
     }
     let mut open = String::new();
     for setting in table::all() {
