@@ -153,7 +153,7 @@ async fn a_server_in_trouble_at_a_store_loses_nothing_and_leaves_nothing() {
         place.end(mishap).await;
         place.check(&held, &format!("store, {mishap:?}")).await;
     }
-    assert!(held.len() >= 1 + 2 * 4, "what was slow or lost an answer was held: {}", held.len());
+    assert!(held.len() > 2 * 4, "what was slow or lost an answer was held: {}", held.len());
 }
 
 /// How often each is done: once in a sample.
@@ -178,7 +178,7 @@ async fn a_server_in_trouble_in_the_middle_of_many_stores_loses_none_that_was_ac
                 let vault = place.rig.vault.clone();
                 stores.spawn(async move { clawexchange_ssg_core::Quarantine::hold(&vault, hold).await });
             }
-            while std::fs::read_dir(place.rig.objects.days()).map_or(0, |days| days.count()) < before + nth
+            while std::fs::read_dir(place.rig.objects.days()).map_or(0, Iterator::count) < before + nth
                 && !stores.is_empty()
             {
                 tokio::select! {
