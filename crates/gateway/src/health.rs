@@ -55,9 +55,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a bucket that answered is not asked again for the sake of probes: each question costs money in a cloud.
 const BUCKET_FRESH: Duration = Duration::from_secs(15);
 
-/// What was found last, and when the bucket last answered.
+/// What was found last.
 #[derive(Debug, Default)]
-pub(crate) struct LastLook(Mutex<(Option<(Instant, Readiness)>, Option<Instant>)>);
+pub(crate) struct LastLook(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    found: Option<(Instant, Readiness)>,
+    /// When the bucket last answered.
+    bucket: Option<Instant>,
+}
 
 impl Service {
     /// How the parts are, at most a second ago.
@@ -77,7 +84,7 @@ impl Service {
     async fn look(&self) -> Readiness {
         // Held while one looks: those who come meanwhile are told what it finds.
         let mut last = self.last_look().0.lock().await;
-        if let Some((at, found)) = &last.0
+        if let Some((at, found)) = &last.found
             && at.elapsed() < FRESH
         {
             return found.clone();
@@ -100,7 +107,7 @@ impl Service {
             ("quarantine", on(settings.quarantine_enabled)),
             ("audit", audit(settings.audit_enabled)),
         ]);
-        let objects = self.check_bucket(&mut last.1).await;
+        let objects = self.check_bucket(&mut last.bucket).await;
         let states = || parts.values().copied();
         let status = if states().any(|state| state == PartState::Failing)
             && !(is_kept && limiter != PartState::Failing)
@@ -118,7 +125,7 @@ impl Service {
         let parts = parts.into_iter().chain(objects.map(|state| ("objects", state))).collect();
         let flags = settings.flags().into_iter().collect();
         let found = Readiness { status, parts, flags };
-        last.0 = Some((Instant::now(), found.clone()));
+        last.found = Some((Instant::now(), found.clone()));
         found
     }
 

@@ -159,10 +159,10 @@ fn a_server_says_that_the_bucket_is_away_and_goes_on() {
         "{:?}",
         said.json()
     );
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let next = std::cell::Cell::new(0);
     let submit = |what: &str| {
         // New agents post once a minute.
-        let agent = format!("agent-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let agent = format!("agent-{}", next.replace(next.get() + 1));
         let body = json!({"text": what, "agentId": agent}).to_string();
         served::raw(running.public, &served::post("/v1/submit", &token, "", &body)).unwrap().status
     };

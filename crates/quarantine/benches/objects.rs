@@ -3,6 +3,7 @@
 //! `cargo bench -p clawexchange-quarantine --features s3 --bench objects`; the server is one of the tests, on loopback.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a bench that cannot run fails, and says what it sees"
 )]

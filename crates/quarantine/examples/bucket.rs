@@ -60,7 +60,7 @@ async fn main() {
         "2 MiB come back as they were; one byte too many: {:?}",
         store.get(&key, 100).await.unwrap_err().code()
     );
-    println!("listed: {}", store.list(None, 10).await.unwrap() == [key.clone()]);
+    println!("listed: {}", store.list(None, 10).await.unwrap() == std::slice::from_ref(&key));
     println!("versions: {:?}", store.is_versioned().await);
     store.delete(std::slice::from_ref(&key)).await.remove(0).unwrap();
     println!("deleted: {}", store.get(&key, 100).await.unwrap().is_none());

@@ -190,7 +190,7 @@ pub enum QuarantineError {
     /// What failed for several at once.
     #[cfg(feature = "s3")]
     #[error("{0}")]
-    Shared(Arc<QuarantineError>),
+    Shared(Arc<Self>),
     /// An object of this name is there already.
     #[error("the object of record {id} is there already, and it is another")]
     ObjectTaken {

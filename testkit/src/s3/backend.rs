@@ -5,7 +5,16 @@ use std::path::{Path, PathBuf};
 
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{Credentials, S3Auth, SecretKey};
-use s3s::dto::*;
+use s3s::dto::{
+    BucketVersioningStatus, DeleteMarkerEntry, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, DeletedObject, Error, ExpirationStatus, GetBucketLifecycleConfigurationInput,
+    GetBucketLifecycleConfigurationOutput, GetBucketPolicyStatusInput, GetBucketPolicyStatusOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectInput, GetObjectLockConfigurationInput,
+    GetObjectLockConfigurationOutput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, LifecycleExpiration, LifecycleRule, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsV2Input, ListObjectsV2Output, ObjectLockConfiguration, ObjectLockEnabled, ObjectVersion,
+    PolicyStatus, PutObjectInput, PutObjectOutput,
+};
 use s3s::path::S3Path;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
@@ -287,7 +296,11 @@ impl S3 for Backend {
             let who = req.credentials.as_ref();
             match self.delete_one(who, &req.input.bucket, &key, id.as_deref()).await {
                 Ok(()) => {
-                    deleted.push(DeletedObject { key: Some(key), version_id: id, ..DeletedObject::default() })
+                    deleted.push(DeletedObject {
+                        key: Some(key),
+                        version_id: id,
+                        ..DeletedObject::default()
+                    });
                 }
                 Err(error) => errors.push(Error {
                     code: Some(error.code().as_str().to_owned()),

@@ -26,13 +26,19 @@ pub fn serve_if_asked() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let port = std::env::var("CLAW_TEST_S3_PORT").ok().and_then(|port| port.parse::<u16>().ok());
     let port = port.expect("who starts a server says at which port");
+    let (gone, alone) = tokio::sync::oneshot::channel();
     std::thread::spawn(|| {
         // Ends when the other end of it is gone, however that happened.
         let _ended = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
+        drop::<tokio::sync::oneshot::Sender<()>>(gone);
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime can be built").block_on(serve(&folder, port));
+    runtime.expect("a runtime can be built").block_on(async {
+        tokio::select! {
+            () = serve(&folder, port) => {}
+            _ = alone => {}
+        }
+    });
 }
 
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]

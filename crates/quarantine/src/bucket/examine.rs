@@ -112,10 +112,11 @@ impl S3Store {
     ) -> Result<BucketSays, QuarantineError> {
         match self.ask(ask).await {
             Ok(Ok(parts)) if is_yes(&parts) => Ok(BucketSays::Yes),
-            Ok(Ok(_) | Err(Refusal::NoObject)) => Ok(BucketSays::No),
+            Ok(Ok(_) | Err(Refusal::NoObject)) | Err(S3Trouble::Refused { status: 404, .. }) => {
+                Ok(BucketSays::No)
+            }
             Ok(Err(Refusal::Unknown)) => Ok(BucketSays::Unknown),
             Err(S3Trouble::Rights { .. }) => Ok(BucketSays::NotForUs),
-            Err(S3Trouble::Refused { status: 404, .. }) => Ok(BucketSays::No),
             Ok(Err(other)) => Err(QuarantineError::S3(plain(other, ask.act))),
             Err(trouble) => Err(QuarantineError::S3(trouble)),
         }

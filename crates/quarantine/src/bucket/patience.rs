@@ -78,8 +78,8 @@ impl Breaker {
 #[derive(Debug)]
 pub(super) struct Attempts<'a> {
     breaker: &'a Breaker,
-    attempts_max: u32,
-    attempt_timeout: Duration,
+    most: u32,
+    time_each: Duration,
     deadline: Instant,
     made: u32,
     is_ambiguous: bool,
@@ -93,8 +93,8 @@ impl<'a> Attempts<'a> {
         breaker.enter()?;
         Ok(Self {
             breaker,
-            attempts_max: config.attempts_max,
-            attempt_timeout: config.attempt_timeout,
+            most: config.attempts_max,
+            time_each: config.attempt_timeout,
             deadline: Instant::now() + config.deadline,
             made: 1,
             is_ambiguous: false,
@@ -103,7 +103,7 @@ impl<'a> Attempts<'a> {
 
     /// How long the next attempt may take.
     pub(super) fn time(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now()).min(self.attempt_timeout)
+        self.deadline.saturating_duration_since(Instant::now()).min(self.time_each)
     }
 
     /// Whether an attempt that failed may have been done nevertheless.
@@ -126,7 +126,7 @@ impl<'a> Attempts<'a> {
         self.breaker.failed();
         let wait = jittered(WAIT * 2_u32.pow(self.made.min(6) - 1));
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if self.made >= self.attempts_max || left <= wait || self.breaker.left().is_some() {
+        if self.made >= self.most || left <= wait || self.breaker.left().is_some() {
             return Err(trouble);
         }
         self.made += 1;

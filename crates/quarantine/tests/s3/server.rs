@@ -1,7 +1,7 @@
 //! What a bucket does when nothing is wrong.
 
 use clawexchange_quarantine::{ObjectKey, ObjectStore as _, PutOutcome, object_store_conforms};
-use clawexchange_ssg_core::{FaultKind, Timestamp};
+use clawexchange_ssg_core::{FaultKind, PortError, Timestamp};
 use clawexchange_testkit::s3::{self, Server, User};
 
 use crate::{config, key, open};
@@ -151,9 +151,9 @@ async fn each_name_has_its_own_answer_when_many_are_deleted() {
         s.undeletable.insert(keys[2].to_string());
     });
     let answers = store.delete(&keys).await;
-    let codes: Vec<Option<&str>> = answers.iter().map(|a| a.as_ref().err().map(|e| e.code())).collect();
+    let codes: Vec<Option<&str>> = answers.iter().map(|a| a.as_ref().err().map(PortError::code)).collect();
     assert_eq!(codes, [None, None, Some("quarantine/s3-rights"), None, None]);
-    assert_eq!(store.list(None, 10).await.unwrap(), [keys[2].clone()]);
+    assert_eq!(store.list(None, 10).await.unwrap(), std::slice::from_ref(&keys[2]));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use clawexchange_ssg_core::{FaultKind, QuarantineId};
 use clawexchange_testkit::proxy::{Proxy, Weather};
 use clawexchange_testkit::s3::{self, Server};
 
-use crate::rig::{Rig, ann, note};
+use crate::rig::{Rig, ann, in_bucket, note};
 
 /// What happens to the server while something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,10 @@ const ALL: [Mishap; 7] = [
     Mishap::LostPost,
 ];
 
-/// A vault over a bucket behind a proxy.
+/// A vault over a bucket behind a proxy, and the same for who looks afterwards: without the proxy, and patient.
 struct Place {
     rig: Rig,
+    after: Rig,
     store: S3Store,
     proxy: Proxy,
     server: Server,
@@ -49,8 +50,8 @@ impl Place {
         let mut config = S3Config::new(endpoint, &bucket, s3::ACCESS_KEY, s3::SECRET_KEY);
         s3::REGION.clone_into(&mut config.region);
         config.connect_timeout = Duration::from_millis(500);
-        config.attempt_timeout = Duration::from_millis(500);
-        config.deadline = Duration::from_secs(1);
+        config.attempt_timeout = Duration::from_secs(2);
+        config.deadline = Duration::from_secs(4);
         config.breaker_pause = Duration::from_millis(100);
         let store = S3Store::open(config).unwrap();
         let mut bounds = VaultConfig::default();
@@ -59,8 +60,9 @@ impl Place {
         bounds.agent_bytes_max = 1 << 40;
         bounds.bytes_max = 1 << 40;
         let root: PathBuf = server.file(&bucket, "");
-        let rig = Rig::over(store.clone(), root, bounds).await;
-        Self { rig, store, proxy, server }
+        let rig = Rig::over(store.clone(), root.clone(), bounds).await;
+        let after = rig.also_over(in_bucket(&server.endpoint(), &bucket), root);
+        Self { rig, after, store, proxy, server }
     }
 
     fn begin(&mut self, mishap: Mishap) {
@@ -100,7 +102,7 @@ impl Place {
         let (mut last, mut same) = (usize::MAX, 0);
         while same < 50 {
             tick.tick().await;
-            let now = self.rig.object_names().await.len();
+            let now = self.after.object_names().await.len();
             same = if now == last { same + 1 } else { 0 };
             last = now;
         }
@@ -124,11 +126,11 @@ impl Place {
             }
         }
         let present = self.rig.count("quarantine_records WHERE blob_state = 'PRESENT'").await;
-        let objects = i64::try_from(self.rig.object_names().await.len()).unwrap();
+        let objects = i64::try_from(self.after.object_names().await.len()).unwrap();
         assert_eq!(objects, present, "{what}: objects and records");
         assert_eq!(self.rig.count("encryption_keys").await, present, "{what}: keys and records");
         assert_eq!(self.rig.count("quarantine_records WHERE blob_state = 'PENDING'").await, 0, "{what}");
-        self.rig.assert_sound().await;
+        self.after.assert_sound().await;
     }
 }
 
@@ -151,7 +153,7 @@ async fn a_server_in_trouble_at_a_store_loses_nothing_and_leaves_nothing() {
         place.end(mishap).await;
         place.check(&held, &format!("store, {mishap:?}")).await;
     }
-    assert!(held.len() >= 1 + 2 * 4, "what was slow or lost an answer was held: {}", held.len());
+    assert!(held.len() > 2 * 4, "what was slow or lost an answer was held: {}", held.len());
 }
 
 /// How often each is done: once in a sample.
@@ -162,13 +164,13 @@ fn rounds() -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_in_trouble_in_the_middle_of_many_stores_loses_none_that_was_acknowledged() {
     let mut place = Place::new().await;
-    let mut held = Vec::new();
+    let mut acknowledged = 0;
     for round in 0..rounds() {
         for (nth, mishap) in
             [Mishap::Killed, Mishap::Stopped, Mishap::CutOff].into_iter().cycle().take(9).enumerate()
         {
             // Begun anew each time, and in trouble when so many of them are done.
-            let (before, done) = (place.rig.object_names().await.len(), nth);
+            let (before, mut held) = (place.after.object_names().await.len(), Vec::new());
             let mut stores = tokio::task::JoinSet::new();
             for n in 0..12 {
                 let text = format!("{round} {nth} {n} {}", "x".repeat(60_000));
@@ -176,7 +178,7 @@ async fn a_server_in_trouble_in_the_middle_of_many_stores_loses_none_that_was_ac
                 let vault = place.rig.vault.clone();
                 stores.spawn(async move { clawexchange_ssg_core::Quarantine::hold(&vault, hold).await });
             }
-            while std::fs::read_dir(place.rig.objects.days()).map_or(0, |days| days.count()) < before + done
+            while std::fs::read_dir(place.rig.objects.days()).map_or(0, Iterator::count) < before + nth
                 && !stores.is_empty()
             {
                 tokio::select! {
@@ -190,8 +192,10 @@ async fn a_server_in_trouble_in_the_middle_of_many_stores_loses_none_that_was_ac
             }
             place.end(mishap).await;
             place.check(&held, &format!("stores, {mishap:?}")).await;
+            acknowledged += held.len();
         }
     }
+    assert!(acknowledged > 0, "some came through");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -81,6 +81,16 @@ impl Rig {
         rig
     }
 
+    /// The same deployment, whose objects are reached in another way.
+    pub(crate) fn also_over(&self, store: impl ObjectStore, root: PathBuf) -> Self {
+        let objects = Objects { store: Arc::new(store), root, inner: Arc::default() };
+        let (db, keys, log) = (self.db.clone(), self.keys.clone(), self.log.clone());
+        let config = self.vault.config().clone();
+        let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config).unwrap();
+        let (vault, clock) = (vault.with_clock(self.clock.clone()), self.clock.clone());
+        Self { db, vault, clock, keys, log, objects, folder: self.folder.clone(), temporary: None }
+    }
+
     /// The same vault as other processes have it, each over a connection of its own.
     pub(crate) async fn others<const N: usize>(&self) -> [Vault; N] {
         let mut others = Vec::new();
