@@ -216,8 +216,10 @@ impl AuditLog {
         }
         let mut done = 0;
         for log in Log::ALL {
-            let origin = store::origin(deployment, log);
-            let n = self.verify_log(&tx, log, &origin, report, said, &|n| progress(done + n, total)).await?;
+            let check = LogCheck::begin(log, store::origin(deployment, log), std::mem::take(said));
+            let check = self.verify_log(&tx, check, report, &|n| progress(done + n, total)).await?;
+            let n = check.size;
+            *said = check.said;
             done += n;
             match log {
                 Log::Decisions => report.decisions = n,
@@ -232,18 +234,16 @@ impl AuditLog {
     async fn verify_log(
         &self,
         tx: &Tx,
-        log: Log,
-        origin: &str,
+        mut check: LogCheck,
         report: &mut Report,
-        said: &mut Said,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<u64, AuditError> {
+    ) -> Result<LogCheck, AuditError> {
+        let (log, origin) = (check.log, check.origin.clone());
         let head = store::head(tx, log).await?;
         if head.as_ref().is_some_and(|head| head.origin != origin) {
             report.add(format!("audit_head {}", log.as_str()), "the origin is not that of this deployment");
         }
-        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, origin).await?;
-        let mut check = LogCheck::begin(log, origin, std::mem::take(said));
+        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, &origin).await?;
         let (mut reader, mut found, mut done) = (Reader::of(tx, log), Report::default(), Vec::new());
         let mut read = reader.next().await?;
         while let Some(part) = read {
@@ -261,8 +261,7 @@ impl AuditLog {
         taken(&mut tree, &done, report).await?;
         report.checkpoints += tree.finish(report).await?;
         check.finish(head, report);
-        *said = check.said;
-        Ok(check.size)
+        Ok(check)
     }
 
     /// Events that belong to no batch, and events that are there twice.

@@ -67,7 +67,9 @@ pub(crate) async fn taken(
 
 /// What is known of a log up to somewhere.
 pub(crate) struct LogCheck {
-    log: Log,
+    pub(crate) log: Log,
+    /// What the log has to be called.
+    pub(crate) origin: String,
     prev: Hash,
     committed_us: i64,
     batches: u64,
@@ -79,9 +81,9 @@ pub(crate) struct LogCheck {
 }
 
 impl LogCheck {
-    pub(crate) fn begin(log: Log, origin: &str, said: Said) -> Self {
+    pub(crate) fn begin(log: Log, origin: String, said: Said) -> Self {
         let found = Report::default();
-        Self { log, prev: genesis(origin), committed_us: 0, batches: 0, size: 0, said, found }
+        Self { log, prev: genesis(&origin), origin, committed_us: 0, batches: 0, size: 0, said, found }
     }
 
     /// Checks a part, and gives its batches with the hashes that their leaves have. Nothing here waits for anything.
