@@ -39,8 +39,7 @@ impl Default for AuditConfig {
 
 /// The append-only log. Cheap to clone.
 ///
-/// It needs no task of its own: whoever appends first commits for all who wait by then, on PostgreSQL with a second batch
-/// beside it.
+/// It needs no task of its own: whoever appends first commits for all who wait by then.
 #[derive(Clone)]
 pub struct AuditLog(pub(crate) Arc<Inner>);
 
@@ -98,8 +97,9 @@ const OUTBOX: usize = 2;
 /// often, and come into the log several times as fast as many.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// Batches of one log that are on their way at once on PostgreSQL: while one waits for the disk, the rows of the next are
-/// written, and who comes in between does not wait for both.
+/// Batches of one log that are on their way at once on PostgreSQL, if a whole one waits: while the first waits for the
+/// disk, the rows of the second are written. Smaller ones go one after the other, since each costs the server as much as
+/// dozens of rows do.
 const LEADERS_MAX: usize = 2;
 
 type Reply = oneshot::Sender<Told>;
@@ -206,10 +206,10 @@ impl AuditLog {
         enter: impl FnOnce(&mut Lane),
         replied: oneshot::Receiver<Told>,
     ) -> Result<(), AuditError> {
-        let most = self.leaders_max(at);
+        let (most, whole) = (self.leaders_max(at), self.batch_max());
         let leads = self.0.lane(at, |lane| {
             enter(lane);
-            let leads = lane.leaders < most;
+            let leads = lane.leaders == 0 || (lane.leaders < most && lane.events.len() >= whole);
             lane.leaders += usize::from(leads);
             leads
         });
@@ -229,10 +229,14 @@ impl AuditLog {
         if at == OUTBOX || self.0.db.dialect() == Dialect::Sqlite { 1 } else { LEADERS_MAX }
     }
 
+    fn batch_max(&self) -> usize {
+        usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX)
+    }
+
     /// Commits batch after batch until nobody waits in a lane.
     async fn lead(&self, at: usize) {
         let mut relief = Relief { log: self, at, is_needed: true };
-        let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
+        let most = self.batch_max();
         loop {
             if at != OUTBOX && self.0.spool.is_some() && self.0.db.is_away() {
                 tokio::time::sleep(GATHER).await;

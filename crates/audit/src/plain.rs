@@ -102,6 +102,12 @@ impl<'a> From<&'a Projection> for Plain<'a> {
     }
 }
 
+/// A value that was read.
+enum Read<'a> {
+    Text(&'a str),
+    Other,
+}
+
 /// What is still to be read.
 struct Rest<'a>(&'a str);
 
@@ -126,10 +132,10 @@ impl<'a> Rest<'a> {
         Some(text)
     }
 
-    /// Any value; gives the text if it is one.
-    fn value(&mut self, depth: u32) -> Option<Option<&'a str>> {
+    /// Any value.
+    fn value(&mut self, depth: u32) -> Option<Read<'a>> {
         match self.0.as_bytes().first()? {
-            b'"' => return self.text().map(Some),
+            b'"' => return self.text().map(Read::Text),
             b'{' => self.object(depth.checked_sub(1)?, |_, _| {})?,
             b'[' => self.array(depth.checked_sub(1)?)?,
             b't' => drop(self.word("true")?),
@@ -137,7 +143,7 @@ impl<'a> Rest<'a> {
             b'n' => drop(self.word("null")?),
             _ => self.integer()?,
         }
-        Some(None)
+        Some(Read::Other)
     }
 
     /// An object whose names are of ASCII and in order, so that none is there twice. `seen` is given each name, and its
@@ -154,8 +160,10 @@ impl<'a> Rest<'a> {
                 return None;
             }
             before = Some(name);
-            let text = self.word(":")?.value(depth)?;
-            seen(name, text);
+            match self.word(":")?.value(depth)? {
+                Read::Text(text) => seen(name, Some(text)),
+                Read::Other => seen(name, None),
+            }
             if self.is_next("}") {
                 return Some(());
             }

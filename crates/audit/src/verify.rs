@@ -229,8 +229,10 @@ impl AuditLog {
         let mut done = 0;
         for log in Log::ALL {
             let origin = store::origin(deployment, log);
-            let reader = Reader::of(&tx, log, retired.end(log));
-            let n = self.verify_log(reader, &origin, report, said, &|n| progress(done + n, total)).await?;
+            let check = LogCheck::begin(log, retired.end(log), origin, std::mem::take(said));
+            let check = self.verify_log(&tx, check, report, &|n| progress(done + n, total)).await?;
+            let n = check.size;
+            *said = check.said;
             done += n;
             match log {
                 Log::Decisions => report.decisions = n,
@@ -244,19 +246,18 @@ impl AuditLog {
     /// the one before that is added to the tree.
     async fn verify_log(
         &self,
-        mut reader: Reader<'_>,
-        origin: &str,
+        tx: &Tx,
+        mut check: LogCheck,
         report: &mut Report,
-        said: &mut Said,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<u64, AuditError> {
-        let (tx, log) = (reader.tx, reader.log);
+    ) -> Result<LogCheck, AuditError> {
+        let (log, origin) = (check.log, check.origin.clone());
         let head = store::head(tx, log).await?;
         if head.as_ref().is_some_and(|head| head.origin != origin) {
             report.add(format!("audit_head {}", log.as_str()), "the origin is not that of this deployment");
         }
-        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, origin).await?;
-        let mut check = LogCheck::begin(log, reader.retired, origin, std::mem::take(said));
+        let mut tree = TreeCheck::begin(&*self.0.keys, tx, log, &origin).await?;
+        let mut reader = Reader::of(tx, log, check.retired);
         let (mut found, mut done) = (Report::default(), Vec::new());
         let mut read = reader.next().await?;
         while let Some(part) = read {
@@ -274,8 +275,7 @@ impl AuditLog {
         taken(&mut tree, &done, report).await?;
         report.checkpoints += tree.finish(report).await?;
         check.finish(head, report);
-        *said = check.said;
-        Ok(check.size)
+        Ok(check)
     }
 
     /// Events that belong to no batch, and events that are there twice.

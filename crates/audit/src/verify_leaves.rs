@@ -25,10 +25,10 @@ pub(crate) struct Part {
 
 /// Reads a log part by part.
 pub(crate) struct Reader<'a> {
-    pub(crate) tx: &'a Tx,
-    pub(crate) log: Log,
+    tx: &'a Tx,
+    log: Log,
     /// From which index on the events are there.
-    pub(crate) retired: u64,
+    retired: u64,
     from: u64,
     waiting: VecDeque<Batch>,
 }
@@ -98,9 +98,11 @@ pub(crate) async fn taken(
 
 /// What is known of a log up to somewhere.
 pub(crate) struct LogCheck {
-    log: Log,
+    pub(crate) log: Log,
     /// From which index on the events are there.
-    retired: u64,
+    pub(crate) retired: u64,
+    /// What the log has to be called.
+    pub(crate) origin: String,
     prev: Hash,
     committed_us: i64,
     batches: u64,
@@ -112,9 +114,9 @@ pub(crate) struct LogCheck {
 }
 
 impl LogCheck {
-    pub(crate) fn begin(log: Log, retired: u64, origin: &str, said: Said) -> Self {
-        let found = Report::default();
-        Self { log, retired, prev: genesis(origin), committed_us: 0, batches: 0, size: 0, said, found }
+    pub(crate) fn begin(log: Log, retired: u64, origin: String, said: Said) -> Self {
+        let (prev, found) = (genesis(&origin), Report::default());
+        Self { log, retired, origin, prev, committed_us: 0, batches: 0, size: 0, said, found }
     }
 
     /// Checks a part, and gives its batches with the hashes that their leaves have. Nothing here waits for anything.

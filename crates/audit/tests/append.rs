@@ -59,7 +59,7 @@ async fn many_writers_make_one_chain_without_gap_or_double() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_postgresql_a_second_batch_is_on_its_way_while_the_first_is_waited_for() {
+async fn on_postgresql_a_whole_second_batch_does_not_wait_for_the_first() {
     let url = PostgresUrl::parse(&postgres::empty()).unwrap();
     let db = Database::open(DatabaseConfig::new(Place::Postgres(url))).await.unwrap();
     let clock = ManualClock::default();

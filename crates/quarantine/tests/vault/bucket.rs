@@ -60,7 +60,7 @@ impl Place {
         bounds.agent_bytes_max = 1 << 40;
         bounds.bytes_max = 1 << 40;
         let root: PathBuf = server.file(&bucket, "");
-        let rig = Rig::over(store.clone(), root.clone(), bounds).await;
+        let rig = Rig::with_objects(store.clone(), root.clone(), bounds).await;
         let after = rig.also_over(in_bucket(&server.endpoint(), &bucket), root);
         Self { rig, after, store, proxy, server }
     }

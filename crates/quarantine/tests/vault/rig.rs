@@ -72,12 +72,13 @@ impl Rig {
     }
 
     /// The same with objects that lie elsewhere.
-    pub(crate) async fn over(store: impl ObjectStore, root: PathBuf, config: VaultConfig) -> Self {
+    pub(crate) async fn with_objects(store: impl ObjectStore, root: PathBuf, config: VaultConfig) -> Self {
         let mut rig = Self::with(config.clone()).await;
         rig.objects = Objects { store: Arc::new(store), root, inner: Arc::default() };
         let (db, keys, log) = (rig.db.clone(), rig.keys.clone(), rig.log.clone());
         rig.vault = Vault::new(db, rig.objects.clone(), keys, log, config).unwrap();
-        rig.vault = rig.vault.with_clock(rig.clock.clone());
+        let week_keys = WeekKeyFiles::new(rig.folder.join("weeks"));
+        rig.vault = rig.vault.with_clock(rig.clock.clone()).with_week_keys(week_keys);
         rig
     }
 
@@ -87,7 +88,8 @@ impl Rig {
         let (db, keys, log) = (self.db.clone(), self.keys.clone(), self.log.clone());
         let config = self.vault.config().clone();
         let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config).unwrap();
-        let (vault, clock) = (vault.with_clock(self.clock.clone()), self.clock.clone());
+        let (clock, week_keys) = (self.clock.clone(), WeekKeyFiles::new(self.folder.join("weeks")));
+        let vault = vault.with_clock(clock.clone()).with_week_keys(week_keys);
         Self { db, vault, clock, keys, log, objects, folder: self.folder.clone(), temporary: None }
     }
 
