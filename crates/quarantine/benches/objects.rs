@@ -115,7 +115,9 @@ async fn stores(server: &Server, rounds: usize) {
         let plain = plain.await;
         let put = took(|_| {
             let (store, bytes) = (store.clone(), bytes.to_vec());
-            async move { drop(store.put_new(&key(), bytes).await.unwrap()) }
+            async move {
+                let _created = store.put_new(&key(), bytes).await.unwrap();
+            }
         });
         puts.push(plain.as_secs_f64() / put.await.as_secs_f64());
         let mut ready = Vec::new();
@@ -126,7 +128,9 @@ async fn stores(server: &Server, rounds: usize) {
         }
         let held = took(|n| {
             let (vault, hold) = (vault.clone(), ready[n].clone());
-            async move { drop(vault.hold(hold).await.unwrap()) }
+            async move {
+                let _held = vault.hold(hold).await.unwrap();
+            }
         });
         holds.push(plain.as_secs_f64() / held.await.as_secs_f64());
     }

@@ -72,9 +72,9 @@ async fn main() {
     println!("puts elsewhere: {:?}", store.may_put_elsewhere().await);
     for (what, change) in [
         ("another secret", (|c| c.secret_key = zeroize::Zeroizing::new("0".repeat(64))) as fn(&mut S3Config)),
-        ("an unknown key", |c| c.access_key = "GK000000000000000000000000".to_owned()),
-        ("another region", |c| c.region = "elsewhere-1".to_owned()),
-        ("no such bucket", |c| c.bucket = "there-is-no-such-bucket".to_owned()),
+        ("an unknown key", |c| "GK000000000000000000000000".clone_into(&mut c.access_key)),
+        ("another region", |c| "elsewhere-1".clone_into(&mut c.region)),
+        ("no such bucket", |c| "there-is-no-such-bucket".clone_into(&mut c.bucket)),
     ] {
         let mut config = config();
         change(&mut config);
