@@ -195,7 +195,7 @@ async fn follow_keys(service: Service, stopped: watch::Receiver<bool>) {
         match beat(&service, &keys.instance(service.instance(), &name)).await {
             Ok(()) => (told, said) = (Instant::now(), Some(known)),
             Err(error) => {
-                tracing::warn!(code = error.code(), "it could not be said that this process serves")
+                tracing::warn!(code = error.code(), "it could not be said that this process serves");
             }
         }
     }

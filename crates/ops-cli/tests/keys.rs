@@ -51,14 +51,13 @@ fn assert_opens(claw: &Claw, id: &str) {
 
 /// A key file with the keys of these names.
 fn ring(path: &Path, names: &[&str]) {
-    let text: String = names
-        .iter()
-        .map(|name| {
-            let byte = name.bytes().map(usize::from).sum::<usize>() % 25;
-            // Another letter for each name, forty-two of them and one that ends 32 bytes.
-            format!("{name} {}A=\n", char::from(b"BCDEFGHIJKLMNOPQRSTUVWXYZ"[byte]).to_string().repeat(42))
-        })
-        .collect();
+    let mut text = String::new();
+    for name in names {
+        let byte = name.bytes().map(usize::from).sum::<usize>() % 25;
+        // Another letter for each name, forty-two of them and one that ends 32 bytes.
+        let letter = char::from(b"BCDEFGHIJKLMNOPQRSTUVWXYZ"[byte]).to_string();
+        text += &format!("{name} {}A=\n", letter.repeat(42));
+    }
     let draft = path.with_extension("draft");
     std::fs::write(&draft, text).unwrap();
     std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();

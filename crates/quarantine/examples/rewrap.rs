@@ -41,7 +41,7 @@ async fn main() -> Result<(), Failed> {
     let vault = Vault::new(db.clone(), objects, keys, NoLog, config)?
         .with_week_keys(WeekKeyFiles::new(folder.path().join("weeks")));
     for n in 0..contents {
-        let agent = AgentId::new(&format!("agent-{n}"))?;
+        let agent = AgentId::new(format!("agent-{n}"))?;
         vault.hold(hold_of(&format!("flag-hold {n}"), &agent, SystemClock::new()).await).await?;
     }
     let by = Actor::human("ann")?;

@@ -114,7 +114,7 @@ impl KeyFile {
 
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyFile").field("path", &self.path).field("keys", &self.ring()).finish()
+        f.debug_struct("KeyFile").field("path", &self.path).field("ring", &self.ring()).finish()
     }
 }
 

@@ -110,7 +110,11 @@ impl<T: WeekKeyStore + ?Sized> WeekKeyStore for Arc<T> {
     }
 }
 
-/// What every [`WeekKeyStore`] does. Panics where one does not.
+/// What every [`WeekKeyStore`] does.
+///
+/// # Panics
+///
+/// Where one does not.
 pub async fn week_key_store_conforms(store: impl WeekKeyStore) {
     #![expect(clippy::expect_used, reason = "who does not conform fails here")]
     let (one, other) = (name_of(0, &[1; KEY_BYTES]), name_of(0, &[2; KEY_BYTES]));

@@ -162,7 +162,8 @@ impl Deployment {
 async fn open_keys(parts: &Parts, db: &Database) -> Result<Keychain, Found> {
     let is_new = db.bound_key().await?.is_none() && keys::roots(&db.read()).await?.is_empty();
     let is_generated = matches!(parts.settings().key, KeySource::Generated);
-    if is_new && !(is_generated && !parts.key_path().await?.exists()) {
+    // Where there is no key file, opening says so.
+    if is_new && (!is_generated || parts.key_path().await?.exists()) {
         return Err(Found::skip("no key was used here yet"));
     }
     Ok(parts.keys().await?.clone())

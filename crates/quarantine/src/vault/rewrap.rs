@@ -59,7 +59,7 @@ impl RewrapReport {
 /// What moving data keys on came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moved {
-    pub(super) moved: u64,
+    pub(super) count: u64,
     pub(super) failed: u64,
     pub(super) more: bool,
 }
@@ -115,7 +115,7 @@ impl Vault {
             }
         }
         let moved = self.move_on(None, by, REWRAPPED_AT_ONCE).await?;
-        report.data_keys += moved.moved;
+        report.data_keys += moved.count;
         report.failed += moved.failed;
         report.more = moved.more;
         Ok(report)
@@ -183,10 +183,10 @@ impl Vault {
                 break;
             }
             let moved = self.move_on(Some(&row.id), by, left).await?;
-            report.data_keys += moved.moved;
+            report.data_keys += moved.count;
             report.failed += moved.failed;
             report.more |= moved.more;
-            left = left.saturating_sub(u32::try_from(moved.moved).unwrap_or(left));
+            left = left.saturating_sub(u32::try_from(moved.count).unwrap_or(left));
             report.destroyed += u64::from(self.destroy_week_key(&row, by).await?);
         }
         let mut swept = super::SweepReport::default();
@@ -209,7 +209,7 @@ impl Vault {
             let Some(last) = some.last() else { return Ok(done) };
             after.clone_from(&last.record);
             let (moved, failed) = self.exchange(from, &some, by).await?;
-            done.moved += moved;
+            done.count += moved;
             done.failed += failed;
             let looked = u32::try_from(some.len()).unwrap_or(wanted);
             if looked < wanted {

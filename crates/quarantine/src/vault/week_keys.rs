@@ -274,10 +274,10 @@ impl Vault {
             if end_of(row.week_at).plus(LAST) <= now && left > 0 {
                 match self.move_on(Some(&row.id), by, left).await {
                     Ok(moved) => {
-                        report.keys_moved += moved.moved;
+                        report.keys_moved += moved.count;
                         report.failed += moved.failed;
                         report.more |= moved.more;
-                        left = left.saturating_sub(u32::try_from(moved.moved).unwrap_or(left));
+                        left = left.saturating_sub(u32::try_from(moved.count).unwrap_or(left));
                     }
                     Err(error) => failed(&row.id, error, report)?,
                 }

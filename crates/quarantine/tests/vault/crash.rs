@@ -77,7 +77,7 @@ async fn exchange_keys(rig: &Rig) {
     keys.activate(&next, &ann()).await.unwrap();
     keys.rewrap_roots(&ann()).await.unwrap();
     // A data key of the time before there were keys of weeks.
-    let vault = rig.with_keys(rig.keys_from("next"));
+    let vault = rig.with_keys(Rig::keys_from("next"));
     rig.unwrap_from_week(rig.any_open_record().await).await;
     while vault.rewrap_some(&ann()).await.unwrap().more {}
     vault.close_week_keys().await.unwrap();

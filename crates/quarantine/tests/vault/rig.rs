@@ -429,7 +429,7 @@ impl Fault for AskedFor {
 
 impl Rig {
     /// The ring of this rig, with another key as the active one.
-    pub(crate) fn keys_from(&self, active: &str) -> KeyRing {
+    pub(crate) fn keys_from(active: &str) -> KeyRing {
         let masters = [("test", 7), ("next", 8)];
         let (mut first, mut others) = (None, Vec::new());
         for (name, byte) in masters {
@@ -459,10 +459,11 @@ impl Rig {
         let wrapped: Vec<u8> = row.get("encrypted_data_key").unwrap();
         let bytes = std::fs::read(self.folder.join("weeks").join(week.as_str())).unwrap();
         // `SSGW`, 1, the length of the name, the name, the wrapped key.
-        let name_length = usize::from(bytes[5]);
-        let master = KeyId::new(std::str::from_utf8(&bytes[6..6 + name_length]).unwrap()).unwrap();
+        let (name_length, rest) = bytes.strip_prefix(b"SSGW\x01").unwrap().split_first().unwrap();
+        let (name, week_key) = rest.split_at(usize::from(*name_length));
+        let master = KeyId::new(std::str::from_utf8(name).unwrap()).unwrap();
         let week_context = [b"claw/quarantine/week-key/v1\0", week.as_str().as_bytes()].concat();
-        let key = self.keys.unwrap(&master, &week_context, &bytes[6 + name_length..]).await.unwrap();
+        let key = self.keys.unwrap(&master, &week_context, week_key).await.unwrap();
         let ring = KeyRing::from_master(Some(week.clone()), MasterKey::new(*key.expose()).unwrap());
         let data_key = ring.unwrap(&week, &context, &wrapped).await.unwrap();
         let direct = self.keys.wrap(&self.keys.active(), &context, &data_key).await.unwrap();

@@ -7,7 +7,8 @@ use clawexchange_database::Statements as _;
 use clawexchange_database::keys::{self, Instance};
 use clawexchange_quarantine::{KeyFile, KeyRing, Keychain, QuarantineError, Reason, Vault};
 use clawexchange_ssg_core::{
-    EventKind, Fault as _, FaultKind, KeyId, KeyProvider as _, MasterKey, Quarantine as _, QuarantineId,
+    AuditEvent, EventKind, Fault as _, FaultKind, KeyId, KeyProvider as _, MasterKey, Quarantine as _,
+    QuarantineId,
 };
 
 use crate::rig::{Rig, ann, code, note};
@@ -65,7 +66,7 @@ async fn a_master_key_is_exchanged_and_retired_and_everything_still_opens_and_fi
     assert!(read(&vault, held).await.is_ok());
     let decided = vault.release(held, &ann(), Reason::FalsePositive, None).await.unwrap();
     assert_eq!(decided.version, 2, "the code of its row still fits");
-    let kinds: Vec<EventKind> = rig.log.events().await.iter().map(|event| event.kind()).collect();
+    let kinds: Vec<EventKind> = rig.log.events().await.iter().map(AuditEvent::kind).collect();
     for kind in [EventKind::KeyActivated, EventKind::KeyRewrapped, EventKind::KeyRetired] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
