@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use clawexchange_database::{
-    Dialect, STATE, STATE_CONTEXT, StateRow, Statements as _, expected_schema, outbox, schema,
+    Dialect, STATE, STATE_CONTEXT, StateRow, Statements as _, Tx, expected_schema, outbox, schema,
 };
 use clawexchange_ssg_core::{Mac, PortError, Target};
 use serde::Serialize;
