@@ -51,15 +51,15 @@ fn assert_opens(claw: &Claw, id: &str) {
 
 /// A key file with the keys of these names.
 fn ring(path: &Path, names: &[&str]) {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for name in names {
         let byte = name.bytes().map(usize::from).sum::<usize>() % 25;
         // Another letter for each name, forty-two of them and one that ends 32 bytes.
         let letter = char::from(b"BCDEFGHIJKLMNOPQRSTUVWXYZ"[byte]).to_string();
-        text += &format!("{name} {}A=\n", letter.repeat(42));
+        lines.push(format!("{name} {}A=\n", letter.repeat(42)));
     }
     let draft = path.with_extension("draft");
-    std::fs::write(&draft, text).unwrap();
+    std::fs::write(&draft, lines.concat()).unwrap();
     std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::rename(&draft, path).unwrap();
 }
