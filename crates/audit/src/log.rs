@@ -242,8 +242,11 @@ impl AuditLog {
                 tokio::time::sleep(GATHER).await;
             }
             let taken = self.0.lane(at, |lane| {
-                let goes_on = !lane.events.is_empty() || !lane.drains.is_empty();
-                lane.leaders -= usize::from(!goes_on);
+                let goes_on = match lane.leaders {
+                    0 | 1 => !lane.events.is_empty() || !lane.drains.is_empty(),
+                    _ => lane.events.len() >= most,
+                };
+                lane.leaders = lane.leaders.saturating_sub(usize::from(!goes_on));
                 let count = lane.events.len().min(most);
                 goes_on.then(|| {
                     (lane.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut lane.drains))

@@ -9,7 +9,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::cast_possible_wrap,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a bench prints and panics"
 )]
