@@ -140,7 +140,8 @@ async fn ratios() {
             "{name:34} one by one {least:6.2} ({middle:6.2})  {CALLERS} callers {least_many:6.2} ({middle_many:6.2})  {rate:8.0}/s"
         );
     }
-    let [floor, sets, alone, owned] = [0, 1, 2, 3].map(|i: usize| (&single[i], &many[i]));
+    let [floor, sets, alone, owned] =
+        [0, 1, 2, 3].map(|i: usize| (single.get(i).unwrap(), many.get(i).unwrap()));
     let per_round = |a: &[(f64, f64)], b: &[(f64, f64)]| median(a.iter().zip(b).map(|(a, b)| a.1 / b.1));
     println!(
         "one by one: {:.2} x floor (with owner {:.2})",

@@ -1,4 +1,11 @@
 //! What every store of counters does, asked of each of them.
+#![cfg_attr(
+    feature = "redis",
+    expect(
+        clippy::duplicate_mod,
+        reason = "the same is asked of every store, each with its own way to open one"
+    )
+)]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use clawexchange_rate_limiter::{Limiter, Limits};

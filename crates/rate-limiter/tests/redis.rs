@@ -1,5 +1,5 @@
 //! Counters in Redis, by its own time.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "redis/setup.rs"]
 mod setup;

@@ -1,5 +1,5 @@
 //! What is done while Redis is away, and how it comes back.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "redis/setup.rs"]
 mod setup;
