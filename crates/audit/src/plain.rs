@@ -300,7 +300,7 @@ mod tests {
             r#"{"a":1,}"#,
             r#"{"a":truest}"#,
             r#"{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":1}}}}}}}}}}"#,
-            r#"[]"#,
+            "[]",
             r#""""#,
         ] {
             assert_eq!(short(whole(meta).as_bytes()), None, "{meta}");
@@ -312,7 +312,7 @@ mod tests {
             good.replace("\"type\":\"human\"", "\"type\":\"human\",\"z\":1"),
             format!("{good} "),
             format!(" {good}"),
-            good.replace("}", ""),
+            good.replace('}', ""),
         ] {
             assert_eq!(short(bad.as_bytes()), None, "{bad}");
         }
