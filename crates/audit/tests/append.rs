@@ -64,10 +64,10 @@ async fn on_postgresql_a_whole_second_batch_does_not_wait_for_the_first() {
     let db = Database::open(DatabaseConfig::new(Place::Postgres(url))).await.unwrap();
     let clock = ManualClock::default();
     Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
+    let mut config = AuditConfig::default();
+    config.batch_max = 4;
     let log =
-        AuditLog::open_with_clock(db.clone(), TestKeys::default(), AuditConfig::default(), clock.clone())
-            .await
-            .unwrap();
+        AuditLog::open_with_clock(db.clone(), TestKeys::default(), config, clock.clone()).await.unwrap();
     let event = || AuditEvent::new(EventKind::SsgPass, Actor::system("test").unwrap(), clock.now());
     // Who has the end of the log holds up every batch.
     let held = db.begin().await.unwrap();
