@@ -224,6 +224,13 @@ async fn bytes() {
     println!("{refused} refusals: {} bytes more", used() - full);
 }
 
+/// Lets the callers go on for so long.
+async fn load_for(duration: Duration) {
+    let mut ends = tokio::time::interval(duration);
+    ends.tick().await;
+    ends.tick().await;
+}
+
 /// How long answers take when Redis goes under load, five times.
 async fn away(how: &str, goes: impl Fn(&mut Server)) {
     let mut worst = Vec::new();
@@ -259,10 +266,10 @@ async fn away(how: &str, goes: impl Fn(&mut Server)) {
                 (after, opened)
             });
         }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        load_for(Duration::from_millis(700)).await;
         gone.store(true, Ordering::Relaxed);
         goes(&mut server);
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        load_for(Duration::from_millis(1_500)).await;
         stop.store(true, Ordering::Relaxed);
         let (mut after, mut opened) = (Vec::new(), Vec::new());
         for (some, more) in tasks.join_all().await {
