@@ -259,10 +259,10 @@ async fn away(how: &str, goes: impl Fn(&mut Server)) {
                 (after, opened)
             });
         }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        measured_for(Duration::from_millis(700)).await;
         gone.store(true, Ordering::Relaxed);
         goes(&mut server);
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        measured_for(Duration::from_millis(1_500)).await;
         stop.store(true, Ordering::Relaxed);
         let (mut after, mut opened) = (Vec::new(), Vec::new());
         for (some, more) in tasks.join_all().await {
@@ -302,4 +302,10 @@ fn percentile(all: &mut [Duration], part: f64) -> Duration {
     )]
     let place = (all.len() as f64 * part) as usize;
     all.get(place.min(all.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+/// Lets the callers go on for so long.
+async fn measured_for(time: Duration) {
+    // It never comes, so that nothing but the time ends the wait.
+    drop(tokio::time::timeout(time, std::future::pending::<()>()).await);
 }
