@@ -324,6 +324,8 @@ fn a_key_service_behind_a_command_keeps_the_master_keys() {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
     std::fs::write(folder.join("names"), "kms-1").unwrap();
     claw.set("CLAW_KEY_COMMAND", program.to_str().unwrap());
+    // A program of this language takes a while to begin on a machine with much to do.
+    claw.set("CLAW_KEY_COMMAND_TIMEOUT", "60");
     claw.set("PATH", &std::env::var("PATH").unwrap());
     let held = hold(&claw, 0);
     let server = Served::start(&claw, "127.0.0.1:0", "127.0.0.1:0");

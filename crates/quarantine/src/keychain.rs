@@ -156,6 +156,11 @@ impl Keychain {
         if !self.has(key).await {
             return Err(QuarantineError::MasterMissing { key: key.clone() });
         }
+        // Looked at first, since to see a key at work may take seconds, and whoever waits asks again and again.
+        let late = self.lagging(key).await?;
+        if !late.is_empty() && keys::active(&self.0.db.read()).await?.as_ref() != Some(key) {
+            return Err(QuarantineError::Lagging { key: key.clone(), instances: names(&late) });
+        }
         self.prove(key).await?;
         let tx = self.0.db.begin().await?;
         keys::lock(&tx).await?;
