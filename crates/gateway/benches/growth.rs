@@ -208,7 +208,7 @@ async fn fill_records(db: &Database, records: i64) {
                 created_at, updated_at)";
     let columns = format!(
         "{id}, 'DELETED', 'SHREDDED', 'HIGH', '[\"INJECTION\"]', '[]', 'claw@0.1.0+0123abcd', 'POST', 300, \
-         'agent-' || CAST(n % 1000 AS TEXT), {id}, 'main', {now} + n * 1000, 'human:ann', {now} + n * 1000, 'SPAM', 2, \
+         'agent-' || CAST(n % 1000 AS TEXT), {id}, 'main', {now} + n * 1000, 'human:ann', {now} + n * 1000, 'POLICY_VIOLATION', 2, \
          'main:00', {now} + n * 1000, {now} + n * 1000"
     );
     each_of(db, records, into, &columns).await;

@@ -141,7 +141,7 @@ fn four_instances_together_let_an_agent_through_exactly_as_often_as_its_limit_sa
         assert_eq!(admitted, 20, "run {run} of {runs}");
     }
     eprintln!("{runs} of {runs} runs let through exactly 20 of 64, {:.1} s", started.elapsed().as_secs_f64());
-    assert!(fleet.metric(0, "claw_limiter_instances") >= 4.0);
+    until("Redis tells of all four", || fleet.metric(0, "claw_limiter_instances") > 3.5);
     fleet.stop();
 }
 

@@ -63,17 +63,16 @@ pub enum Found {
     Strangers(Vec<Stranger>),
 }
 
-const RELATIONS: &str = "SELECT CAST(relname AS TEXT) AS name, CAST(relkind AS TEXT) AS kind \
-     FROM pg_catalog.pg_class WHERE relnamespace = CAST(current_schema() AS regnamespace) \
-     AND relkind IN ('r', 'p', 'v', 'm', 'f')";
-
-const COLUMNS: &str = "SELECT CAST(c.relname AS TEXT) AS relation, CAST(a.attname AS TEXT) AS name, \
-     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, t.typtype = 'e' AS is_enum, a.attnotnull AS is_set, \
+/// Relations and their columns, in one statement: somebody else may move them meanwhile, and two would see halves.
+const RELATIONS: &str = "SELECT CAST(c.relname AS TEXT) AS relation, CAST(c.relkind AS TEXT) AS kind, \
+     CAST(a.attname AS TEXT) AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, \
+     t.typtype = 'e' AS is_enum, a.attnotnull AS is_set, \
      EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary \
              AND CAST(i.indkey AS TEXT) = CAST(a.attnum AS TEXT)) AS is_key \
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
-     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-     WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND a.attnum > 0 AND NOT a.attisdropped";
+     FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_attribute a \
+     ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+     LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+     WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 struct Column {
     type_name: String,
@@ -90,18 +89,18 @@ pub(super) async fn recognise(on: &impl Statements) -> Result<Found, DatabaseErr
     let ours = expected_schema(Dialect::Postgres, all().steps().map(|(_, step)| step)).await?;
     let ours: BTreeSet<String> = ours.into_iter().filter(|o| o.kind == "table").map(|o| o.name).collect();
     let mut relations: BTreeMap<String, String> = BTreeMap::new();
-    for row in on.rows(RELATIONS, []).await? {
-        relations.insert(row.get("name")?, row.get("kind")?);
-    }
     let mut columns: BTreeMap<String, BTreeMap<String, Column>> = BTreeMap::new();
-    for row in on.rows(COLUMNS, []).await? {
+    for row in on.rows(RELATIONS, []).await? {
+        let relation: String = row.get("relation")?;
+        relations.insert(relation.clone(), row.get("kind")?);
+        let Some(name) = row.get::<Option<String>>("name")? else { continue };
         let column = Column {
             type_name: row.get("type")?,
             is_enum: row.get("is_enum")?,
             is_set: row.get("is_set")?,
             is_key: row.get("is_key")?,
         };
-        columns.entry(row.get("relation")?).or_default().insert(row.get("name")?, column);
+        columns.entry(relation).or_default().insert(name, column);
     }
     let (mut tables, mut strangers) = (Vec::new(), Vec::new());
     for (name, kind) in relations.iter().filter(|(name, _)| ours.contains(*name)) {
