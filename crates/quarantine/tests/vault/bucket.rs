@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clawexchange_quarantine::{BlobState, ObjectKey, Reason, S3Config, S3Store, Status, VaultConfig};
-use clawexchange_ssg_core::{FaultKind, QuarantineId};
+use clawexchange_ssg_core::{Fault as _, FaultKind, QuarantineId};
 use clawexchange_testkit::proxy::{Proxy, Weather};
 use clawexchange_testkit::s3::{self, Server};
 
@@ -116,13 +116,16 @@ impl Place {
     async fn check(&self, held: &[QuarantineId], what: &str) {
         self.is_quiet().await;
         self.rig.clock.advance(Duration::from_mins(2));
-        let report = self.sweep().await;
+        let report = self.after.vault.sweep(NonZeroU32::new(1000).unwrap(), None).await.unwrap();
         assert_eq!(report.failed, 0, "{what}: {report:?}");
         for id in held {
             let record =
                 self.rig.vault.show(*id).await.unwrap_or_else(|e| panic!("{what}: {id} is lost: {e}"));
             if record.blob_state == BlobState::Present && record.status.is_shown() {
-                self.rig.text_of(*id).await.unwrap_or_else(|e| panic!("{what}: {id} does not open: {e}"));
+                self.after
+                    .text_of(*id)
+                    .await
+                    .unwrap_or_else(|e| panic!("{what}: {id} does not open: {e} ({})", e.code()));
             }
         }
         let present = self.rig.count("quarantine_records WHERE blob_state = 'PRESENT'").await;
