@@ -92,18 +92,9 @@ type Queue = [Lane; 3];
 /// The lane of the outbox.
 const OUTBOX: usize = 2;
 
-/// How long events are gathered while the database is away, before they are kept together: few batches are synced less
-/// often, and come into the log several times as fast as many.
+/// How long events are gathered while the database is away, before they are kept together: a batch costs one sync here,
+/// and one statement when it is replayed, however few events it has.
 const GATHER: Duration = Duration::from_millis(10);
-
-/// How long events are gathered while the database is away, before they are kept together: few batches are synced less
-/// often, and come into the log several times as fast as many.
-const GATHER: Duration = Duration::from_millis(10);
-
-/// Batches of one log that are on their way at once on PostgreSQL, if a whole one waits: while the first waits for the
-/// disk, the rows of the second are written. Smaller ones go one after the other, since each costs the server as much as
-/// dozens of rows do.
-const LEADERS_MAX: usize = 2;
 
 type Reply = oneshot::Sender<Told>;
 
