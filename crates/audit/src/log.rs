@@ -83,8 +83,7 @@ fn lane_of(event: &AuditEvent) -> usize {
 struct Lane {
     events: Vec<(AuditEvent, Reply)>,
     drains: Vec<Reply>,
-    /// How many batches of it are on their way.
-    leaders: usize,
+    is_led: bool,
 }
 
 /// A lane for each log, and one for the outbox.
@@ -93,14 +92,9 @@ type Queue = [Lane; 3];
 /// The lane of the outbox.
 const OUTBOX: usize = 2;
 
-/// How long events are gathered while the database is away, before they are kept together: few batches are synced less
-/// often, and come into the log several times as fast as many.
+/// How long events are gathered while the database is away, before they are kept together: a batch costs one sync here,
+/// and one statement when it is replayed, however few events it has.
 const GATHER: Duration = Duration::from_millis(10);
-
-/// Batches of one log that are on their way at once on PostgreSQL, if a whole one waits: while the first waits for the
-/// disk, the rows of the second are written. Smaller ones go one after the other, since each costs the server as much as
-/// dozens of rows do.
-const LEADERS_MAX: usize = 2;
 
 type Reply = oneshot::Sender<Told>;
 
@@ -206,12 +200,9 @@ impl AuditLog {
         enter: impl FnOnce(&mut Lane),
         replied: oneshot::Receiver<Told>,
     ) -> Result<(), AuditError> {
-        let (most, whole) = (self.leaders_max(at), self.batch_max());
         let leads = self.0.lane(at, |lane| {
             enter(lane);
-            let leads = lane.leaders == 0 || (lane.leaders < most && lane.events.len() >= whole);
-            lane.leaders += usize::from(leads);
-            leads
+            !std::mem::replace(&mut lane.is_led, true)
         });
         if leads {
             // A task of its own: a caller that goes away must not take the events of the others with it.
@@ -224,31 +215,18 @@ impl AuditLog {
         }
     }
 
-    /// SQLite has one writer, and who empties the outbox passes over what another takes out of it.
-    fn leaders_max(&self, at: usize) -> usize {
-        if at == OUTBOX || self.0.db.dialect() == Dialect::Sqlite { 1 } else { LEADERS_MAX }
-    }
-
-    fn batch_max(&self) -> usize {
-        usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX)
-    }
-
     /// Commits batch after batch until nobody waits in a lane.
     async fn lead(&self, at: usize) {
         let mut relief = Relief { log: self, at, is_needed: true };
-        let most = self.batch_max();
+        let most = usize::try_from(self.0.config.batch_max).unwrap_or(usize::MAX);
         loop {
             if at != OUTBOX && self.0.spool.is_some() && self.0.db.is_away() {
                 tokio::time::sleep(GATHER).await;
             }
             let taken = self.0.lane(at, |lane| {
-                let goes_on = match lane.leaders {
-                    0 | 1 => !lane.events.is_empty() || !lane.drains.is_empty(),
-                    _ => lane.events.len() >= most,
-                };
-                lane.leaders = lane.leaders.saturating_sub(usize::from(!goes_on));
+                lane.is_led = !lane.events.is_empty() || !lane.drains.is_empty();
                 let count = lane.events.len().min(most);
-                goes_on.then(|| {
+                lane.is_led.then(|| {
                     (lane.events.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut lane.drains))
                 })
             });
@@ -379,7 +357,7 @@ struct Relief<'a> {
 impl Drop for Relief<'_> {
     fn drop(&mut self) {
         if self.is_needed {
-            self.log.0.lane(self.at, |lane| lane.leaders = lane.leaders.saturating_sub(1));
+            self.log.0.lane(self.at, |lane| lane.is_led = false);
         }
     }
 }

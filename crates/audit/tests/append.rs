@@ -7,14 +7,12 @@ mod support;
 
 use std::time::Duration;
 
-use clawexchange_audit::{AuditConfig, AuditLog, Log, MIGRATIONS, Query};
-use clawexchange_database::{Database, DatabaseConfig, Place, Plan, PostgresUrl, Statements as _, outbox};
-use clawexchange_ssg_core::testing::ManualClock;
+use clawexchange_audit::{Log, Query};
+use clawexchange_database::outbox;
 use clawexchange_ssg_core::{
     Actor, ActorType, AuditEvent, Clock as _, EventKind, PageLimit, Target, testing,
 };
-use clawexchange_testkit::postgres;
-use support::{TestKeys, fixture};
+use support::fixture;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_an_audit_sink() {
@@ -56,47 +54,6 @@ async fn many_writers_make_one_chain_without_gap_or_double() {
     let report = f.verify().await;
     assert!(report.is_clean(), "{:?}", report.discrepancies);
     assert_eq!((report.decisions, report.verdicts), (100, 300));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn on_postgresql_a_whole_second_batch_does_not_wait_for_the_first() {
-    let url = PostgresUrl::parse(&postgres::empty()).unwrap();
-    let db = Database::open(DatabaseConfig::new(Place::Postgres(url))).await.unwrap();
-    let clock = ManualClock::default();
-    Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
-    let mut config = AuditConfig::default();
-    config.batch_max = 4;
-    let log =
-        AuditLog::open_with_clock(db.clone(), TestKeys::default(), config, clock.clone()).await.unwrap();
-    let event = || AuditEvent::new(EventKind::SsgPass, Actor::system("test").unwrap(), clock.now());
-    // Who has the end of the log holds up every batch.
-    let held = db.begin().await.unwrap();
-    held.row("SELECT size FROM audit_head WHERE log = 'verdicts' FOR UPDATE", []).await.unwrap();
-    let tasks: Vec<_> = (0..10)
-        .map(|_| {
-            let (log, event) = (log.clone(), event());
-            tokio::spawn(async move { log.append(event).await })
-        })
-        .collect();
-    let waiting = "SELECT COUNT(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
-                   AND wait_event_type = 'Lock' AND query LIKE 'SELECT audit_append%'";
-    let two = async {
-        let mut look = tokio::time::interval(Duration::from_millis(5));
-        while db.read().row(waiting, []).await.unwrap().unwrap().get::<i64>("n").unwrap() < 2 {
-            look.tick().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), two).await.unwrap();
-    held.commit().await.unwrap();
-    for task in tasks {
-        task.await.unwrap().unwrap();
-    }
-    let sql = "SELECT COUNT(*) AS n, CAST(SUM(n) AS BIGINT) AS events FROM audit_batches";
-    let row = db.read().row(sql, []).await.unwrap().unwrap();
-    assert_eq!(row.get::<i64>("events").unwrap(), 10);
-    assert!(row.get::<i64>("n").unwrap() < 10, "who came meanwhile went together");
-    let report = log.verify(&[], &|_, _| {}).await.unwrap();
-    assert!(report.is_clean(), "{:?}", report.discrepancies);
 }
 
 #[tokio::test(flavor = "multi_thread")]
