@@ -42,7 +42,7 @@ fn a_suspended_agent_may_do_nothing_until_it_is_lifted_and_the_log_tells_both() 
         let status = claw.json(&["limits", "status", "spammer"]);
         assert_eq!(status["suspended"], json!({"until": null}), "{status}");
         let answer = claw.submit(&[line("spammer"), line("other")]);
-        assert!(answer.lines()[0]["code"].as_str().unwrap().starts_with("rate-limiter/"), "{}", answer.all());
+        assert_eq!(answer.lines()[0]["code"], "rate-limiter/suspended", "{}", answer.all());
         assert_eq!(answer.lines()[1]["verdict"], "PASS");
         let listed = claw.json(&["limits", "suspended"]);
         let item = &listed["items"][0];
@@ -100,6 +100,7 @@ fn whoever_serves_follows_within_a_second() {
         until("the suspension", || status()["suspended"] == json!({"until": null}));
         let refused = submit("a");
         assert_eq!((refused.status, refused.header("retry-after")), (429, None), "{refused:?}");
+        assert_eq!(refused.json()["code"], "rate-limiter/suspended");
         claw.json(&["limits", "lift", "a"]);
         until("the lifting", || status()["suspended"].is_null());
         // A server that refused a moment ago remembers it for less than a second.

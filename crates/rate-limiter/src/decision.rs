@@ -156,6 +156,10 @@ impl Decision {
     pub fn into_permit(self) -> Result<Permit, LimitError> {
         match self {
             Self::Allow { permit, .. } => Ok(permit),
+            Self::Deny { wait, status } if status.suspended.is_some() => {
+                Err(LimitError::Suspended { wait: Some(wait) })
+            }
+            Self::Never { status } if status.suspended.is_some() => Err(LimitError::Suspended { wait: None }),
             Self::Deny { wait, status } => Err(LimitError::Limited { tier: status.tier, wait }),
             Self::Never { status } => Err(LimitError::Never { tier: status.tier }),
         }

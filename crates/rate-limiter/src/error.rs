@@ -31,6 +31,12 @@ pub enum LimitError {
         /// In which tier.
         tier: EndpointTier,
     },
+    /// The agent may do nothing at all, whatever its limits.
+    #[error("the agent is suspended{}", wait.map_or_else(String::new, |wait| format!(" for another {} s", seconds(wait))))]
+    Suspended {
+        /// After exactly so long it fits, if nothing else is charged meanwhile; `None`: only when that is lifted.
+        wait: Option<Duration>,
+    },
     /// No quota is set for the tier.
     #[error("no quota is set for the tier {tier}")]
     UnknownTier {
@@ -174,7 +180,7 @@ impl LimitError {
     /// not help.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Limited { wait, .. } => Some(seconds(*wait)),
+            Self::Limited { wait, .. } | Self::Suspended { wait: Some(wait) } => Some(seconds(*wait)),
             _ => None,
         }
     }
@@ -191,6 +197,7 @@ impl Fault for LimitError {
         match self {
             Self::Limited { .. } => "rate-limiter/limited",
             Self::Never { .. } => "rate-limiter/never",
+            Self::Suspended { .. } => "rate-limiter/suspended",
             Self::UnknownTier { .. } => "rate-limiter/unknown-tier",
             Self::Limits(e) => e.code(),
             Self::Full { .. } => "rate-limiter/full",
@@ -229,10 +236,11 @@ impl Fault for LimitError {
 
     fn kind(&self) -> FaultKind {
         match self {
-            Self::Limited { .. } => FaultKind::Limited,
-            Self::Never { .. } | Self::JournalVersion { .. } | Self::JournalExposed { .. } => {
-                FaultKind::NotAllowed
-            }
+            Self::Limited { .. } | Self::Suspended { wait: Some(_) } => FaultKind::Limited,
+            Self::Suspended { wait: None }
+            | Self::Never { .. }
+            | Self::JournalVersion { .. }
+            | Self::JournalExposed { .. } => FaultKind::NotAllowed,
             Self::UnknownTier { .. } => FaultKind::Invalid,
             Self::Limits(e) => e.kind(),
             Self::Full { .. } | Self::Away(_) | Self::Journal { .. } | Self::JournalFull { .. } => {
@@ -266,7 +274,9 @@ impl Fault for LimitError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Limited { wait, .. } => Some(format!("try again in {} s", seconds(*wait))),
+            Self::Limited { wait, .. } | Self::Suspended { wait: Some(wait) } => {
+                Some(format!("try again in {} s", seconds(*wait)))
+            }
             Self::UnknownTier { tier } => {
                 Some(format!("set a quota for {tier}, or name a tier that has one"))
             }
@@ -312,5 +322,13 @@ mod tests {
         }
         let never = LimitError::Never { tier: EndpointTier::POSTS };
         assert_eq!((never.retry_after_seconds(), never.is_transient()), (None, false));
+        for (wait, said, kind) in [
+            (None, None, FaultKind::NotAllowed),
+            (Some(Duration::from_millis(1_001)), Some(2), FaultKind::Limited),
+        ] {
+            let error = LimitError::Suspended { wait };
+            assert_eq!((error.code(), error.kind()), ("rate-limiter/suspended", kind));
+            assert_eq!(error.retry_after_seconds(), said);
+        }
     }
 }

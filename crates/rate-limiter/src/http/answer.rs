@@ -134,7 +134,8 @@ impl Problem<'_> {
 ///
 /// Anything but a refusal is a limiter that could not answer: 503 with its code, and nothing of what is wrong inside.
 pub fn refusal(error: &LimitError, status: Option<&TierStatus>, now: Timestamp) -> Response {
-    if !matches!(error, LimitError::Limited { .. } | LimitError::Never { .. }) {
+    let is_suspended = matches!(error, LimitError::Suspended { .. });
+    if !is_suspended && !matches!(error, LimitError::Limited { .. } | LimitError::Never { .. }) {
         let title = "The rate limiter is unavailable";
         let problem = Problem { kind: "about:blank", title, code: error.code(), ..Problem::default() };
         return problem.answer(StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new());
@@ -149,10 +150,15 @@ pub fn refusal(error: &LimitError, status: Option<&TierStatus>, now: Timestamp) 
         headers.insert(RETRY_AFTER, wait.into());
     }
     let problem = Problem {
-        kind: QUOTA_EXCEEDED,
-        title: "Request cannot be satisfied as assigned quota has been exceeded",
+        kind: if is_suspended { "about:blank" } else { QUOTA_EXCEEDED },
+        title: if is_suspended {
+            "The agent is suspended"
+        } else {
+            "Request cannot be satisfied as assigned quota has been exceeded"
+        },
         code: error.code(),
-        violated: Some(violated.collect()),
+        // No window is at fault.
+        violated: (!is_suspended).then(|| violated.collect()),
         retry_after_seconds: wait,
         error: Some("Rate limit exceeded"),
         retry_after: wait,
