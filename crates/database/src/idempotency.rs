@@ -8,6 +8,7 @@ use clawexchange_ssg_core::{InspectionId, QuarantineId, Timestamp};
 use crate::dialect::Dialect;
 use crate::error::DatabaseError;
 use crate::handle::{Database, Tx};
+use crate::keys;
 use crate::rows::{Row, Statements as _};
 
 /// How long an answer is kept.
@@ -47,7 +48,7 @@ impl Named {
 pub enum Begun {
     /// It is new: do it, under these names.
     New(Names),
-    /// It was begun and never answered: by a process that is gone, or by this one, whose attempt failed. Whether this
+    /// It was begun and never answered: by a process that is gone for 15 seconds, or by this one, whose attempt failed. Whether this
     /// one is still at it, whoever asks must know. Do what was left undone, under the names that were used.
     Again {
         /// The names.
@@ -62,6 +63,9 @@ pub enum Begun {
         /// The answer.
         answer: Vec<u8>,
     },
+    /// Another process that serves is at it, or was until a moment ago: ask again later. What it has begun may still be
+    /// on its way into the log.
+    InFlight,
     /// The name was used for something else.
     Mismatch,
 }
@@ -112,7 +116,14 @@ async fn known(tx: &Tx, named: &Named, holder: &str, row: &Row) -> Result<Begun,
         let status = u16::try_from(status).ok().ok_or(DatabaseError::Row { column: "status" })?;
         return Ok(Begun::Answered { status, answer });
     }
-    let by_us = row.get::<String>("holder")? == holder;
+    let at_work: String = row.get("holder")?;
+    let by_us = at_work == holder;
+    // One process at a time serves a file, so on SQLite whoever else held it is gone, and so is all that it had begun.
+    // A server goes on with the last statements of a process that is dead: they end within the time that statements
+    // may take, long before a process counts as gone.
+    if !by_us && tx.dialect() == Dialect::Postgres && keys::is_live(tx, &at_work).await? {
+        return Ok(Begun::InFlight);
+    }
     let sql = "UPDATE database_idempotency SET holder = $4 WHERE principal = $1 AND route = $2 AND key = $3";
     tx.execute(sql, key(named).into_iter().chain([holder.into()])).await?;
     let names = Names {

@@ -247,6 +247,15 @@ pub async fn live(on: &impl Statements) -> Result<Vec<Instance>, DatabaseError> 
     rows.iter().map(instance).collect()
 }
 
+/// Whether a process serves, or did until less than 15 seconds ago.
+pub(crate) async fn is_live(on: &impl Statements, id: &str) -> Result<bool, DatabaseError> {
+    let sql = format!(
+        "SELECT 1 AS one FROM database_instances WHERE id = $1 AND seen_us > {} - $2",
+        on.dialect().now_us()
+    );
+    Ok(on.row(&sql, [id.into(), micros(LIVE).into()]).await?.is_some())
+}
+
 fn instance(row: &Row) -> Result<Instance, DatabaseError> {
     let wrong = || DatabaseError::Row { column: "keys" };
     let keys: String = row.get("keys")?;

@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawexchange_database::idempotency::{Begun, KEPT, Named, begin, finish, forget, sweep};
-use clawexchange_database::{Database, Plan};
-use clawexchange_ssg_core::Timestamp;
+use clawexchange_database::keys::{self, Instance};
+use clawexchange_database::{Database, Dialect, Plan};
+use clawexchange_ssg_core::{KeyId, Timestamp};
 use clawexchange_testkit::open_in;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -62,4 +63,26 @@ async fn after_a_day_the_name_is_free_again() {
     assert_eq!(sweep(&db, later, 1).await.unwrap(), 1, "bounded");
     assert_eq!(sweep(&db, later, 9).await.unwrap(), 1, "and what is new stays");
     forget(&db, &named("ann", "a", 2), "p1").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_that_serves_has_at_work_no_other_takes_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder).await;
+    let request = named("ann", "k", 1);
+    let Begun::New(names) = begin(&db, &request, "p1", NOW).await.unwrap() else { panic!("it is new") };
+    let key = KeyId::new("mk-1").unwrap();
+    let tx = db.begin().await.unwrap();
+    keys::beat(&tx, &Instance::new("p1", "here", vec![key.clone()], key)).await.unwrap();
+    tx.commit().await.unwrap();
+    let taken_over = Begun::Again { names, by_us: false };
+    if db.dialect() == Dialect::Sqlite {
+        // Who else was at a file is gone.
+        assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), taken_over);
+        return;
+    }
+    assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), Begun::InFlight);
+    assert_eq!(begin(&db, &request, "p1", NOW).await.unwrap(), Begun::Again { names, by_us: true });
+    keys::leave(&db, "p1").await.unwrap();
+    assert_eq!(begin(&db, &request, "p2", NOW).await.unwrap(), taken_over);
 }

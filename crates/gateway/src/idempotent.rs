@@ -85,9 +85,7 @@ pub(crate) async fn start(
     // Of two principals of one name and other roles each has names of its own.
     let principal = format!("{}:{}", who.role, who.id);
     let Some(ticket) = service.in_flight().enter(format!("{principal} {route} {key}")) else {
-        let title = "the request with this Idempotency-Key is being answered";
-        return Err(Problem::new(StatusCode::CONFLICT, "gateway/in-flight", title)
-            .retry_after(Duration::from_secs(1)));
+        return Err(in_flight());
     };
     let named = Named::new(principal, route, key, body);
     let keyed = |names, before| Start::Keyed(Keyed { named: named.clone(), names, before, _ticket: ticket });
@@ -97,12 +95,18 @@ pub(crate) async fn start(
         Begun::Again { names, by_us: true } => Ok(keyed(names, Before::Failed)),
         Begun::Again { names, by_us: false } => Ok(keyed(names, Before::CutShort)),
         Begun::Answered { status, answer } => Ok(Start::Answered(status, answer)),
+        Begun::InFlight => Err(in_flight()),
         Begun::Mismatch => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "gateway/key-reused",
             "this Idempotency-Key was used for another request",
         )),
     }
+}
+
+fn in_flight() -> Problem {
+    let title = "the request with this Idempotency-Key is being answered";
+    Problem::new(StatusCode::CONFLICT, "gateway/in-flight", title).retry_after(Duration::from_secs(1))
 }
 
 impl Keyed {

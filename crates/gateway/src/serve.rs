@@ -102,6 +102,7 @@ impl Server {
             listener("public", On::Public, public, tls.clone()),
             listener("admin", On::Admin, admin, admin_tls),
         ];
+        tasks::announce(&service).await?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = tasks::begin(&service, &stopped);
         let mut accepting = JoinSet::new();

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::error::PartsError;
 use crate::health::CHECKS;
 use crate::service::{Service, instance_name};
 
@@ -202,6 +203,12 @@ async fn follow_keys(service: Service, stopped: watch::Receiver<bool>) {
     if let Err(error) = keys::leave(service.db(), service.instance()).await {
         tracing::warn!(code = error.code(), "it could not be said that this process serves no more");
     }
+}
+
+/// Says that this process serves, before it does: what it then has at work is not taken for that of one that is gone.
+pub(crate) async fn announce(service: &Service) -> Result<(), PartsError> {
+    let keys = service.parts().keys().await?;
+    Ok(beat(service, &keys.instance(service.instance(), &instance_name())).await?)
 }
 
 async fn beat(service: &Service, instance: &keys::Instance) -> Result<(), DatabaseError> {
