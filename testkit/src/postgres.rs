@@ -86,6 +86,7 @@ impl Server {
     ///
     /// If that cannot be done.
     #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    #[must_use]
     pub fn standby(&self) -> Self {
         let folder = own_folder();
         let copied = as_owner(&program("pg_basebackup"))

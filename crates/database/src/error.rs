@@ -67,7 +67,7 @@ pub enum DatabaseError {
     #[error("the copy of the database for lists and searches does not answer")]
     CopyAway {
         /// What came of asking it.
-        source: Box<DatabaseError>,
+        source: Box<Self>,
     },
     /// What should say where the database is does not. The message never repeats it: it has a password in it.
     #[error("the address of the database cannot be used: {what}")]

@@ -1,7 +1,6 @@
 //! What only a server has: a copy that follows, whose silence is its own affair, and a clock for all.
 //!
 //! It starts its own servers, whichever database the other suites use.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
