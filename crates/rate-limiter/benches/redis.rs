@@ -21,9 +21,13 @@ use self::beside::Beside;
 
 const AGENTS: u64 = 2_000;
 const CALLERS: u64 = 64;
-const ROUNDS: usize = 7;
 const ONE_BY_ONE: u64 = 4_000;
 const AT_ONCE: u64 = 20_000;
+
+/// How often each thing is measured, and the part of the checks that are made: once and few where it only has to run.
+fn rounds() -> (usize, u64) {
+    if std::env::args().any(|arg| arg == "--bench") { (7, 1) } else { (1, 40) }
+}
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -124,14 +128,15 @@ async fn ratios() {
     ];
     let mut single = vec![Vec::new(); ways.len()];
     let mut many = vec![Vec::new(); ways.len()];
-    for _ in 0..ROUNDS {
+    let (rounds, part) = rounds();
+    for _ in 0..rounds {
         server.cli(&["FLUSHALL"]);
         for ((_, way), (single, many)) in ways.iter().zip(single.iter_mut().zip(&mut many)) {
-            single.push(measured(&server, way, ONE_BY_ONE, 1).await);
-            many.push(measured(&server, way, AT_ONCE, CALLERS).await);
+            single.push(measured(&server, way, ONE_BY_ONE / part, 1).await);
+            many.push(measured(&server, way, AT_ONCE / part, CALLERS).await);
         }
     }
-    println!("server's CPU a check in us, least (median) of {ROUNDS} interleaved rounds; checks/s, median");
+    println!("server's CPU a check in us, least (median) of {rounds} interleaved rounds; checks/s, median");
     for ((name, _), (single, many)) in ways.iter().zip(single.iter().zip(&many)) {
         let (least, middle) = (least(single), median(single.iter().map(|m| m.0)));
         let (least_many, middle_many) = (self::least(many), median(many.iter().map(|m| m.0)));
@@ -183,7 +188,7 @@ async fn bytes() {
     config.deny_cache_max = Duration::ZERO;
     let store = RedisStore::open_by(config, clock.clone(), 2_048).unwrap();
     let limits = Limits::default();
-    let agents = 1_000;
+    let agents = 1_000 / rounds().1;
     let used = || server.info("used_memory").parse::<i64>().unwrap();
     store.take(&ask(9_999, false), &limits).await.unwrap();
     server.cli(&["MEMORY", "PURGE"]);
@@ -212,7 +217,7 @@ async fn bytes() {
     }
     let full = used();
     let mut refused = 0;
-    for agent in 0..100 {
+    for agent in 0..agents.min(100) {
         let flood = vec![in_tier(agent, EndpointTier::MESSAGES); 500];
         for decision in store.batch(&flood, &limits).await.unwrap() {
             refused += u64::from(!decision.is_allowed());
@@ -231,10 +236,11 @@ async fn load_for(duration: Duration) {
     ends.tick().await;
 }
 
-/// How long answers take when Redis goes under load, five times.
+/// How long answers take when Redis goes under load, as many times as rounds are run, but five at most.
 async fn away(how: &str, goes: impl Fn(&mut Server)) {
     let mut worst = Vec::new();
-    for _ in 0..5 {
+    let turns = rounds().0.min(5);
+    for _ in 0..turns {
         let mut server = Server::start();
         let mut config = RedisConfig::new(server.url().parse().unwrap());
         config.deny_cache_max = Duration::ZERO;
@@ -292,7 +298,7 @@ async fn away(how: &str, goes: impl Fn(&mut Server)) {
     }
     let of = |pick: fn(&(f64, f64, f64)) -> f64| median(worst.iter().map(pick));
     println!(
-        "{how}: median of five: p99.9 {:.2} ms, p99 once open {:.3} ms, slowest {:.2} ms",
+        "{how}: median of {turns}: p99.9 {:.2} ms, p99 once open {:.3} ms, slowest {:.2} ms",
         of(|w| w.0),
         of(|w| w.1),
         of(|w| w.2)
