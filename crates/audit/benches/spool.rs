@@ -80,6 +80,13 @@ async fn arrive(log: AuditLog, rate: u64, arrivals: Arc<Arrivals>) {
     while tasks.join_next().await.is_some() {}
 }
 
+/// So much time of the load.
+async fn passed(time: Duration) {
+    let mut ends = tokio::time::interval(time);
+    ends.tick().await;
+    ends.tick().await;
+}
+
 /// How many times as fast as they arrive the events that were kept came into the log.
 async fn round(away: Duration, rate: u64) -> f64 {
     let mut server = Server::start(Durability::Full);
@@ -88,9 +95,9 @@ async fn round(away: Duration, rate: u64) -> f64 {
     let log = open(&url, folder.path()).await;
     let arrivals = Arc::new(Arrivals::default());
     let arriving = tokio::spawn(arrive(log.clone(), rate, Arc::clone(&arrivals)));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    passed(Duration::from_secs(1)).await;
     tokio::task::block_in_place(|| server.kill());
-    tokio::time::sleep(away).await;
+    passed(away).await;
     tokio::task::block_in_place(|| server.run());
     let back = Instant::now();
     let kept = log.spool_status().await.unwrap().unwrap().events;
