@@ -34,11 +34,17 @@ fn event(n: usize) -> AuditEvent {
     AuditEvent::new(kind, agent, SystemClock::new().now()).on(Target::new("content", format!("post-{n}")))
 }
 
-/// A database that gives up quickly, so that tests need not wait.
+/// A database that gives up quickly, so that tests need not wait. Its first connection may take longer than that on a
+/// busy machine, and is asked for again.
 async fn open(url: &str) -> Database {
     let mut config = DatabaseConfig::new(Place::Postgres(PostgresUrl::parse(url).unwrap()));
     config.acquire_timeout = Duration::from_millis(700);
     config.statement_timeout = Duration::from_secs(1);
+    for _ in 0..40 {
+        if let Ok(db) = Database::open(config.clone()).await {
+            return db;
+        }
+    }
     Database::open(config).await.unwrap()
 }
 
