@@ -326,6 +326,7 @@ impl Metrics {
             "claw_limiter_redis_max_bytes",
             "claw_limiter_redis_evicted_keys",
             "claw_objects_paused",
+            "claw_keys_unknown",
             "claw_ready",
         ] {
             self.set(name, &[], 0);
