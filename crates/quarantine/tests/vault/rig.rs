@@ -52,18 +52,28 @@ impl Rig {
 
     /// In a folder that stays, under a key that is always the same.
     pub(crate) async fn at(folder: &Path, config: VaultConfig, clock: ManualClock) -> Self {
-        Self::over(open_in(folder).await, folder, config, clock).await
+        Self::over(open_in(folder).await, Objects::of(folder), folder, config, clock).await
     }
 
-    /// The same over a database of any sort.
-    pub(crate) async fn over(db: Database, folder: &Path, config: VaultConfig, clock: ManualClock) -> Self {
+    /// The same over a database of any sort, with its objects in files.
+    pub(crate) async fn over_files(db: Database, folder: &Path) -> Self {
+        Self::over(db, Objects::in_files(folder), folder, VaultConfig::default(), ManualClock::default())
+            .await
+    }
+
+    async fn over(
+        db: Database,
+        objects: Objects,
+        folder: &Path,
+        config: VaultConfig,
+        clock: ManualClock,
+    ) -> Self {
         Plan::of([MIGRATIONS]).up(&db, None, clock.now()).await.unwrap();
         let key = KeyId::new("test").unwrap();
         let keys = KeyRing::from_master(Some(key), MasterKey::new([7; 32]).unwrap())
             .with(Some(KeyId::new("next").unwrap()), MasterKey::new([8; 32]).unwrap())
             .unwrap();
         let log = Log { db: db.clone(), inner: Arc::default() };
-        let objects = Objects::of(folder);
         let vault = Vault::new(db.clone(), objects.clone(), keys.clone(), log.clone(), config)
             .unwrap()
             .with_clock(clock.clone())
@@ -341,6 +351,10 @@ impl Objects {
             let store = in_bucket(&bucket.endpoint, &bucket.name);
             return Self { store: Arc::new(store), root: bucket.root, inner: Arc::default() };
         }
+        Self::in_files(folder)
+    }
+
+    fn in_files(folder: &Path) -> Self {
         let root = folder.join("objects");
         Self { store: Arc::new(FileStore::new(&root)), root, inner: Arc::default() }
     }

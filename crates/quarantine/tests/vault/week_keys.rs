@@ -2,7 +2,6 @@
 
 use clawexchange_database::{Database, DatabaseConfig, Place, Plan};
 use clawexchange_quarantine::{FileStore, Filter, MIGRATIONS, Reason, Vault, VaultConfig, WeekKeyFiles};
-use clawexchange_ssg_core::testing::ManualClock;
 use clawexchange_ssg_core::{Clock as _, EventKind, Fault as _, FaultKind, PageLimit};
 
 use crate::rig::{Rig, ann, code, note};
@@ -28,11 +27,11 @@ async fn text_in(vault: &Vault, id: clawexchange_ssg_core::QuarantineId) -> Resu
     vault.open(&ann(), &grant.token).await.map(|opened| opened.content.to_vec()).map_err(|e| e.code())
 }
 
-/// The rig on SQLite, whatever the suite runs on: a copy of the database is a copy of its file.
+/// The rig on SQLite and files, whatever the suite runs on: a copy of the database is a copy of its file.
 async fn rig_on_sqlite(folder: &std::path::Path) -> Rig {
     let place = Place::Sqlite(folder.join("original.db"));
     let db = Database::open(DatabaseConfig::new(place).creating()).await.unwrap();
-    Rig::over(db, folder, VaultConfig::default(), ManualClock::default()).await
+    Rig::over_files(db, folder).await
 }
 
 #[tokio::test]
