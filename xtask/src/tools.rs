@@ -16,7 +16,7 @@ struct Tool {
 const GIT: Tool = Tool { program: "git", package: "git", purpose: "samples are drawn by the commit id" };
 
 /// What the documents have their readers use, and what stands for programs of others.
-const OTHERS: [Tool; 5] = [
+const OTHERS: [Tool; 6] = [
     // Debian's package starts a server of its own when it is installed; ours are others, on ports that are free.
     Tool {
         program: "initdb",
@@ -36,6 +36,11 @@ const OTHERS: [Tool; 5] = [
         purpose: "backups are made and restored as they are written down",
     },
     Tool { program: "node", package: "nodejs", purpose: "a program written for the original is run" },
+    Tool {
+        program: "python3",
+        package: "python3",
+        purpose: "a key service that is asked through a program stands in it",
+    },
 ];
 
 /// Sees to it that all is there: installs what is missing where that is safe or asked for, else says how.
