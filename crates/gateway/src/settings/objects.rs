@@ -115,7 +115,13 @@ impl Reader<'_> {
             let before = self.problems.len();
             self.try_file(&AUTHORITIES, path);
             if self.problems.len() == before {
-                config.authorities = std::fs::read(path).ok();
+                // Without them the public ones would be trusted, which is not what was asked for.
+                match std::fs::read(path) {
+                    Ok(pem) => config.authorities = Some(pem),
+                    Err(error) => {
+                        self.problem(AUTHORITIES.name(), format!("the file cannot be read: {error}"))
+                    }
+                }
             }
         }
         if !self.is_given(&ENDPOINT) {
