@@ -112,17 +112,7 @@ impl Reader<'_> {
         config.connections = self.small(&CONNECTIONS);
         let authorities = self.path(&AUTHORITIES);
         if let Some(path) = &authorities {
-            let before = self.problems.len();
-            self.try_file(&AUTHORITIES, path);
-            if self.problems.len() == before {
-                // Without them the public ones would be trusted, which is not what was asked for.
-                match std::fs::read(path) {
-                    Ok(pem) => config.authorities = Some(pem),
-                    Err(error) => {
-                        self.problem(AUTHORITIES.name(), format!("the file cannot be read: {error}"))
-                    }
-                }
-            }
+            config.authorities = self.authorities(&AUTHORITIES, path);
         }
         if !self.is_given(&ENDPOINT) {
             for setting in DEPENDENT {
@@ -205,6 +195,21 @@ mod tests {
         for (name, value) in &GOOD[1..] {
             let said = Given::env(&[(name, value)]).bad().1;
             assert!(said.contains("set both or none") && !said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn authorities_that_cannot_be_used_are_never_replaced_by_the_public_ones() {
+        let given = Given::env(&GOOD);
+        let pem = given.write("ca.pem", "-----BEGIN CERTIFICATE-----").display().to_string();
+        let none = given.write("none.pem", "no certificate").display().to_string();
+        let long = given.write("long.pem", &"x".repeat((1 << 20) + 1)).display().to_string();
+        let of = |path: &str| Given::env(&[&GOOD[..], &[("CLAW_S3_CA_FILE", path)]].concat());
+        assert!(of(&pem).good().objects.unwrap().authorities.is_some());
+        for (path, says) in
+            [(none.as_str(), "no certificate in PEM"), (&long, "more than"), ("/", "is no file")]
+        {
+            of(path).refused("CLAW_S3_CA_FILE", says);
         }
     }
 

@@ -13,6 +13,10 @@ use super::words::{Environment, PolicyProfile};
 use super::{Origin, Problem, Shown, Sources, nearest, printable, printable_path, refused};
 use crate::file::{self, ConfigFile};
 
+/// A bundle of all public authorities has some 200 KiB.
+const CA_BYTES_MAX: u64 = 1 << 20;
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     pub(super) file: ConfigFile,
@@ -287,6 +291,31 @@ impl<'a> Reader<'a> {
             Ok(false) => self.problem(setting.name(), format!("{shown} is no file")),
             Err(error) => self.problem(setting.name(), format!("could not read {shown}: {error}")),
         }
+    }
+
+    /// The authorities of a server's certificate, out of a file in PEM. What cannot be read is a problem, and never
+    /// nothing: without them the public ones would be trusted.
+    pub(super) fn authorities(&mut self, setting: &'static Setting, path: &Path) -> Option<Vec<u8>> {
+        let before = self.problems.len();
+        self.try_file(setting, path);
+        if self.problems.len() > before {
+            return None;
+        }
+        let mut pem = Vec::new();
+        let read =
+            std::fs::File::open(path).and_then(|file| file.take(CA_BYTES_MAX + 1).read_to_end(&mut pem));
+        let what = match read {
+            Err(error) => format!("could not read {}: {error}", printable_path(path)),
+            Ok(_) if pem.len() as u64 > CA_BYTES_MAX => {
+                format!("the file has more than {CA_BYTES_MAX} bytes")
+            }
+            Ok(_) if !pem.windows(BEGIN.len()).any(|bytes| bytes == BEGIN) => {
+                "the file has no certificate in PEM".to_owned()
+            }
+            Ok(_) => return Some(pem),
+        };
+        self.problem(setting.name(), what);
+        None
     }
 
     /// Says which variables look like ours and are not: perhaps a name is misspelt.

@@ -14,9 +14,6 @@ use super::words::{Password, RedisSettings};
 const OF_REDIS: [&Setting; 4] =
     [&table::REDIS_CA, &table::REDIS_PLAINTEXT, &table::REDIS_PREFIX, &table::WHEN_AWAY];
 
-/// A bundle of all public authorities has some 200 KiB.
-const CA_BYTES_MAX: u64 = 1 << 20;
-
 impl Reader<'_> {
     pub(super) fn redis(&mut self) -> Option<RedisSettings> {
         let url = match self.value(&table::REDIS) {
@@ -82,16 +79,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        if std::fs::metadata(&path).is_ok_and(|file| file.len() > CA_BYTES_MAX) {
-            self.problem(table::REDIS_CA.name(), format!("the file has more than {CA_BYTES_MAX} bytes"));
-            return None;
-        }
-        self.try_file(&table::REDIS_CA, &path);
-        let pem = std::fs::read(&path).ok()?;
-        if !pem.windows(BEGIN.len()).any(|bytes| bytes == BEGIN) {
-            self.problem(table::REDIS_CA.name(), "the file has no certificate in PEM");
-        }
-        Some(pem)
+        self.authorities(&table::REDIS_CA, &path)
     }
 
     fn refuse_without_redis(&mut self) {
@@ -105,8 +93,6 @@ impl Reader<'_> {
         }
     }
 }
-
-const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 #[cfg(test)]
 mod tests {
