@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
-use crate::run::{Failed, streamed};
+use crate::run::{Failed, PATIENCE, streamed};
 use crate::suites::{self, Selection, Tally};
 use crate::workspace::Workspace;
 use crate::{deny, launch, tools};
@@ -101,7 +101,7 @@ fn perform(workspace: &Workspace, step: Step, log: &mut File) -> Result<Outcome,
             launch::evaluation(workspace, &[], &args)
         }
     };
-    streamed(command, Some(log), |_| {}).map(|status| Outcome::Done(status.success()))
+    streamed(command, PATIENCE, Some(log), |_| {}).map(|status| Outcome::Done(status.success()))
 }
 
 /// Documenting examples too makes cargo unify features as it does for tests and lints, and reuse what these built.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{Failed, streamed};
+use crate::run::{Failed, PATIENCE, streamed};
 use crate::workspace::Workspace;
 
 /// The version that deny.toml is written for.
@@ -18,7 +18,7 @@ pub(crate) fn command(workspace: &Workspace, log: &mut File) -> Result<Command, 
     let cache = cache();
     let program = find(cache.as_deref()).map_or_else(|| install(workspace, cache.as_deref(), log), Ok)?;
     // Offline, the check can only read packages that lie on this machine.
-    let fetched = streamed(workspace.cargo(&["fetch"]), Some(log), |_| {})?;
+    let fetched = streamed(workspace.cargo(&["fetch"]), PATIENCE, Some(log), |_| {})?;
     if !fetched.success() {
         return Err(Failed::new("could not fetch the packages that Cargo.lock names"));
     }
@@ -51,7 +51,7 @@ fn install(workspace: &Workspace, cache: Option<&Path>, log: &mut File) -> Resul
     let mut cargo = workspace.cargo(&["install", "cargo-deny", "--version", VERSION, "--locked", "--debug"]);
     cargo.arg("--root").arg(cache).env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
     cargo.env("CARGO_TARGET_DIR", cache.join("build"));
-    let installed = streamed(cargo, Some(log), |_| {})?;
+    let installed = streamed(cargo, PATIENCE, Some(log), |_| {})?;
     // What it was built from is of no use once it is built.
     drop(std::fs::remove_dir_all(cache.join("build")));
     let program = cache.join("bin/cargo-deny");

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::run::{Failed, streamed};
+use crate::run::{Failed, PATIENCE, streamed};
 use crate::table::table;
 use crate::workspace::Workspace;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, names: &[String], is_full: bool) -> Res
         for (what, command) in commands {
             eprintln!("== {package} {what}");
             let started = Instant::now();
-            let green = streamed(command, None, |_| {})?.success();
+            let green = streamed(command, PATIENCE, None, |_| {})?.success();
             is_green &= green;
             let outcome = if green { "ok" } else { "failed" }.to_owned();
             rows.push(vec![

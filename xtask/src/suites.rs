@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::run::{Failed, streamed};
+use crate::run::{Failed, PATIENCE, streamed};
 use crate::workspace::Workspace;
 
 /// Which tests, and how much of each.
@@ -115,10 +115,12 @@ pub(crate) fn run(
 ) -> Result<Tally, Failed> {
     let started = Instant::now();
     let mut tally = Tally::default();
+    // A whole run has tests that work for ten minutes and say so at their end.
+    let patience = if selection.full.is_some() { PATIENCE * 6 } else { PATIENCE };
     for mut command in commands(workspace, selection)? {
         environment(&mut command, workspace, selection);
         let mut here = Tally::default();
-        let status = streamed(command, log.as_deref_mut(), |line| {
+        let status = streamed(command, patience, log.as_deref_mut(), |line| {
             if let Some(more) = Tally::of_line(line) {
                 here += more;
             }

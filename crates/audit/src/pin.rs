@@ -2,10 +2,11 @@
 //!
 //! A log that was cut off at its end, or rewritten and rehashed, is whole in itself; it does not extend its pin.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use clawexchange_ssg_core::Mac;
 use serde_json::{Value, json};
@@ -20,6 +21,12 @@ const PIN_MAC: &[u8] = b"claw/pin/v1";
 
 /// A pin is a few hundred bytes; a larger file is none.
 const PIN_BYTES_MAX: u64 = 16 << 10;
+
+/// How long one waits for its turn: the others read two rows and write a file.
+const TURN: Duration = Duration::from_secs(30);
+
+/// How often it asks whether it is its turn.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What was pinned of one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +45,7 @@ impl AuditLog {
     /// A log that does not extend what is pinned is not pinned anew: the old pin is the evidence.
     pub async fn pin(&self) -> Result<(), AuditError> {
         let Some(path) = self.0.config.pin.clone() else { return Ok(()) };
-        let _lock = lock(&path)?;
+        let _lock = lock(&path).await?;
         if let Some(pinned) = self.pinned().await? {
             for pin in &pinned {
                 if !self.extends(pin).await? {
@@ -126,15 +133,22 @@ pub(crate) fn hex(hash: &Hash) -> String {
     hash.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
-/// Two processes that pin at once take turns, so that the older end never replaces the newer.
-fn lock(path: &Path) -> Result<File, AuditError> {
+/// Whoever pins at once takes turns, so that the older end never replaces the newer.
+///
+/// It asks again and again and does not wait in the system: one that waits there keeps a thread, on which the one that has
+/// the turn may have to go on.
+async fn lock(path: &Path) -> Result<File, AuditError> {
     let at = path.with_extension("pin-lock");
-    let open = || {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&at)?;
-        file.lock()?;
-        Ok(file)
-    };
-    open().map_err(|source| AuditError::Pin { path: PathBuf::from(&at), source })
+    let failed = |source| AuditError::Pin { path: at.clone(), source };
+    let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&at);
+    let (file, started) = (open.map_err(failed)?, Instant::now());
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if started.elapsed() < TURN => tokio::time::sleep(ASK_AGAIN).await,
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
 }
 
 fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {

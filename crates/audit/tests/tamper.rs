@@ -5,6 +5,8 @@
 #[expect(unreachable_pub, reason = "it is shared between tests")]
 mod support;
 
+use std::time::Duration;
+
 use clawexchange_audit::{AuditError, Log, Report};
 use clawexchange_database::{STATE, STATE_CONTEXT, StateRow, Statements as _};
 use clawexchange_ssg_core::{
@@ -315,6 +317,17 @@ async fn a_tail_rewritten_and_rehashed_by_the_log_itself_does_not_extend_its_pin
     let refused = f.log.pin().await.unwrap_err();
     assert!(matches!(refused, AuditError::NotExtended { .. }), "the old pin is the evidence and stays");
     assert_eq!(refused.kind(), FaultKind::Integrity);
+}
+
+/// On one thread: who waits for its turn leaves it to the one that has the turn.
+#[tokio::test]
+async fn many_who_pin_at_once_take_turns_and_hold_nobody_up() {
+    let f = fixture().await;
+    f.fill().await;
+    let pins = futures_util::future::join_all((0..8).map(|_| f.log.pin()));
+    let all = tokio::time::timeout(Duration::from_mins(1), pins).await.unwrap();
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    assert_eq!(f.verify().await.extends_pin, Some(true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use super::package;
 use super::plan::{changelog, last};
 use super::registry::Registry;
 use super::semver_check::{self, Verdict};
-use crate::run::{Failed, streamed};
+use crate::run::{Failed, PATIENCE, streamed};
 use crate::table::table;
 use crate::workspace::Workspace;
 
@@ -234,7 +234,7 @@ impl Release<'_> {
                 is_something = true;
             }
         }
-        if !is_something || streamed(command, None, |_| {})?.success() {
+        if !is_something || streamed(command, PATIENCE, None, |_| {})?.success() {
             return Ok(());
         }
         Err(Failed::new("cargo publish --dry-run failed, and so would the uploads"))
@@ -274,7 +274,7 @@ impl Release<'_> {
                 self.workspace.cargo(&["publish", "--locked", "--registry", self.registry.name]);
             command.args(["--package", &c.name]).args(self.options.is_unverified.then_some("--no-verify"));
             let (mut is_passing, mut is_limited, mut is_taken) = (false, false, false);
-            let status = streamed(command, None, |line| {
+            let status = streamed(command, PATIENCE, None, |line| {
                 is_passing |= PASSING.iter().any(|sign| line.contains(sign));
                 is_limited |= line.contains("status 429");
                 is_taken |= line.contains("already uploaded") || line.contains("already exists");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::run::{Failed, streamed};
+use crate::run::{Failed, PATIENCE, streamed};
 use crate::workspace::Workspace;
 
 const PROGRAM: &str = "cargo-semver-checks";
@@ -65,7 +65,8 @@ pub(crate) fn check(
     command.current_dir(&workspace.root);
     let mut is_breaking = false;
     // Its exit code is the same for a break and for code that does not build.
-    let status = streamed(command, None, |line| is_breaking |= line.contains("semver requires new"))?;
+    let status =
+        streamed(command, PATIENCE, None, |line| is_breaking |= line.contains("semver requires new"))?;
     Ok(match (status.success(), is_breaking) {
         (true, _) => Verdict::Compatible,
         (false, true) => Verdict::Breaking,
