@@ -41,6 +41,12 @@ pub(crate) struct RuleSpec {
     #[serde(default)]
     pub(crate) labels: Vec<String>,
     pub(crate) description: String,
+    /// Where its format is described: the provider's own page, or the standard with its section.
+    #[serde(default)]
+    pub(crate) source: String,
+    /// From which level of paranoia on it is looked for, 1 to 4: the higher, the more ordinary texts it is found in.
+    #[serde(default = "lowest_level")]
+    pub(crate) level: u8,
     #[serde(default)]
     pub(crate) face: Face,
     /// Public beginnings of the format: they are looked for, and they are all of a value that is ever shown.
@@ -103,6 +109,10 @@ pub(crate) enum Face {
 
 const fn usual_reach() -> usize {
     80
+}
+
+const fn lowest_level() -> u8 {
+    1
 }
 
 impl Pack {
@@ -171,6 +181,17 @@ mod tests {
             assert!(spec.digits || !spec.prefixes.is_empty() || !spec.keywords.is_empty(), "{}", spec.id);
         }
         assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn levels_are_four_and_sources_are_pages_or_standards() {
+        for spec in specs() {
+            assert!((1..=4).contains(&spec.level), "{}: {}", spec.id, spec.level);
+            let source = &spec.source;
+            let is_page = source.starts_with("https://") && !source.contains(' ');
+            let is_standard = ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
+            assert!(source.is_empty() || is_page || is_standard, "{}: {source}", spec.id);
+        }
     }
 
     #[test]

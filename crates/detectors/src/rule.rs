@@ -27,6 +27,10 @@ pub struct RuleInfo<'a> {
     pub labels: &'a [String],
     /// What was found, in a sentence for people.
     pub description: &'a str,
+    /// From which level of paranoia on it is looked for, 1 to 4.
+    pub level: u8,
+    /// Where its format is described; empty where no format is.
+    pub source: &'a str,
     /// Whether it counts.
     pub mode: RuleMode,
 }
@@ -86,6 +90,8 @@ impl Rule {
             score: self.spec.score,
             labels: &self.spec.labels,
             description: &self.spec.description,
+            level: self.spec.level,
+            source: &self.spec.source,
             mode: self.pattern.mode(),
         }
     }
