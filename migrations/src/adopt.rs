@@ -55,28 +55,40 @@ pub async fn stage(on: &impl Statements) -> Result<Stage, DatabaseError> {
     if on.dialect() != Dialect::Postgres {
         return Ok(Stage::None);
     }
-    let place = place(on).await?;
-    if is_ours(on).await? {
-        if place != Place::Ours {
-            return Ok(Stage::None);
+    let look = async || Ok::<_, DatabaseError>((place(on).await?, is_ours(on).await?));
+    let (mut place, mut is_ours) = look().await?;
+    let found = loop {
+        if is_ours {
+            return if place == Place::Ours { how_far(on).await } else { Ok(Stage::None) };
         }
-        if !on.has_table("database_adoptions").await? {
-            return Ok(Stage::Moved);
+        let found = recognise(on).await?;
+        // Somebody else may have moved them in the middle of it: what was seen first is true no more.
+        let now = look().await?;
+        if now == (place, is_ours) {
+            break found;
         }
-        for what in What::ALL {
-            if !Cursor::look(on, what).await?.is_finished {
-                return Ok(Stage::Moved);
-            }
-        }
-        return Ok(Stage::Done);
-    }
-    Ok(match (recognise(on).await?, place) {
+        (place, is_ours) = now;
+    };
+    Ok(match (found, place) {
         (Found::Strangers(strangers), _) => Stage::Strangers(strangers),
         (Found::Original(original), Place::Free) => Stage::Found(original),
         (Found::Original(_), _) => Stage::Taken,
         (Found::Nothing, Place::Ours) => Stage::Moved,
         (Found::Nothing, _) => Stage::None,
     })
+}
+
+/// How far the rows of tables that have moved are taken over.
+async fn how_far(on: &impl Statements) -> Result<Stage, DatabaseError> {
+    if !on.has_table("database_adoptions").await? {
+        return Ok(Stage::Moved);
+    }
+    for what in What::ALL {
+        if !Cursor::look(on, what).await?.is_finished {
+            return Ok(Stage::Moved);
+        }
+    }
+    Ok(Stage::Done)
 }
 
 /// Why the first system's tables, or somebody else's, keep ours from being made; `None` if nothing does.

@@ -1,5 +1,6 @@
 //! Master keys that are exchanged: while it is under way, whoever is killed, whatever is away, what is held opens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,6 +11,8 @@ use clawexchange_ssg_core::{
     AuditEvent, EventKind, Fault as _, FaultKind, KeyId, KeyProvider as _, MasterKey, Quarantine as _,
     QuarantineId,
 };
+
+use tokio::task::JoinSet;
 
 use crate::rig::{Rig, ann, code, note};
 
@@ -153,13 +156,26 @@ async fn a_wrong_master_key_is_refused_and_none_is_made() {
     assert_eq!(rig.count("database_root_keys").await, 1);
 }
 
-#[tokio::test]
-async fn two_who_use_a_deployment_first_have_one_root_key() {
-    let rig = Rig::new().await;
-    let open = || Keychain::open(rig.db.clone(), rig.keys.clone(), true);
-    let (one, two) = tokio::join!(open(), open());
-    assert_eq!(one.unwrap().active(), two.unwrap().active());
-    assert_eq!(rig.count("database_root_keys").await, 1);
+/// They come a little after each other, so that one comes into every step of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_uses_a_deployment_first_makes_its_one_root_key() {
+    for _ in 0..8 {
+        let rig = Rig::new().await;
+        let mut opening = JoinSet::new();
+        for later in 0..24 {
+            let (db, keys) = (rig.db.clone(), rig.keys.clone());
+            opening.spawn(async move {
+                for _ in 0..later * 4 {
+                    tokio::task::yield_now().await;
+                }
+                Keychain::open(db, keys, true).await
+            });
+        }
+        let opened = opening.join_all().await;
+        let names: BTreeSet<KeyId> = opened.into_iter().map(|keychain| keychain.unwrap().active()).collect();
+        assert_eq!(names.len(), 1);
+        assert_eq!(rig.count("database_root_keys").await, 1);
+    }
 }
 
 #[tokio::test]
