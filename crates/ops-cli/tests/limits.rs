@@ -263,6 +263,7 @@ fn a_simulation_says_what_would_have_been_refused_and_changes_nothing() {
     assert_eq!(row["proposed"], json!({"perHour": 4, "perMinute": 2}));
     let replay = &all["replay"];
     assert_eq!((&replay["submissions"], &replay["truncated"]), (&json!(11), &json!(false)));
+    assert_eq!(replay["unreadable"], 0);
     // All came within a minute: three of the busy one's eight are within today's limit, two within the proposed one.
     let busy = json!({"agentId": "busy", "submissions": 8, "refusedToday": 5, "refusedProposed": 6});
     assert_eq!(replay["agents"][0], busy);

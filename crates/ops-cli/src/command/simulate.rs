@@ -63,7 +63,7 @@ pub(crate) async fn run(args: &SimulateArgs, change: Change, global: &Global) ->
         })
         .collect();
     let standing = standing(&parts, &past.lately(now), trust, &proposed).await?;
-    let replay = Replay::of(since, trust, agents, past.is_cut);
+    let replay = Replay::of(&past, trust, agents);
     if global.is_json() {
         output::json(&json!({"limits": table, "replay": replay, "standing": standing}))?;
     } else {
@@ -132,6 +132,8 @@ struct Past {
     before: Vec<(AgentId, Offence)>,
     /// There were more submissions than are replayed.
     is_cut: bool,
+    /// Events that do not say who submitted what, and so are not replayed.
+    unreadable: u64,
 }
 
 struct Submitted {
@@ -165,17 +167,19 @@ impl Past {
         })
         .await?;
         let mut submissions = Vec::new();
-        let mut is_cut = false;
+        let (mut is_cut, mut unreadable) = (false, 0);
         each(parts, &query(&VERDICTS, begin, None), |entry| {
             is_cut = submissions.len() >= SUBMISSIONS_MAX;
-            if !is_cut {
-                submissions.extend(Submitted::of(entry, &harmless));
+            match Submitted::of(entry, &harmless) {
+                _ if is_cut => {}
+                Some(submitted) => submissions.push(submitted),
+                None => unreadable += 1,
             }
             !is_cut
         })
         .await?;
         submissions.reverse();
-        Ok(Self { since, submissions, before, is_cut })
+        Ok(Self { since, submissions, before, is_cut, unreadable })
     }
 
     /// Sends all of it through the sliding log under these limits. Gives each agent's submissions and refusals.
@@ -302,6 +306,7 @@ struct Replay {
     refused_proposed: u64,
     agents: Vec<Replayed>,
     truncated: bool,
+    unreadable: u64,
 }
 
 #[derive(Serialize)]
@@ -314,12 +319,22 @@ struct Replayed {
 }
 
 impl Replay {
-    fn of(since: Timestamp, assumed_trust: TrustLevel, mut agents: Vec<Replayed>, truncated: bool) -> Self {
+    fn of(past: &Past, assumed_trust: TrustLevel, mut agents: Vec<Replayed>) -> Self {
         let sum = |of: fn(&Replayed) -> u64| agents.iter().map(of).sum();
         let (submissions, refused_today) = (sum(|a| a.submissions), sum(|a| a.refused_today));
         let refused_proposed = sum(|a| a.refused_proposed);
         agents.sort_by_key(|a| std::cmp::Reverse(a.refused_today.abs_diff(a.refused_proposed)));
-        Self { since, assumed_trust, submissions, refused_today, refused_proposed, agents, truncated }
+        let &Past { since, is_cut: truncated, unreadable, .. } = past;
+        Self {
+            since,
+            assumed_trust,
+            submissions,
+            refused_today,
+            refused_proposed,
+            agents,
+            truncated,
+            unreadable,
+        }
     }
 }
 
@@ -404,6 +419,10 @@ fn print(table: &[Effect], replay: &Replay, standing: &[Standing]) -> Result<(),
     ))?;
     if replay.truncated {
         output::line(&format!("there were more; the newest {SUBMISSIONS_MAX} were replayed"))?;
+    }
+    if replay.unreadable > 0 {
+        let n = replay.unreadable;
+        output::line(&format!("{n} events do not say who submitted what, and were not replayed"))?;
     }
     let differing = replay.agents.iter().filter(|a| a.refused_today != a.refused_proposed);
     let mut rows =

@@ -71,8 +71,8 @@ async fn missing_rights_are_said_with_what_for() {
     assert_eq!(error.to_string(), "the S3 key may not store objects (AccessDenied)");
 }
 
-#[tokio::test]
-async fn an_endpoint_that_is_no_s3_server_is_said_not_to_be_one() {
+/// Something at a port that gives everybody the same answer; its endpoint.
+async fn answering(head: &'static str, body: &'static str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -81,13 +81,18 @@ async fn an_endpoint_that_is_no_s3_server_is_said_not_to_be_one() {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 let _read = stream.read(&mut [0; 4096]).await;
-                let page = "<html><p>hello</html>";
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+                let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
                 let _sent = stream.write_all(answer.as_bytes()).await;
             });
         }
     });
-    let store = with(|c| c.endpoint = format!("http://127.0.0.1:{port}"));
+    format!("http://127.0.0.1:{port}")
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_no_s3_server_is_said_not_to_be_one() {
+    let endpoint = answering("200 OK", "<html><p>hello</html>").await;
+    let store = with(|c| c.endpoint = endpoint);
     for error in
         [store.list(None, 10).await.unwrap_err(), store.delete(&[key()]).await.remove(0).unwrap_err()]
     {
@@ -97,25 +102,10 @@ async fn an_endpoint_that_is_no_s3_server_is_said_not_to_be_one() {
 
 #[tokio::test]
 async fn a_clock_that_is_off_is_said_with_how_much() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    // A server whose clock shows a year ago, and who therefore refuses.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let _read = stream.read(&mut [0; 4096]).await;
-                let page = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
-                let answer = format!(
-                    "HTTP/1.1 403 Forbidden\r\nDate: Mon, 05 Jan 2026 00:00:00 GMT\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{page}",
-                    page.len()
-                );
-                let _sent = stream.write_all(answer.as_bytes()).await;
-            });
-        }
-    });
-    let store = with(|c| c.endpoint = format!("http://127.0.0.1:{port}"));
+    // A server whose clock shows a time long ago, and who therefore refuses.
+    let head = "403 Forbidden\r\nDate: Mon, 05 Jan 2026 00:00:00 GMT\r\nConnection: close";
+    let endpoint = answering(head, "<Error><Code>RequestTimeTooSkewed</Code></Error>").await;
+    let store = with(|c| c.endpoint = endpoint);
     all_fail_with(&store, "quarantine/s3-clock").await;
     let error = store.list(None, 1).await.unwrap_err().to_string();
     let seconds: u64 = error.split_whitespace().find_map(|word| word.parse().ok()).unwrap();

@@ -22,6 +22,12 @@ async fn vault_over_a_copy(rig: &Rig, copy: &std::path::Path) -> Vault {
     .with_week_keys(WeekKeyFiles::new(rig.folder.join("weeks")))
 }
 
+/// One to which nobody says where keys of weeks lie.
+fn vault_without_a_place(rig: &Rig) -> Vault {
+    let (db, objects, keys, log) = (rig.db.clone(), rig.objects.clone(), rig.keys.clone(), rig.log.clone());
+    Vault::new(db, objects, keys, log, VaultConfig::default()).unwrap().with_clock(rig.clock.clone())
+}
+
 async fn text_in(vault: &Vault, id: clawexchange_ssg_core::QuarantineId) -> Result<Vec<u8>, &'static str> {
     let grant = vault.grant(id, &ann(), &note("drill")).await.map_err(|e| e.code())?;
     vault.open(&ann(), &grant.token).await.map(|opened| opened.content.to_vec()).map_err(|e| e.code())
@@ -150,15 +156,7 @@ async fn a_store_that_meets_a_closed_key_takes_the_next_one() {
 async fn where_keys_of_weeks_lie_is_not_guessed() {
     let rig = Rig::new().await;
     let id = rig.hold("needs its key").await;
-    let elsewhere = Vault::new(
-        rig.db.clone(),
-        rig.objects.clone(),
-        rig.keys.clone(),
-        rig.log.clone(),
-        VaultConfig::default(),
-    )
-    .unwrap()
-    .with_clock(rig.clock.clone());
+    let elsewhere = vault_without_a_place(&rig);
     assert_eq!(text_in(&elsewhere, id).await, Err("quarantine/week-key-elsewhere"));
     // It would go on in the database, where each backup has it.
     let more = rig.a_hold("another", "agent-2").await;
@@ -169,15 +167,7 @@ async fn where_keys_of_weeks_lie_is_not_guessed() {
 #[tokio::test]
 async fn keys_of_weeks_move_out_of_the_database_once_a_place_is_named() {
     let rig = Rig::new().await;
-    let inside = Vault::new(
-        rig.db.clone(),
-        rig.objects.clone(),
-        rig.keys.clone(),
-        rig.log.clone(),
-        VaultConfig::default(),
-    )
-    .unwrap()
-    .with_clock(rig.clock.clone());
+    let inside = vault_without_a_place(&rig);
     let held = rig.a_hold("held before", "agent-1").await;
     let id = clawexchange_ssg_core::Quarantine::hold(&inside, held).await.unwrap().id;
     assert!(rig.week_files().is_empty());
