@@ -54,7 +54,7 @@ pub use error::PartsError;
 pub use folder::{DataFolder, FolderError, FolderLock};
 pub use health::{CHECKS, Checked, PartState, Readiness};
 pub use metrics::{BUCKETS, METRICS, Metric, MetricKind, Metrics};
-pub use parts::{Intent, Parts};
+pub use parts::{Intent, Parts, WeekKeyPlace};
 pub use pipeline::{Charge, Decided, HistoryMark, Limited, Pipeline, Submitted, Suspended, SuspensionChange};
 pub use policy::NotAccepted;
 pub use router::router;

@@ -30,6 +30,18 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Counters, Pipeline, PipelineParts, Shared};
 use crate::settings::{KeySource, Settings};
 
+/// Where the keys of weeks lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WeekKeyPlace {
+    /// In files of this folder.
+    Folder(PathBuf),
+    /// In the bucket, beside what they open.
+    Bucket,
+    /// In the database, and so in each backup of it.
+    Database,
+}
+
 /// What is done where there is no data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -273,20 +285,23 @@ impl Parts {
         let config = self.settings.vault_config(config);
         let vault = Vault::new(self.database().await?.clone(), objects, keys, log, config)?;
         let vault = vault.with_clock(self.clock().await?.clone());
-        Ok(match self.week_key_dir().await? {
-            Some(folder) => vault.with_week_keys(WeekKeyFiles::new(folder)),
-            None => vault,
+        Ok(match (self.week_keys().await?, self.bucket()?) {
+            (WeekKeyPlace::Folder(folder), _) => vault.with_week_keys(WeekKeyFiles::new(folder)),
+            (WeekKeyPlace::Bucket, Some(bucket)) => vault.with_week_keys(bucket.clone()),
+            _ => vault,
         })
     }
 
-    /// The folder of the keys of weeks; `None`, and they lie in the database, where several machines may serve it and no
-    /// folder is named that they share.
-    pub async fn week_key_dir(&self) -> Result<Option<PathBuf>, PartsError> {
-        match (&self.settings.week_key_dir, &self.settings.database.server) {
-            (Some(folder), _) => Ok(Some(folder.clone())),
-            (None, None) => Ok(Some(self.state_file("weeks").await?)),
-            (None, Some(_)) => Ok(None),
-        }
+    /// Where the keys of weeks lie: where every process that serves the rows reaches them, and no backup of the rows has
+    /// them, if there is such a place.
+    pub async fn week_keys(&self) -> Result<WeekKeyPlace, PartsError> {
+        let Settings { week_key_dir, database, objects, .. } = &self.settings;
+        Ok(match (week_key_dir, &database.server, objects) {
+            (Some(folder), ..) => WeekKeyPlace::Folder(folder.clone()),
+            (None, None, _) => WeekKeyPlace::Folder(self.state_file("weeks").await?),
+            (None, Some(_), Some(_)) => WeekKeyPlace::Bucket,
+            (None, Some(_), None) => WeekKeyPlace::Database,
+        })
     }
 
     /// Where held content lies that is not in its row: in the bucket that is set, and what older files there are

@@ -28,6 +28,7 @@ pub(crate) mod config;
 pub(crate) mod examine;
 mod patience;
 pub(crate) mod trouble;
+mod weeks;
 mod wire;
 
 /// Names in one request that deletes or lists, as S3 bounds them.
@@ -63,6 +64,13 @@ struct Counts {
     requests: AtomicU64,
     repeated: AtomicU64,
     failed: AtomicU64,
+}
+
+/// What may be under a name that is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Nothing,
+    Anything,
 }
 
 /// What a store has asked of its server since it was opened.
@@ -190,11 +198,12 @@ impl S3Store {
         self.ask(ask).await?.map_err(|refusal| plain(refusal, ask.act))
     }
 
-    async fn put(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<PutOutcome, S3Trouble> {
-        let (path, bytes) = (self.path(key), Bytes::from(bytes));
+    /// Stores an object: under a name that has none, or in the place of what is there.
+    async fn put(&self, path: &str, bytes: Vec<u8>, over: Over) -> Result<PutOutcome, S3Trouble> {
+        let bytes = Bytes::from(bytes);
         let mut attempts = self.begin()?;
         loop {
-            let is_conditional = !self.0.is_unconditional.load(Ordering::Relaxed);
+            let is_conditional = over == Over::Nothing && !self.0.is_unconditional.load(Ordering::Relaxed);
             let condition = (IF_NONE_MATCH, HeaderValue::from_static("*"));
             let command = Command::PutObject {
                 content: &bytes,
@@ -202,7 +211,7 @@ impl S3Store {
                 custom_headers: is_conditional.then(|| HeaderMap::from_iter([condition])),
                 multipart: None,
             };
-            let ask = Ask { act: "store objects", command, path: &path, query: &[], body: bytes.clone() };
+            let ask = Ask { act: "store objects", command, path, query: &[], body: bytes.clone() };
             let asked = async {
                 let _turn = self.turn(attempts.time()).await.map_err(Refusal::Trouble)?;
                 let response = self.once(&ask, attempts.time()).await?;
@@ -214,7 +223,7 @@ impl S3Store {
                 // Ours, if it was done and the answer was lost: whether it is, its bytes say.
                 Err(Refusal::Precondition) if attempts.is_ambiguous() => {
                     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    let is_ours = match self.fetch(key, length).await {
+                    let is_ours = match self.fetch(path, length).await {
                         Ok(found) => found.is_some_and(|found| found == bytes),
                         Err(S3Trouble::TooLarge { .. }) => false,
                         Err(trouble) => return Err(trouble),
@@ -232,15 +241,14 @@ impl S3Store {
     }
 
     /// The bytes of an object, as often as it takes to have all of them.
-    async fn fetch(&self, key: &ObjectKey, bytes_max: u64) -> Result<Option<Vec<u8>>, S3Trouble> {
-        let path = self.path(key);
+    async fn fetch(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, S3Trouble> {
         // To see whether there is more than a little, no more is asked for.
         let command = if bytes_max < SHORT {
             Command::GetObjectRange { start: 0, end: Some(bytes_max) }
         } else {
             Command::GetObject
         };
-        let ask = Ask { act: "read objects", command, path: &path, query: &[], body: Bytes::new() };
+        let ask = Ask { act: "read objects", command, path, query: &[], body: Bytes::new() };
         let mut attempts = self.begin()?;
         loop {
             let asked = async {
@@ -369,19 +377,18 @@ impl S3Store {
         Ok(objects.iter().map(answer_of).collect())
     }
 
-    async fn delete_all(&self, keys: &[ObjectKey]) -> Result<Vec<Result<(), PortError>>, S3Trouble> {
-        let mut answers = Vec::with_capacity(keys.len());
+    async fn delete_all(&self, paths: Vec<String>) -> Result<Vec<Result<(), PortError>>, S3Trouble> {
+        let mut answers = Vec::with_capacity(paths.len());
         if self.keeps_versions().await? {
-            for key in keys {
-                answers.push(self.delete_versions(&self.path(key)).await.map_err(PortError::from));
+            for path in &paths {
+                answers.push(self.delete_versions(path).await.map_err(PortError::from));
             }
             return Ok(answers);
         }
-        for keys in keys.chunks(NAMES_MAX) {
-            let objects = keys.iter().map(|key| ObjectIdentifier::new(self.path(key))).collect();
-            match self.delete_page(objects).await {
+        for paths in paths.chunks(NAMES_MAX) {
+            match self.delete_page(paths.iter().map(ObjectIdentifier::new).collect()).await {
                 Ok(page) => answers.extend(page.into_iter().map(|answer| answer.map_err(PortError::from))),
-                Err(trouble) => answers.extend(repeated(trouble, keys.len())),
+                Err(trouble) => answers.extend(repeated(trouble, paths.len())),
             }
         }
         Ok(answers)
@@ -418,18 +425,18 @@ impl fmt::Debug for S3Store {
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn put_new(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<PutOutcome, PortError> {
-        Ok(self.put(key, bytes).await?)
+        Ok(self.put(&self.path(key), bytes, Over::Nothing).await?)
     }
 
     async fn get(&self, key: &ObjectKey, bytes_max: u64) -> Result<Option<Vec<u8>>, PortError> {
-        Ok(self.fetch(key, bytes_max).await?)
+        Ok(self.fetch(&self.path(key), bytes_max).await?)
     }
 
     async fn delete(&self, keys: &[ObjectKey]) -> Vec<Result<(), PortError>> {
         if keys.is_empty() {
             return Vec::new();
         }
-        match self.delete_all(keys).await {
+        match self.delete_all(keys.iter().map(|key| self.path(key)).collect()).await {
             Ok(answers) => answers,
             Err(trouble) => repeated(trouble, keys.len()),
         }

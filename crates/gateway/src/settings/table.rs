@@ -345,7 +345,7 @@ pub(super) static KEY_COMMAND_TIMEOUT: Setting = Setting::env(
 pub(super) static WEEK_KEYS: Setting = Setting::env(
     "CLAW_WEEK_KEY_DIR",
     Kind::Path,
-    Usual::Unset("the state folder; with PostgreSQL the database"),
+    Usual::Unset("the state folder; with PostgreSQL the bucket, or else the database"),
     "the folder of the keys of weeks, which all processes of a deployment share; destroyed content stays so only if it is in no backup of the database",
 );
 pub(super) static EXPIRY: Setting = Setting::env(

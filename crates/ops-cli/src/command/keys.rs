@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clawexchange_database::keys::{self, Instance, Master, MasterState};
 use clawexchange_database::outbox;
-use clawexchange_gateway::{Intent, KeySource, Parts, PartsError};
+use clawexchange_gateway::{Intent, KeySource, Parts, PartsError, WeekKeyPlace};
 use clawexchange_quarantine::{KeyRing, KeyUse, Keychain, QuarantineError, RewrapReport, WeekKeyState};
 use clawexchange_ssg_core::{
     AuditEvent, Clock as _, EventKind, KeyId, KeyProvider as _, SystemClock, Target,
@@ -272,7 +272,7 @@ struct Overview {
     masters: Vec<Master>,
     uses: Vec<KeyUse>,
     week_keys: Vec<WeekKeyState>,
-    week_key_dir: Option<PathBuf>,
+    week_key_place: WeekKeyPlace,
     instances: Vec<Instance>,
 }
 
@@ -286,7 +286,7 @@ impl Overview {
             masters: keys::masters(&db.read()).await?,
             uses: vault.key_uses().await?,
             week_keys: vault.week_keys().await?,
-            week_key_dir: parts.week_key_dir().await?,
+            week_key_place: parts.week_keys().await?,
             instances: keys::live(&db.read()).await?,
         })
     }
@@ -328,9 +328,14 @@ impl Overview {
             .iter()
             .map(|i| json!({"id": i.id, "name": i.name, "active": i.active, "keys": i.keys}))
             .collect();
+        let (place, folder) = match &self.week_key_place {
+            WeekKeyPlace::Folder(folder) => ("FOLDER", Some(folder)),
+            WeekKeyPlace::Bucket => ("BUCKET", None),
+            _ => ("DATABASE", None),
+        };
         json!({
             "active": self.active, "roots": self.roots, "masters": masters, "weekKeys": self.week_keys,
-            "weekKeyDir": self.week_key_dir, "instances": instances,
+            "weekKeyPlace": place, "weekKeyDir": folder, "instances": instances,
         })
     }
 
@@ -359,9 +364,10 @@ impl Overview {
             rows.row(&[week.id.as_str(), state, week.master.as_str(), &week.contents.to_string()]);
         }
         rows.print()?;
-        output::line(&match &self.week_key_dir {
-            Some(folder) => format!("keys of weeks lie in {}", folder.display()),
-            None => "keys of weeks lie in the database, and so in each backup of it".to_owned(),
+        output::line(&match &self.week_key_place {
+            WeekKeyPlace::Folder(folder) => format!("keys of weeks lie in {}", folder.display()),
+            WeekKeyPlace::Bucket => "keys of weeks lie in the bucket".to_owned(),
+            _ => "keys of weeks lie in the database, and so in each backup of it".to_owned(),
         })?;
         output::line("")?;
         let mut rows = Rows::new(&["process", "uses", "has"]);

@@ -1,6 +1,7 @@
 //! Keys: how old the active one is, who has it, what former ones still wrap, where the keys of weeks lie.
 
 use clawexchange_database::keys::{self, MasterState};
+use clawexchange_gateway::WeekKeyPlace;
 use clawexchange_ssg_core::{Clock as _, KeyId, KeyProvider as _, SystemClock};
 
 use super::{Deployment, Found, Looked};
@@ -95,11 +96,17 @@ pub(super) async fn in_use(deployment: &Deployment) -> Looked {
 pub(super) async fn week_keys(deployment: &Deployment) -> Looked {
     let weeks = deployment.vault().await?.week_keys().await?;
     let in_database = weeks.iter().filter(|week| week.is_in_database).count();
-    if in_database > 0 || deployment.parts().week_key_dir().await?.is_none() {
-        return Ok(Found::warn(
-            "they lie in the database, so a backup of it from before content was destroyed, with the master key, opens it",
-            "name a folder that all processes share in CLAW_WEEK_KEY_DIR, then run claw keys rewrap",
-        ));
+    let is_inside = deployment.parts().week_keys().await? == WeekKeyPlace::Database;
+    if in_database > 0 || is_inside {
+        let what = "they lie in the database, so a backup of it from before content was destroyed, with the master \
+                    key, opens it";
+        let mend = if is_inside {
+            "keep held content in a bucket (S3_ENDPOINT), or name a folder that all processes share in \
+             CLAW_WEEK_KEY_DIR; then run claw keys rewrap"
+        } else {
+            "claw keys rewrap moves them out of it"
+        };
+        return Ok(Found::warn(what, mend));
     }
     let now = SystemClock::new().now();
     let oldest = weeks.iter().filter_map(|week| monday(&week.id)).min();

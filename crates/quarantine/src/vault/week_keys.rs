@@ -168,11 +168,17 @@ impl Vault {
         let (id, key) = (name_of(week, &bytes), DataKey::new(bytes));
         bytes.zeroize();
         let kept = self.keep(&id, &key).await?;
+        // First, since a store may be far away, and whoever needs a key waits for the transaction.
+        if let Some(store) = &self.0.week_keys.store {
+            store.put(&id, kept.encode()).await.map_err(port("store the key of a week"))?;
+        }
+        fail_point!("week.after-put");
         let tx = self.0.db.begin().await?;
         deployment::lock(&tx).await?;
         if let Some(row) = rows::open_in(&tx, week).await? {
             // Theirs may commit together with this one, and is not to be read before.
             tx.commit().await?;
+            self.forsake(&id).await;
             return Ok(row.id);
         }
         self.may_wrap(&tx, &kept.master).await?;
@@ -183,15 +189,22 @@ impl Vault {
             wrapped: None,
             closed_at: None,
         };
-        match &self.0.week_keys.store {
-            Some(store) => store.put(&id, kept.encode()).await.map_err(port("store the key of a week"))?,
-            None => row.wrapped = Some(kept.encode()),
+        if self.0.week_keys.store.is_none() {
+            row.wrapped = Some(kept.encode());
         }
-        fail_point!("week.after-put");
         rows::insert(&tx, &row, self.now()).await?;
         tx.commit().await?;
         fail_point!("week.after-make");
         Ok(id)
+    }
+
+    /// Deletes a key that was made and wraps nothing. Should that fail, it opens nothing where it lies.
+    async fn forsake(&self, id: &KeyId) {
+        if let Some(store) = &self.0.week_keys.store
+            && let Err(error) = store.delete(id).await
+        {
+            tracing::warn!(%id, code = error.code(), "a key of a week that nobody needs could not be deleted");
+        }
     }
 
     /// A key of a week as it is kept: wrapped by the active master key, and seen to come out again.

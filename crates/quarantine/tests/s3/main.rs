@@ -6,6 +6,7 @@ mod causes;
 mod server;
 mod trouble;
 mod versions;
+mod weeks;
 
 use std::time::Duration;
 

@@ -245,7 +245,7 @@ async fn readers_never_fail_while_keys_are_exchanged_over_and_over() {
     }
     rig.unwrap_from_week(held[0]).await;
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let mut work = tokio::task::JoinSet::new();
+    let mut work = JoinSet::new();
     for n in 0..3 {
         // Processes of their own, which remember nothing of what this one does.
         let own = Keychain::open(rig.db.clone(), rig.keys.clone(), false).await.unwrap();
