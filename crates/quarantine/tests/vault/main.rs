@@ -3,6 +3,7 @@
 
 mod adopted;
 mod bounds;
+#[cfg(feature = "s3")]
 mod bucket;
 mod claims;
 mod crash;

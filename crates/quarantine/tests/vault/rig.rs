@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use clawexchange_database::{Database, Drain, Plan, Row, STATE, STATE_CONTEXT, Statements as _, outbox};
 use clawexchange_quarantine::{
-    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, S3Config,
-    S3Store, STATE_TARGETS, SweepReport, Vault, VaultConfig, WeekKeyFiles,
+    FileStore, KeyRing, MIGRATIONS, Note, ObjectKey, ObjectStore, PutOutcome, QuarantineError, STATE_TARGETS,
+    SweepReport, Vault, VaultConfig, WeekKeyFiles,
 };
+#[cfg(feature = "s3")]
+use clawexchange_quarantine::{S3Config, S3Store};
 use clawexchange_ssg_core::testing::{ManualClock, hold_of};
 use clawexchange_ssg_core::{
     Actor, AgentId, AuditEvent, Clock as _, ContentEnvelope, EventKind, Fault, FaultKind, Held, Hold, KeyId,
@@ -346,12 +348,19 @@ pub(crate) enum Trouble {
 impl Objects {
     /// Those of a folder: below it, or in the bucket that belongs to it.
     fn of(folder: &Path) -> Self {
-        if s3::is_wanted() {
-            let bucket = s3::bucket_in(folder);
-            let store = in_bucket(&bucket.endpoint, &bucket.name);
-            return Self { store: Arc::new(store), root: bucket.root, inner: Arc::default() };
-        }
-        Self::in_files(folder)
+        if s3::is_wanted() { Self::in_bucket(folder) } else { Self::in_files(folder) }
+    }
+
+    #[cfg(feature = "s3")]
+    fn in_bucket(folder: &Path) -> Self {
+        let bucket = s3::bucket_in(folder);
+        let store = in_bucket(&bucket.endpoint, &bucket.name);
+        Self { store: Arc::new(store), root: bucket.root, inner: Arc::default() }
+    }
+
+    #[cfg(not(feature = "s3"))]
+    fn in_bucket(_: &Path) -> Self {
+        panic!("a bucket is wanted, and this was built without the feature s3")
     }
 
     fn in_files(folder: &Path) -> Self {
@@ -420,6 +429,7 @@ impl ObjectStore for Objects {
 }
 
 /// A bucket of a test's server.
+#[cfg(feature = "s3")]
 pub(crate) fn in_bucket(endpoint: &str, bucket: &str) -> S3Store {
     let mut config = S3Config::new(endpoint, bucket, s3::ACCESS_KEY, s3::SECRET_KEY);
     s3::REGION.clone_into(&mut config.region);
