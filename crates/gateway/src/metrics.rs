@@ -223,6 +223,12 @@ pub const METRICS: [Metric; 53] = [
     gauge("claw_keys_unknown", "bool", &[], "1 while the active master key is not here."),
     gauge("claw_ready", "bool", &[], "1 while /readyz says so."),
     gauge("claw_build_info", "bool", &["version"], "Always 1; its label says which version runs."),
+    gauge(
+        "claw_policy_info",
+        "bool",
+        &["policy"],
+        "Always 1; its label says which rules judge, as results do.",
+    ),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),
 ];
 
