@@ -222,7 +222,7 @@ fn rules_are_looked_for_at_least_as_far_as_they_count() {
     assert_eq!(levels("policy.detection_level = 1"), (1, 1));
     assert_eq!(levels("[policy]\nlevel = 2\ndetection_level = 4"), (2, 4));
     Given::file("[policy]\nlevel = 3\ndetection_level = 2").refused("CLAW_DETECTION_LEVEL", "policy.level");
-    Given::file("policy.level = 5").refused("CLAW_POLICY_LEVEL", "1 to 4");
+    Given::file("policy.level = 5").refused("policy.level", "1 to 4");
     let given = Given::env(&[("CLAW_POLICY_LEVEL", "2"), ("CLAW_DETECTION_LEVEL", "3")]).good();
     assert_eq!((given.levels.level(), given.levels.detection()), (2, 3));
 }
