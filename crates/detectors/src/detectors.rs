@@ -2,21 +2,28 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use clawexchange_ssg_core::{CONTACT_DUMP, Category, PluginRegistry, RegistryError, RuleMode};
+use clawexchange_ssg_core::{
+    CONTACT_DUMP, Category, Confidence, Field, PluginRegistry, RegistryError, RuleMode, Severity, Suppression,
+};
 
 use crate::context::is_told_about;
+use crate::cover::Cover;
 use crate::decode;
 use crate::engine::{Found, Matcher, Skip, Work};
 use crate::error::DetectorsError;
+use crate::explain::{Bare, Refusals};
 use crate::fold::{fold, is_disguised};
+use crate::hash::ContentHash;
+use crate::hit::{Hit, finding, marks_of};
 use crate::hosts::{self, HostPolicy, Lists};
+use crate::levels::Levels;
 use crate::obfuscation;
 use crate::pack::{Face, PACKS, Pack};
 use crate::plugins;
@@ -38,12 +45,14 @@ use crate::view::{Map, Views};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Detectors(Arc<Inner>);
+pub struct Detectors(pub(crate) Arc<Inner>);
 
-struct Inner {
-    rules: Vec<Rule>,
-    exact: Matcher,
+pub(crate) struct Inner {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) exact: Matcher,
     folded: Matcher,
+    /// The same rules without their checks, made when somebody first asks what was not reported.
+    pub(crate) bare: OnceLock<Option<Bare>>,
     /// Rules that are found by code, by id.
     by_code: BTreeMap<String, usize>,
     /// What is switched off, for the list.
@@ -62,8 +71,14 @@ pub struct Detection {
     pub id: String,
     /// What sort of trouble it stands for.
     pub category: Category,
-    /// Its points, 0 to 100.
+    /// The points of its rule, 0 to 100.
     pub score: u32,
+    /// How far its harm reaches.
+    pub severity: Severity,
+    /// How sure this place is, less discounts, with lifts.
+    pub confidence: Confidence,
+    /// The points of this place, which follow from both.
+    pub points: u32,
     /// Its own labels, besides that of its family.
     pub labels: Vec<String>,
     /// Bytes of the text as given, between characters; what was decoded stands at its encoded run.
@@ -78,18 +93,6 @@ pub struct Detection {
     pub description: String,
     /// Whether the rule counts or only watches.
     pub mode: RuleMode,
-}
-
-/// One match before it is given a form.
-#[derive(Clone, Debug)]
-pub(crate) struct Hit {
-    pub(crate) rule: usize,
-    pub(crate) span: Range<usize>,
-    pub(crate) redacted: String,
-    pub(crate) views: Vec<&'static str>,
-    pub(crate) checks: Vec<&'static str>,
-    /// Tells values of contacts and identities apart without keeping them.
-    value: u64,
 }
 
 /// How deep texts lie in each other.
@@ -126,11 +129,40 @@ impl Detectors {
         modes: &BTreeMap<String, RuleMode>,
         policy: HostPolicy,
     ) -> Result<Self, DetectorsError> {
-        let (mut rules, mut off, mut hash) = (Vec::new(), Vec::new(), crc32fast::Hasher::new());
-        for (name, text) in PACKS {
-            hash.update(text.as_bytes());
+        Self::with_levels(modes, policy, Levels::default())
+    }
+
+    /// The same with levels of paranoia: the other two have those that are usual. A mode wins over the level of its
+    /// rule, so that `Enforce` makes a rule count whose level is higher.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use clawexchange_detectors::{Detectors, HostPolicy, Levels};
+    ///
+    /// let levels = Levels::new(3, 4)?;
+    /// let detectors = Detectors::with_levels(&BTreeMap::new(), HostPolicy::default(), levels)?;
+    /// assert_ne!(detectors.policy(), Detectors::default().policy());
+    /// # Ok::<(), clawexchange_detectors::DetectorsError>(())
+    /// ```
+    pub fn with_levels(
+        modes: &BTreeMap<String, RuleMode>,
+        policy: HostPolicy,
+        levels: Levels,
+    ) -> Result<Self, DetectorsError> {
+        Self::of_packs(&PACKS, modes, policy, levels)
+    }
+
+    pub(crate) fn of_packs(
+        packs: &[(&str, &str)],
+        modes: &BTreeMap<String, RuleMode>,
+        policy: HostPolicy,
+        levels: Levels,
+    ) -> Result<Self, DetectorsError> {
+        let (mut rules, mut off, mut hash) = (Vec::new(), Vec::new(), ContentHash::default());
+        for (name, text) in packs {
+            hash.part(text.as_bytes());
             for spec in Pack::read(name, text)?.rule {
-                let mode = modes.get(&spec.id).copied().unwrap_or_default();
+                let mode = modes.get(&spec.id).copied().unwrap_or_else(|| levels.mode_of(spec.level));
                 let rule = Rule::new(spec, mode, name)?;
                 if mode == RuleMode::Off { &mut off } else { &mut rules }.push(rule);
             }
@@ -141,17 +173,18 @@ impl Detectors {
                 let nearest = ids.min_by_key(|known| distance(known, id)).unwrap_or_default().to_owned();
                 return Err(DetectorsError::UnknownRule { id: id.chars().take(64).collect(), nearest });
             }
-            hash.update(format!("{id}={mode:?};").as_bytes());
+            hash.part(format!("{id}={mode:?}").as_bytes());
         }
         let (hosts, spelled) = policy.compiled()?;
-        hash.update(spelled.as_bytes());
+        hash.part(spelled.as_bytes());
+        hash.part(&[levels.level(), levels.detection()]);
         let by_code = rules.iter().enumerate().filter(|(_, r)| r.spec.pattern.is_empty());
         let by_code = by_code.map(|(at, r)| (r.id().to_owned(), at)).collect();
-        let policy = format!("claw@{}+{:08x}", env!("CARGO_PKG_VERSION"), hash.finalize());
+        let policy = format!("claw@{}+{}", env!("CARGO_PKG_VERSION"), hash.hex(16));
         let exact = Matcher::new(&rules, Face::Exact)?;
         let folded = Matcher::new(&rules, Face::Folded)?;
-        let suppressed = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { rules, exact, folded, by_code, off, hosts, suppressed, policy })))
+        let (suppressed, bare) = (AtomicU64::new(0), OnceLock::new());
+        Ok(Self(Arc::new(Inner { rules, exact, folded, bare, by_code, off, hosts, suppressed, policy })))
     }
 
     /// Everything that is found in a text, by place. A rule that is found at 101 places of one reading of the text is
@@ -174,7 +207,8 @@ impl Detectors {
         self.0.suppressed.load(Ordering::Relaxed)
     }
 
-    /// What these rules are called in results: `claw@<version>+<8 hex>`, other for other packs, modes or hosts.
+    /// What these rules are called in results: `claw@<version>+<16 hex>`, the beginning of a SHA-256 over packs, modes,
+    /// hosts and levels.
     pub fn policy(&self) -> String {
         self.0.policy.clone()
     }
@@ -191,10 +225,16 @@ impl Detectors {
     fn detection(&self, hit: Hit) -> Option<Detection> {
         let rule = self.rule(hit.rule)?;
         let info = rule.info();
+        // The core says what a place is worth; here its field does not matter.
+        let field = Field::new("", "");
+        let finding = finding(self, rule, &hit, &field);
         Some(Detection {
             id: info.id.to_owned(),
             category: info.category,
             score: info.score,
+            severity: finding.severity(),
+            confidence: finding.confidence(),
+            points: finding.points(),
             labels: info.labels.to_vec(),
             span: hit.span,
             redacted: hit.redacted,
@@ -235,12 +275,14 @@ pub(crate) struct Scanned {
 impl Detectors {
     /// Everything that is found in a text, but for sums over findings.
     pub(crate) fn hits(&self, text: &str) -> Scanned {
-        self.hits_by(text, &|matcher, rules, text, skip, work, found| {
+        let find: &Find<'_> = &|matcher, rules, text, skip, work, found| {
             matcher.find(rules, text, skip, work, found);
-        })
+        };
+        self.hits_by(text, find, None)
     }
 
-    fn hits_by(&self, text: &str, find: &Find<'_>) -> Scanned {
+    /// With `refusals`, what `find` finds is still to be checked, and what does not pass is noted there.
+    pub(crate) fn hits_by(&self, text: &str, find: &Find<'_>, refusals: Option<&Refusals>) -> Scanned {
         let mut work = Work::default();
         let mut views = Views::of(text);
         let mut hits = Vec::new();
@@ -260,7 +302,7 @@ impl Detectors {
                     views.push(view, new.name, new.text, new.map);
                 }
             }
-            self.look_at(&views, view, find, &mut work, &mut hits);
+            self.look_at(&views, view, find, &mut work, &mut hits, refusals);
             view += 1;
         }
         for (id, span) in obfuscation::look(text) {
@@ -269,23 +311,32 @@ impl Detectors {
         if spent {
             self.add_by_code("wrapped-too-deep", 0..0, &mut hits);
         }
-        Scanned { hits: self.settled(hits), work }
+        Scanned { hits: self.settled(hits, refusals), work }
     }
 
-    fn look_at(&self, views: &Views<'_>, view: usize, find: &Find<'_>, work: &mut Work, hits: &mut Vec<Hit>) {
+    fn look_at(
+        &self,
+        views: &Views<'_>,
+        view: usize,
+        find: &Find<'_>,
+        work: &mut Work,
+        hits: &mut Vec<Hit>,
+        refusals: Option<&Refusals>,
+    ) {
         let (inner, text) = (&*self.0, views.text(view));
         let mut places = BTreeMap::new();
         if !is_for_phrases(views, view) {
             self.look_for_hosts(views, view, hits);
             find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
-                let added = self.add(&Reading { views, view, folded: None }, rule, m, hits);
+                let added = self.add(&Reading { views, view, folded: None, refusals }, rule, m, hits);
                 self.enough(rule, added, &mut places)
             });
         }
         let (folded, map) = fold(text);
         let unchanged = |window: &Range<usize>| views.is_unchanged(view, &map.source(window));
         find(&inner.folded, &inner.rules, &folded, &unchanged, work, &mut |rule, m| {
-            let added = self.add(&Reading { views, view, folded: Some((&folded, &map)) }, rule, m, hits);
+            let reading = Reading { views, view, folded: Some((&folded, &map)), refusals };
+            let added = self.add(&reading, rule, m, hits);
             self.enough(rule, added, &mut places)
         });
     }
@@ -319,6 +370,7 @@ impl Detectors {
                 redacted: "[denied-host]".to_owned(),
                 views: views.chain(view),
                 checks: Vec::new(),
+                marks: None,
                 value: hash_of(&named.host),
             });
             self.enough(rule, true, &mut places)
@@ -329,17 +381,12 @@ impl Detectors {
     /// host may look like another.
     fn is_excused(&self, sent: &str, place: &Range<usize>) -> bool {
         let Lists { allow, deny } = &self.0.hosts;
-        let excused =
-            !allow.is_empty() && hosts::are_all(sent, place, |host| allow.has(host) && !deny.has(host));
-        if excused {
-            self.0.suppressed.fetch_add(1, Ordering::Relaxed);
-        }
-        excused
+        !allow.is_empty() && hosts::are_all(sent, place, |host| allow.has(host) && !deny.has(host))
     }
 
     /// Whether the rule itself was found there, not something that is told about.
     fn add(&self, reading: &Reading<'_>, rule: usize, m: &Match, hits: &mut Vec<Hit>) -> bool {
-        let &Reading { views, view, folded } = reading;
+        let &Reading { views, view, folded, refusals } = reading;
         let Some(found) = self.rule(rule) else { return false };
         let here = folded.map_or_else(|| m.value.clone(), |(_, map)| map.source(&m.value));
         let Some(span) = views.source(view, here) else { return false };
@@ -350,40 +397,59 @@ impl Detectors {
         if folded.is_some() && chain.is_empty() && sent.get(span.clone()).is_some_and(is_disguised) {
             chain.push("unicode");
         }
+        let refuse = |reason: Suppression, by: Option<&str>| {
+            if let Some(refusals) = refusals {
+                refusals.note(rule, &span, found.redact(&value), &chain, reason, by);
+            }
+            false
+        };
+        if refusals.is_some()
+            && let Some((reason, by)) = found.refusal(text, m)
+        {
+            return refuse(reason, by);
+        }
         if found.spec.category == Category::MaliciousCode && chain.is_empty() {
             let whole = folded.map_or_else(|| m.whole.clone(), |(_, map)| map.source(&m.whole));
             if self.is_excused(sent, &crate::view::whole_characters(sent, whole)) {
+                if found.is_enforced() && refusals.is_none() {
+                    self.0.suppressed.fetch_add(1, Ordering::Relaxed);
+                }
+                return refuse(Suppression::AllowedHost, None);
+            }
+        }
+        let told = found.spec.quotable && chain.is_empty() && is_told_about(sent, &span);
+        let quoted = if told { self.0.by_code.get("quoted-attack").copied() } else { None };
+        if told {
+            refuse(Suppression::ToldAbout, quoted.map(|_| "quoted-attack"));
+            // What is only watched must not make a finding that counts.
+            if quoted.is_none() || !found.is_enforced() {
                 return false;
             }
         }
-        let (asked, mut rule) = (rule, rule);
-        if found.spec.quotable && chain.is_empty() && is_told_about(sent, &span) {
-            let Some(quoted) = self.0.by_code.get("quoted-attack") else { return false };
-            rule = *quoted;
-        }
         let site = crate::checks::Site { text, whole: m.whole.clone(), value: m.value.clone() };
-        let proofs = found.checks.iter().filter(|check| check.is_proof());
-        let proofs = proofs.chain(found.proofs.iter().filter(|check| check.passes(&site)));
+        let (checks, marks) = marks_of(found, &site, &chain, quoted.map(|_| rule));
         hits.push(Hit {
-            rule,
+            rule: quoted.unwrap_or(rule),
             span,
             redacted: found.redact(&value),
             views: chain,
-            checks: proofs.map(|check| check.name()).collect(),
+            checks,
+            marks,
             value: hash_of(&value),
         });
-        rule == asked
+        quoted.is_none()
     }
 
     fn add_by_code(&self, id: &str, span: Range<usize>, hits: &mut Vec<Hit>) {
         let Some(&rule) = self.0.by_code.get(id) else { return };
         let redacted = format!("[{id}]");
-        hits.push(Hit { rule, span, redacted, views: Vec::new(), checks: Vec::new(), value: 0 });
+        let (views, checks) = (Vec::new(), Vec::new());
+        hits.push(Hit { rule, span, redacted, views, checks, marks: None, value: 0 });
     }
 
     /// One hit a rule and place, without those that say again what a stronger one at the same place says; and that
     /// something was wrapped, where something was found in it.
-    fn settled(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
+    fn settled(&self, mut hits: Vec<Hit>, refusals: Option<&Refusals>) -> Vec<Hit> {
         hits.sort_by(|a, b| {
             (a.rule, a.span.start, a.span.end, a.views.len()).cmp(&(
                 b.rule,
@@ -395,7 +461,8 @@ impl Detectors {
         hits.dedup_by(|b, a| a.rule == b.rule && a.span == b.span);
         let mut wrapped: Vec<Range<usize>> = Vec::new();
         for hit in &hits {
-            let counts = self.rule(hit.rule).is_some_and(|r| r.spec.score >= 30 && !is_contact(r));
+            let weighs = |r: &Rule| r.is_enforced() && r.spec.score >= 30 && !is_contact(r);
+            let counts = self.rule(hit.rule).is_some_and(weighs);
             if counts && !hit.views.is_empty() {
                 wrapped.push(hit.span.clone());
             }
@@ -403,24 +470,36 @@ impl Detectors {
         for span in wrapped {
             self.add_by_code("wrapped-finding", span, &mut hits);
         }
+        // What is only watched takes the place of nothing.
         let is_strong = |r: &Rule| match r.spec.category {
-            Category::Credentials => !r.spec.generic,
-            Category::PersonalData => true,
+            Category::Credentials => r.is_enforced() && !r.spec.generic,
+            Category::PersonalData => r.is_enforced(),
             _ => false,
         };
+        let is_secret = |r: &Rule| r.is_enforced() && r.spec.category == Category::Credentials;
         let strong =
             Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(is_strong)).map(|h| &h.span));
-        let secret = Cover::of(
-            hits.iter()
-                .filter(|h| self.rule(h.rule).is_some_and(|r| r.spec.category == Category::Credentials))
-                .map(|h| &h.span),
-        );
-        hits.retain(|hit| {
+        let secret =
+            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(is_secret)).map(|h| &h.span));
+        let gives_way = |hit: &Hit| {
             self.rule(hit.rule).is_some_and(|rule| {
-                !(rule.spec.generic && strong.meets(&hit.span)
-                    || is_contact(rule) && (strong.meets(&hit.span) || secret.meets(&hit.span)))
+                rule.spec.generic && strong.meets(&hit.span)
+                    || is_contact(rule) && (strong.meets(&hit.span) || secret.meets(&hit.span))
             })
-        });
+        };
+        if let Some(refusals) = refusals {
+            for hit in hits.iter().filter(|hit| gives_way(hit)).take(crate::explain::KEPT_MAX) {
+                let over = |h: &&Hit| {
+                    let Some(rule) = self.rule(h.rule) else { return false };
+                    let is_over = is_strong(rule) || is_secret(rule) && h.rule != hit.rule;
+                    is_over && h.span.start < hit.span.end && hit.span.start < h.span.end
+                };
+                let by = hits.iter().find(over).and_then(|h| self.rule(h.rule)).map(Rule::id);
+                let shown = hit.redacted.clone();
+                refusals.note(hit.rule, &hit.span, shown, &hit.views, Suppression::GaveWay, by);
+            }
+        }
+        hits.retain(|hit| !gives_way(hit));
         hits
     }
 
@@ -435,7 +514,8 @@ impl Detectors {
             let mut seen = HashSet::new();
             let mut place = None;
             for (at, hits) in texts.iter().enumerate() {
-                for hit in hits.iter().filter(|h| self.rule(h.rule).is_some_and(|r| counts(r, h))) {
+                let counts = |h: &&Hit| self.rule(h.rule).is_some_and(|r| r.is_enforced() && counts(r, h));
+                for hit in hits.iter().filter(counts) {
                     if seen.insert(hit.value) && seen.len() == least {
                         place = Some((at, hit.span.clone()));
                     }
@@ -455,13 +535,15 @@ struct Reading<'v> {
     views: &'v Views<'v>,
     view: usize,
     folded: Option<(&'v str, &'v Map)>,
+    /// Where it is noted what is not reported, if somebody asks.
+    refusals: Option<&'v Refusals>,
 }
 
 /// Whether a hit counts towards a sum.
 type Counts = fn(&Rule, &Hit) -> bool;
 
 /// How matches are looked for: with literals first, or by force in a test.
-type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &Skip<'_>, &mut Work, &mut Found<'_>) + 'f;
+pub(crate) type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &Skip<'_>, &mut Work, &mut Found<'_>) + 'f;
 
 fn is_contact(rule: &Rule) -> bool {
     rule.spec.category == Category::ContactData
@@ -477,27 +559,6 @@ fn hash_of(value: &str) -> u64 {
         b.to_ascii_lowercase().hash(&mut hash);
     }
     hash.finish()
-}
-
-/// Spans, merged, so that asking whether one of them is met takes one search.
-struct Cover(Vec<Range<usize>>);
-
-impl Cover {
-    fn of<'a>(spans: impl Iterator<Item = &'a Range<usize>>) -> Self {
-        let ordered: BTreeSet<(usize, usize)> = spans.map(|s| (s.start, s.end)).collect();
-        let mut merged: Vec<Range<usize>> = Vec::new();
-        for (start, end) in ordered {
-            match merged.last_mut() {
-                Some(last) if start < last.end => last.end = last.end.max(end),
-                _ => merged.push(start..end),
-            }
-        }
-        Self(merged)
-    }
-
-    fn meets(&self, span: &Range<usize>) -> bool {
-        self.0.get(self.0.partition_point(|s| s.end <= span.start)).is_some_and(|s| s.start < span.end)
-    }
 }
 
 /// Levenshtein's distance, for naming the id that somebody meant.
@@ -519,6 +580,8 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -529,9 +592,10 @@ mod tests {
     }
 
     fn by_force(detectors: &Detectors, text: &str) -> BTreeSet<(usize, usize, usize)> {
-        found(detectors.hits_by(text, &|matcher, rules, text, _, _, found| {
+        let find: &Find<'_> = &|matcher, rules, text, _, _, found| {
             matcher.find_by_force(rules, text, found);
-        }))
+        };
+        found(detectors.hits_by(text, find, None))
     }
 
     fn examples() -> Vec<String> {

@@ -159,7 +159,7 @@ fn passes(rule: &Rule, text: &str, m: &Match) -> bool {
 }
 
 /// Whether one of the rule's words stands near, as the beginning of a word.
-fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool {
+pub(crate) fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool {
     if rule.spec.context.is_empty() {
         return true;
     }

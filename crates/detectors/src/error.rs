@@ -14,6 +14,14 @@ pub enum DetectorsError {
         /// The rule whose id is nearest to it.
         nearest: String,
     },
+    /// Levels of paranoia are out of bounds or out of order.
+    #[error("level {level} with detection up to {detection}")]
+    Levels {
+        /// Up to which level rules should count.
+        level: u8,
+        /// Up to which they should be looked for.
+        detection: u8,
+    },
     /// A host in a list is none.
     #[error("{host:?} is not the name of a host")]
     Host {
@@ -42,6 +50,7 @@ impl Fault for DetectorsError {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownRule { .. } => "detectors/unknown-rule",
+            Self::Levels { .. } => "detectors/levels",
             Self::Host { .. } => "detectors/host",
             Self::TooManyHosts { .. } => "detectors/too-many-hosts",
             Self::Pack { .. } => "detectors/pack",
@@ -50,9 +59,10 @@ impl Fault for DetectorsError {
 
     fn kind(&self) -> FaultKind {
         match self {
-            Self::UnknownRule { .. } | Self::Host { .. } | Self::TooManyHosts { .. } => {
-                FaultKind::Configuration
-            }
+            Self::UnknownRule { .. }
+            | Self::Levels { .. }
+            | Self::Host { .. }
+            | Self::TooManyHosts { .. } => FaultKind::Configuration,
             Self::Pack { .. } => FaultKind::Internal,
         }
     }
@@ -60,6 +70,9 @@ impl Fault for DetectorsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownRule { nearest, .. } => Some(format!("Did you mean {nearest}?")),
+            Self::Levels { .. } => {
+                Some("Levels are 1 to 4, and detection is no lower than the level.".to_owned())
+            }
             Self::Host { .. } => {
                 Some("A host is a name such as example.com, or *.example.com for all below it.".to_owned())
             }

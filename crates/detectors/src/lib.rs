@@ -21,12 +21,17 @@
 
 mod checks;
 mod context;
+mod cover;
 mod decode;
 mod detectors;
 mod engine;
 mod error;
+mod explain;
 mod fold;
+mod hash;
+mod hit;
 mod hosts;
+mod levels;
 mod obfuscation;
 mod pack;
 mod plugins;
@@ -36,6 +41,7 @@ mod view;
 pub use detectors::{Detection, Detectors};
 pub use error::DetectorsError;
 pub use hosts::{Host, HostPolicy};
+pub use levels::Levels;
 pub use rule::RuleInfo;
 
 /// Everything that all rules find in a text, by place.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use clawexchange_ssg_core::Category;
-use serde::Deserialize;
+use clawexchange_ssg_core::{Category, Confidence, Severity};
+use serde::{Deserialize, Serialize};
 
 use crate::error::DetectorsError;
 
@@ -30,74 +30,88 @@ pub(crate) struct Pack {
     pub(crate) rule: Vec<RuleSpec>,
 }
 
-/// One rule as it stands in its file.
-#[derive(Deserialize, Debug, Clone)]
+/// One rule as it stands in its file. What is written of it as JSON makes its version: members that are not set are left
+/// out, so that a new one leaves the versions of all others as they are.
+#[derive(Deserialize, Serialize, Debug, Clone)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub(crate) struct RuleSpec {
     pub(crate) id: String,
     pub(crate) category: Category,
-    pub(crate) score: u32,
+    /// Its points. They may be left to severity and confidence.
     #[serde(default)]
+    pub(crate) score: u32,
+    /// How far its harm reaches; as usual in its category, unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) severity: Option<Severity>,
+    /// How sure a match is, in percent, in place of points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confidence: Option<u8>,
+    /// A match is evidence by itself: it is CRITICAL whatever is said around it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) proven: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) labels: Vec<String>,
+    #[serde(skip_serializing)]
     pub(crate) description: String,
     /// Where its format is described: the provider's own page, or the standard with its section.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub(crate) source: String,
     /// From which level of paranoia on it is looked for, 1 to 4: the higher, the more ordinary texts it is found in.
     #[serde(default = "lowest_level")]
     pub(crate) level: u8,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) face: Face,
     /// Public beginnings of the format: they are looked for, and they are all of a value that is ever shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) prefixes: Vec<String>,
     /// Literals of which each match has at least one, without regard to ASCII case.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) keywords: Vec<String>,
     /// Further literals of which each match has one too: where none is near, nothing is searched.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) also: Vec<String>,
     /// A match overlaps a chain of at least seven digits.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) digits: bool,
     /// Empty for what is found by code: structure of the text, sums over other findings.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) pattern: String,
     /// Words of which one must stand near the match.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) context: Vec<String>,
     /// How far before and after the match they may stand, in bytes.
     #[serde(default = "usual_reach")]
     pub(crate) reach: usize,
     /// What a match must pass.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) checks: Vec<String>,
     /// What is noted when a match passes it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) proofs: Vec<String>,
     /// What is shown in place of a value without public prefix; `[<id>]` unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<String>,
     /// Gives way to other findings of credentials at the same place.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) generic: bool,
     /// Its places are not all of what was found, so that cutting them out would leave the rest.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) open_ended: bool,
     /// Quoted or told about, it is `quoted-attack` instead.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) quotable: bool,
     /// Texts in parts, joined before use, so that no whole token stands in the file.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are the rules' tests"))]
     pub(crate) positive: Vec<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are the rules' tests"))]
     pub(crate) negative: Vec<Vec<String>>,
 }
 
 /// Which reading of a text a rule looks at.
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Deserialize, Serialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Face {
     /// The text as it is.
@@ -111,6 +125,10 @@ const fn usual_reach() -> usize {
     80
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 const fn lowest_level() -> u8 {
     1
 }
@@ -121,6 +139,10 @@ impl Pack {
         let mut pack: Self = toml::from_str(text)
             .map_err(|e| DetectorsError::Pack { pack: name.to_owned(), reason: e.message().to_owned() })?;
         for rule in &mut pack.rule {
+            rule.score = rule.points().map_err(|reason| DetectorsError::Pack {
+                pack: name.to_owned(),
+                reason: format!("rule {}: {reason}", rule.id),
+            })?;
             for (term, words) in &pack.terms {
                 rule.pattern = rule.pattern.replace(&format!("{{{{{term}}}}}"), &format!("(?:{words})"));
             }
@@ -129,13 +151,29 @@ impl Pack {
     }
 }
 
+impl RuleSpec {
+    /// The points that it says, or those that follow from its two axes.
+    fn points(&self) -> Result<u32, &'static str> {
+        let Some(percent) = self.confidence else { return Ok(self.score) };
+        let confidence = Confidence::percent(percent).ok_or("a confidence is at most 100 percent")?;
+        match (self.score, self.severity) {
+            (0, Some(severity)) => Ok(severity.points(confidence)),
+            (0, None) => Err("a confidence stands beside a severity"),
+            _ => Err("a confidence stands in place of a score"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use clawexchange_ssg_core::RuleMode;
+
     use super::*;
     use crate::Detectors;
-    use crate::rule::parsed;
+    use crate::hash::version_of;
+    use crate::rule::{Rule, parsed};
 
     fn specs() -> Vec<RuleSpec> {
         PACKS.iter().flat_map(|(name, text)| Pack::read(name, text).expect(name).rule).collect()
@@ -181,6 +219,59 @@ mod tests {
             assert!(spec.digits || !spec.prefixes.is_empty() || !spec.keywords.is_empty(), "{}", spec.id);
         }
         assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn points_follow_from_severity_and_confidence_where_a_rule_has_no_score() {
+        let read = |lines: &str| {
+            let head = "[[rule]]\nid = \"a-rule\"\ncategory = \"credentials\"\ndescription = \"A rule.\"\n";
+            Pack::read("a", &format!("{head}{lines}")).map(|pack| pack.rule[0].score)
+        };
+        assert_eq!(read("severity = \"high\"\nconfidence = 80"), Ok(67));
+        assert_eq!(read("score = 70\nseverity = \"high\""), Ok(70));
+        for wrong in ["confidence = 80", "score = 7\nconfidence = 80\nseverity = \"low\"", "confidence = 101"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_rule_is_as_severe_as_its_points_need() {
+        for spec in specs() {
+            let pattern = Rule::new(spec.clone(), RuleMode::Enforce, "test").unwrap().pattern;
+            assert_eq!(pattern.severity().points(pattern.confidence()), spec.score, "{}", spec.id);
+            assert!(spec.severity.is_none_or(|said| said == pattern.severity()), "{}", spec.id);
+            assert!(!spec.proven || spec.score >= 85, "{}: what is evidence by itself is CRITICAL", spec.id);
+        }
+    }
+
+    #[test]
+    fn a_rule_has_another_version_when_it_looks_for_something_else_and_only_then() {
+        let spec = &specs()[0];
+        let version = |change: &dyn Fn(&mut RuleSpec)| {
+            let mut changed = spec.clone();
+            change(&mut changed);
+            version_of(&changed)
+        };
+        let plain = version_of(spec);
+        assert_eq!(plain.len(), 8);
+        assert_eq!(plain, version(&|_| {}));
+        assert_eq!(plain, version(&|s| s.positive.clear()), "examples are its tests");
+        assert_eq!(plain, version(&|s| s.description.push('!')));
+        for (at, changed) in [
+            version(&|s| s.score += 1),
+            version(&|s| s.level += 1),
+            version(&|s| s.pattern.push('x')),
+            version(&|s| s.checks.push("mixed".to_owned())),
+            version(&|s| s.context.push("word".to_owned())),
+            version(&|s| s.generic = !s.generic),
+            version(&|s| s.proven = !s.proven),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_ne!(plain, changed, "{at}");
+        }
     }
 
     #[test]

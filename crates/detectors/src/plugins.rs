@@ -1,10 +1,11 @@
 //! The five plugins: who reports what. They share one pass.
 
 use clawexchange_ssg_core::{
-    Category, ContentEnvelope, Context, DetectionPlugin, Field, Finding, Findings, Joined, PluginError,
+    Category, ContentEnvelope, Context, DetectionPlugin, Field, Findings, Joined, PluginError, Suppressed,
 };
 
-use crate::detectors::{Detectors, Hit};
+use crate::detectors::Detectors;
+use crate::hit::{Hit, finding};
 
 /// One family of rules.
 struct Family {
@@ -42,6 +43,20 @@ impl DetectionPlugin for Family {
         let pass = cx.shared(|| Pass::over(&self.detectors, content));
         Ok(pass.families.get(self.at).cloned().unwrap_or_default())
     }
+
+    fn suppressed(&self, content: &ContentEnvelope, cx: &Context) -> Vec<Suppressed> {
+        let all = cx.shared(|| Unreported::in_all(&self.detectors, content));
+        all.0.iter().filter(|s| family_of(s.category) == self.at).cloned().collect()
+    }
+}
+
+/// What all families did not report, of all fields.
+struct Unreported(Vec<Suppressed>);
+
+impl Unreported {
+    fn in_all(detectors: &Detectors, content: &ContentEnvelope) -> Self {
+        Self(content.fields().flat_map(|field| detectors.suppressed_in(&field)).collect())
+    }
 }
 
 /// What one pass over all fields found, family by family.
@@ -58,7 +73,7 @@ impl Pass {
         detectors.add_sums(&mut hits.iter_mut().collect::<Vec<_>>());
         for (field, hits) in fields.iter().zip(hits) {
             for hit in hits {
-                pass.add(detectors, field, hit);
+                pass.add(detectors, field, &hit);
             }
         }
         if let Some(joined) = content.joined() {
@@ -67,12 +82,11 @@ impl Pass {
         pass
     }
 
-    fn add(&mut self, detectors: &Detectors, field: &Field<'_>, hit: Hit) {
+    fn add(&mut self, detectors: &Detectors, field: &Field<'_>, hit: &Hit) {
         let Some(rule) = detectors.rule(hit.rule) else { return };
-        let Some(findings) = self.families.get_mut(family_of(rule.pattern.category())) else { return };
-        let finding = Finding::new(&rule.pattern, field, hit.span, hit.redacted)
-            .seen_through(hit.views.into_iter().map(Into::into));
-        findings.push(hit.checks.into_iter().fold(finding, Finding::proven_by));
+        if let Some(findings) = self.families.get_mut(family_of(rule.pattern.category())) {
+            findings.push(finding(detectors, rule, hit, field));
+        }
     }
 
     /// What runs over the end of a field into the next: only the text around these ends is looked at, as it is and
@@ -114,7 +128,9 @@ impl Pass {
             && joined.crosses(&span)
             && let Some(findings) = self.families.get_mut(family_of(rule.pattern.category()))
         {
-            findings.add_joined(&rule.pattern, joined, span, hit.redacted.clone());
+            let mut found = finding(detectors, rule, hit, &Field::new("", joined.text()));
+            found.span = span;
+            findings.push_joined(joined, found);
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use clawexchange_ssg_core::{Category, Pattern, RuleMode};
+use clawexchange_ssg_core::{Category, Confidence, Pattern, RuleMode, Severity, Suppression};
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
-use crate::checks::Check;
+use crate::checks::{Check, Site};
 use crate::error::DetectorsError;
+use crate::hash::version_of;
 use crate::pack::{Face, RuleSpec};
 
 /// What a rule is, for lists and documentation.
@@ -21,7 +22,13 @@ pub struct RuleInfo<'a> {
     pub id: &'a str,
     /// What sort of trouble it stands for.
     pub category: Category,
-    /// Its points, 0 to 100.
+    /// The version of its text: 8 hexadecimal digits of a hash over what it looks for.
+    pub version: &'a str,
+    /// How far the harm of what it finds reaches.
+    pub severity: Severity,
+    /// How sure what it finds is, before anything more is known of the place.
+    pub confidence: Confidence,
+    /// Its points, 0 to 100: they follow from severity and confidence.
     pub score: u32,
     /// Its own labels, besides that of its family.
     pub labels: &'a [String],
@@ -67,6 +74,13 @@ impl Rule {
         let pattern = Pattern::named(&spec.id, spec.category, spec.score, &spec.labels)
             .map_err(|e| wrong(e.to_string()))?
             .in_mode(mode);
+        let pattern = match spec.severity {
+            Some(severity) if severity.points_max() < spec.score => {
+                return Err(wrong(format!("{} points are too many for severity {severity}", spec.score)));
+            }
+            Some(severity) => pattern.of_severity(severity),
+            None => pattern,
+        };
         let pattern = if spec.open_ended { pattern.open_ended() } else { pattern };
         let parse = |names: &[String]| {
             names
@@ -75,6 +89,12 @@ impl Rule {
                 .collect::<Result<Vec<_>, _>>()
         };
         let (checks, proofs) = (parse(&spec.checks)?, parse(&spec.proofs)?);
+        let mut validators: Vec<&'static str> = checks.iter().map(|check| check.name()).collect();
+        if !spec.context.is_empty() {
+            validators.push("words-near");
+        }
+        validators.dedup();
+        let pattern = pattern.of_rule(version_of(&spec), spec.level, validators);
         let shown = spec.shown.clone().unwrap_or_else(|| format!("[{}]", spec.id));
         Ok(Self { spec, pattern, checks, proofs, shown, made: OnceLock::new() })
     }
@@ -87,6 +107,9 @@ impl Rule {
         RuleInfo {
             id: &self.spec.id,
             category: self.spec.category,
+            version: self.pattern.version().unwrap_or_default(),
+            severity: self.pattern.severity(),
+            confidence: self.pattern.confidence(),
             score: self.spec.score,
             labels: &self.spec.labels,
             description: &self.spec.description,
@@ -94,6 +117,45 @@ impl Rule {
             source: &self.spec.source,
             mode: self.pattern.mode(),
         }
+    }
+
+    /// The same rule without what a match must pass.
+    pub(crate) fn bare(&self) -> Self {
+        let mut spec = self.spec.clone();
+        spec.context.clear();
+        let (pattern, shown) = (self.pattern.clone(), self.shown.clone());
+        Self { spec, pattern, checks: Vec::new(), proofs: Vec::new(), shown, made: OnceLock::new() }
+    }
+
+    /// Why a match of the expression is none of the rule, if it is none, and which check or word says so.
+    pub(crate) fn refusal(&self, text: &str, m: &Match) -> Option<(Suppression, Option<&'static str>)> {
+        let mut value = m.value.clone();
+        let of_value = text.get(value.clone()).unwrap_or("");
+        if let Some(end) = self.checks.iter().find_map(|check| check.end_of(of_value)) {
+            value.end = value.start + end;
+        }
+        let site = Site { text, whole: m.whole.clone(), value };
+        if let Some((check, word)) =
+            self.checks.iter().zip(&self.spec.checks).find(|(check, _)| !check.passes(&site))
+        {
+            return Some((refused_by(*check, word), Some(check.name())));
+        }
+        if crate::engine::has_context(self, text, &m.whole) {
+            None
+        } else {
+            Some((Suppression::NoContext, None))
+        }
+    }
+
+    /// Whether it counts.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.pattern.mode() == RuleMode::Enforce
+    }
+
+    /// Whether a match that passed this check is proven by it. A header that can be read proves that a token is one
+    /// of its sort, not that it opens anything.
+    pub(crate) fn is_proven_by(&self, check: Check) -> bool {
+        self.spec.category == Category::Credentials && check.is_proof() && check != Check::JwtHeader
     }
 
     /// Whether it is found by its expression on this reading of a text.
@@ -150,6 +212,21 @@ impl Rule {
                 .expect("the expression of a rule that ships can be made");
             Made { regex, reach, groups }
         })
+    }
+}
+
+/// What it means that a match did not pass a check, which stands in the pack as `word`.
+fn refused_by(check: Check, word: &str) -> Suppression {
+    const STANDS_FOR_SOMETHING: [&str; 5] =
+        ["not-placeholder", "not-dummy", "not-variable", "real-password", "real-address"];
+    if STANDS_FOR_SOMETHING.contains(&word) {
+        Suppression::Placeholder
+    } else if word == "not-negated" {
+        Suppression::Negated
+    } else if check.is_proof() {
+        Suppression::FailedChecksum
+    } else {
+        Suppression::FailedCheck
     }
 }
 

@@ -107,7 +107,7 @@ async fn what_is_split_over_fields_is_seen_across_them() {
 
 #[tokio::test]
 async fn names_and_metadata_are_inspected_like_the_text() {
-    let token = ["gh", "p_R7sK2mQ9xT4vB8nLwZ3cF6hJ1pY5dG0aE2uX"].concat();
+    let token = ["AKIA", "2E0A8F3B244C9986"].concat();
     let found = inspect(&serde_json::json!({ "text": "hi", "metadata": { token: 1 } }).to_string()).await;
     assert!(found.inspection().matches[0].in_key);
     assert_eq!(found.verdict(), Verdict::Block);

@@ -37,6 +37,8 @@ pub struct Readiness {
     pub parts: BTreeMap<&'static str, PartState>,
     /// The switches by name.
     pub flags: BTreeMap<&'static str, bool>,
+    /// The rules that judge: `<pack>@<version>+<hash>`, as on every result.
+    pub policy: String,
 }
 
 impl Readiness {
@@ -124,7 +126,8 @@ impl Service {
         };
         let parts = parts.into_iter().chain(objects.map(|state| ("objects", state))).collect();
         let flags = settings.flags().into_iter().collect();
-        let found = Readiness { status, parts, flags };
+        let policy = self.pipeline().inspector().config().policy.clone();
+        let found = Readiness { status, parts, flags, policy };
         last.found = Some((Instant::now(), found.clone()));
         found
     }

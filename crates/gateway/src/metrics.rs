@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 53] = [
+pub const METRICS: [Metric; 54] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -223,6 +223,12 @@ pub const METRICS: [Metric; 53] = [
     gauge("claw_keys_unknown", "bool", &[], "1 while the active master key is not here."),
     gauge("claw_ready", "bool", &[], "1 while /readyz says so."),
     gauge("claw_build_info", "bool", &["version"], "Always 1; its label says which version runs."),
+    gauge(
+        "claw_policy_info",
+        "bool",
+        &["policy"],
+        "Always 1; its label says which rules judge, as results do.",
+    ),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),
 ];
 

@@ -445,11 +445,12 @@ impl Parts {
         Ok(())
     }
 
-    /// The detectors with the modes that are set.
+    /// The detectors with the modes and levels that are set.
     pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
         self.detectors
             .get_or_try_init(|| async {
-                Ok(Detectors::with_hosts(&self.settings.rules, self.settings.host_policy()?)?)
+                let Settings { rules, levels, .. } = &self.settings;
+                Ok(Detectors::with_levels(rules, self.settings.host_policy()?, *levels)?)
             })
             .await
     }
@@ -469,6 +470,7 @@ impl Parts {
         config.thresholds = self.settings.thresholds;
         config.actions = self.settings.category_actions();
         config.policy = detectors.policy();
+        self.metrics.set("claw_policy_info", &[("policy", &config.policy)], 1);
         Ok(Inspector::new(plugins, config))
     }
 

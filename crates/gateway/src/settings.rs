@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawexchange_detectors::Levels;
 use clawexchange_quarantine::S3Config;
 use clawexchange_ssg_core::{
     AgentId, Category, ContentType, EnvelopeBounds, PluginFailure, RiskTier, RuleMode, TierThresholds,
@@ -158,6 +159,8 @@ pub struct Settings {
     pub safe_mode: bool,
     /// Where tiers begin.
     pub thresholds: TierThresholds,
+    /// Up to which level of paranoia rules count, and up to which they are looked for.
+    pub levels: Levels,
     /// Hosts that may be linked to, in lower case, a leading `*.` for every host below.
     pub allow_hosts: Vec<String>,
     /// Hosts that may not.
@@ -308,6 +311,7 @@ impl Reader<'_> {
             profile: self.profile,
             safe_mode,
             thresholds: self.thresholds(safe_mode),
+            levels: self.levels(),
             allow_hosts,
             deny_hosts,
             content_types: self.content_types(),
@@ -396,6 +400,24 @@ impl Reader<'_> {
             _ => {}
         }
         if safe_mode { TierThresholds::new(low, safe, moderate, critical) } else { said }.unwrap_or_default()
+    }
+
+    fn levels(&mut self) -> Levels {
+        let before = self.problems.len();
+        let small = |n: u64| u8::try_from(n).unwrap_or(u8::MAX);
+        let level = small(self.number(&table::LEVEL));
+        let detection = match self.value(&table::DETECTION_LEVEL) {
+            Some(Value::Number(said)) => small(said),
+            _ => level.max(Levels::default().detection()),
+        };
+        if self.problems.len() > before {
+            return Levels::default();
+        }
+        let levels = Levels::new(level, detection);
+        if levels.is_err() {
+            self.problem(table::DETECTION_LEVEL.name(), "it must be at least policy.level");
+        }
+        levels.unwrap_or_default()
     }
 
     fn hosts(&mut self) -> (Vec<String>, Vec<String>) {

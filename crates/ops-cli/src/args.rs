@@ -129,6 +129,7 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   claw inspect post.txt
   echo 'my key is AKIA…' | claw inspect --explain
+  claw inspect post.txt --level 3 --explain --output json
   claw inspect --json envelope.json
   claw inspect --jsonl posts.jsonl --report report.md --fail-on HIGH";
 
@@ -231,9 +232,13 @@ pub(crate) enum CategoryArg {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) content: ContentArgs,
-    /// Says how the score came about. For operators: it shows what callers never see.
+    /// Says how the score came about, and what was come upon and not reported. For operators: it shows what callers
+    /// never see.
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Judges with rules up to this level of paranoia, 1 to 4 [default: as `policy.level` is set].
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(crate) level: Option<u8>,
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@ mod ask;
 mod command;
 mod doctor;
 mod exit;
+mod explained;
 mod lines;
 mod output;
 mod progress;

@@ -7,7 +7,9 @@ use std::path::Path;
 use clawexchange_detectors::Detectors;
 use clawexchange_gateway::PartsError;
 use clawexchange_rate_limiter::LimitError;
-use clawexchange_ssg_core::{Assessment, ContentError, Escaped, Fault, LineId, RiskTier, Verdict};
+use clawexchange_ssg_core::{
+    Assessment, ContentError, Escaped, Explanation, Fault, LineId, RiskTier, Verdict,
+};
 
 use crate::report::CliError;
 
@@ -17,6 +19,8 @@ pub(crate) struct Judged {
     pub(crate) id: LineId,
     pub(crate) label: Option<bool>,
     pub(crate) agent: Option<String>,
+    /// How its score came about, where somebody asked.
+    pub(crate) explanation: Option<Box<Explanation>>,
     pub(crate) result: Result,
 }
 

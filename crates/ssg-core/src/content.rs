@@ -246,6 +246,13 @@ pub struct Field<'a> {
     pub in_key: bool,
 }
 
+impl<'a> Field<'a> {
+    /// A value, for whoever looks at a text without an envelope.
+    pub const fn new(pointer: &'a str, text: &'a str) -> Self {
+        Self { pointer, text, in_key: false }
+    }
+}
+
 impl ContentEnvelope {
     /// A post with nothing but text.
     pub fn post(text: &str) -> Result<Self, ContentError> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::UnknownWord;
 use crate::content::{Field, Joined};
+use crate::rating::{Adjustment, Confidence, PROVEN_POINTS_MIN, Severity};
 
 /// What sort of trouble a pattern stands for. It decides how scores add up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -126,9 +127,19 @@ pub struct Pattern {
     id: Cow<'static, str>,
     category: Category,
     score: u32,
+    severity: Severity,
     labels: Labels,
     mode: RuleMode,
     open_ended: bool,
+    origin: Option<Arc<Origin>>,
+}
+
+/// What is known of a pattern that stands in a rule pack.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    version: String,
+    level: u8,
+    validators: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,9 +191,11 @@ impl Pattern {
             id: Cow::Borrowed(id),
             category,
             score,
+            severity: Severity::usual(category).with_room_for(score),
             labels: Labels::Fixed(labels),
             mode: RuleMode::Enforce,
             open_ended: false,
+            origin: None,
         }
     }
 
@@ -201,9 +214,11 @@ impl Pattern {
             id: Cow::Owned(id.to_owned()),
             category,
             score,
+            severity: Severity::usual(category).with_room_for(score),
             labels: Labels::Read(labels.into()),
             mode: RuleMode::Enforce,
             open_ended: false,
+            origin: None,
         })
     }
 
@@ -211,6 +226,23 @@ impl Pattern {
     #[must_use]
     pub fn in_mode(mut self, mode: RuleMode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// The same pattern of another severity, with the points that it has; of the least above it that has room for
+    /// them, if it has none. Unless set, it is critical for credentials, injection, malicious code and patterns of
+    /// one's own, high for personal data and social engineering, medium for contact data and obfuscation.
+    #[must_use]
+    pub const fn of_severity(mut self, severity: Severity) -> Self {
+        self.severity = severity.with_room_for(self.score);
+        self
+    }
+
+    /// The same pattern as a rule of a pack: the version of its text, its level of paranoia, and what each match of it
+    /// has passed. Explanations show them.
+    #[must_use]
+    pub fn of_rule(mut self, version: impl Into<String>, level: u8, validators: Vec<&'static str>) -> Self {
+        self.origin = Some(Arc::new(Origin { version: version.into(), level, validators }));
         self
     }
 
@@ -235,6 +267,31 @@ impl Pattern {
     /// Its points, 0 to 100.
     pub const fn score(&self) -> u32 {
         self.score
+    }
+
+    /// How far the harm of what it finds reaches.
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// How sure what it finds is, before anything more is known of the place.
+    pub const fn confidence(&self) -> Confidence {
+        Confidence::of(self.score, self.severity)
+    }
+
+    /// The version of the rule's text; none of a plugin's constants.
+    pub fn version(&self) -> Option<&str> {
+        self.origin.as_ref().map(|origin| &*origin.version)
+    }
+
+    /// From which level of paranoia on it is looked for; none of a plugin's constants.
+    pub fn level(&self) -> Option<u8> {
+        self.origin.as_ref().map(|origin| origin.level)
+    }
+
+    /// What each match of it has passed.
+    pub fn validators(&self) -> &[&'static str] {
+        self.origin.as_ref().map_or(&[], |origin| &origin.validators)
     }
 
     /// Its own labels, without that of its family.
@@ -308,6 +365,21 @@ pub struct Finding {
     pub views: Vec<Cow<'static, str>>,
     /// Which proofs it passed, such as `crc32` or `luhn`.
     pub checks: Vec<Cow<'static, str>>,
+    /// What is known of this place beyond that, if anything is.
+    pub(crate) circumstances: Option<Box<Circumstances>>,
+}
+
+/// What makes a place differ from what its pattern says. Few have any, so that it lies apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Circumstances {
+    /// Which proofs it did not pass.
+    pub(crate) failed: Vec<Cow<'static, str>>,
+    /// What made it less or more sure.
+    pub(crate) adjustments: Vec<Adjustment>,
+    /// What it would be but for a discount: a pattern's id, and how sure that is.
+    pub(crate) instead_of: Option<(String, Confidence)>,
+    /// There is no doubt.
+    pub(crate) is_proven: bool,
 }
 
 /// What one plugin found.
@@ -325,6 +397,8 @@ pub(crate) struct Found {
     pub(crate) pattern: Pattern,
     pub(crate) places: Vec<Finding>,
     pub(crate) count: u64,
+    /// Those of the strongest place, kept or not.
+    pub(crate) points: u32,
 }
 
 impl Findings {
@@ -344,16 +418,7 @@ impl Findings {
         span: Range<usize>,
         redacted: impl Into<String>,
     ) {
-        self.push(Finding {
-            pattern: pattern.clone(),
-            field: field.pointer.to_owned(),
-            span,
-            redacted: redacted.into(),
-            in_key: field.in_key,
-            joined: false,
-            views: Vec::new(),
-            checks: Vec::new(),
-        });
+        self.push(Finding::new(pattern, field, span, redacted));
     }
 
     /// Notes that `pattern` was found in the joined view; it is reported at the field where it begins.
@@ -364,33 +429,38 @@ impl Findings {
         span: Range<usize>,
         redacted: impl Into<String>,
     ) {
-        let Some((field, clipped)) = joined.locate(&span) else {
+        self.push_joined(joined, Finding::new(pattern, &Field::new("", joined.text()), span, redacted));
+    }
+
+    /// The same with all that is known of the finding, whose span is one of the joined view.
+    pub fn push_joined(&mut self, joined: &Joined, finding: Finding) {
+        let Some((field, clipped)) = joined.locate(&finding.span) else {
             return;
         };
         self.push(Finding {
-            pattern: pattern.clone(),
             field: field.pointer.to_owned(),
-            joined: clipped.len() < span.len(),
-            span: clipped,
-            redacted: redacted.into(),
             in_key: field.in_key,
-            views: Vec::new(),
-            checks: Vec::new(),
+            joined: clipped.len() < finding.span.len(),
+            span: clipped,
+            ..finding
         });
     }
 
     /// Notes a finding with all that is known of it.
     pub fn push(&mut self, finding: Finding) {
         let at = self.found.iter().position(|f| f.pattern.id() == finding.pattern.id());
+        let points = finding.points();
         match at.and_then(|i| self.found.get_mut(i)) {
             Some(found) => {
                 found.count += 1;
+                found.points = found.points.max(points);
                 if found.places.len() < Self::PLACES_MAX {
                     found.places.push(finding);
                 }
             }
             None => {
-                self.found.push(Found { pattern: finding.pattern.clone(), places: vec![finding], count: 1 });
+                let pattern = finding.pattern.clone();
+                self.found.push(Found { pattern, places: vec![finding], count: 1, points });
             }
         }
     }
@@ -427,6 +497,7 @@ impl Finding {
             joined: false,
             views: Vec::new(),
             checks: Vec::new(),
+            circumstances: None,
         }
     }
 
@@ -442,6 +513,71 @@ impl Finding {
     pub fn proven_by(mut self, check: impl Into<Cow<'static, str>>) -> Self {
         self.checks.push(check.into());
         self
+    }
+
+    /// The same finding, which did not pass a check that it need not pass.
+    #[must_use]
+    pub fn failing(mut self, check: impl Into<Cow<'static, str>>) -> Self {
+        self.circumstances_mut().failed.push(check.into());
+        self
+    }
+
+    /// The same finding, less or more sure.
+    #[must_use]
+    pub fn adjusted(mut self, adjustment: Adjustment) -> Self {
+        self.circumstances_mut().adjustments.push(adjustment);
+        self
+    }
+
+    /// The same finding, beyond doubt: it makes at least 85 points whatever its pattern says and whatever is said
+    /// around it, and is as severe as can be.
+    #[must_use]
+    pub fn proven(mut self) -> Self {
+        self.circumstances_mut().is_proven = true;
+        self
+    }
+
+    /// The same finding in the place of one of `pattern`, which it would be but for the discount called `name`.
+    #[must_use]
+    pub fn instead_of(self, pattern: &Pattern, name: impl Into<Cow<'static, str>>) -> Self {
+        let (from, to) = (pattern.confidence(), self.pattern.confidence());
+        let by = i8::try_from(i16::from(to.get()) - i16::from(from.get())).unwrap_or(0);
+        let mut finding = self.adjusted(Adjustment::new(name, by));
+        finding.circumstances_mut().instead_of = Some((pattern.id().to_owned(), from));
+        finding
+    }
+
+    /// How far its harm reaches.
+    pub fn severity(&self) -> Severity {
+        if self.is_proven() { Severity::Critical } else { self.pattern.severity() }
+    }
+
+    /// How sure it is: as sure as its pattern, less discounts, with lifts.
+    pub fn confidence(&self) -> Confidence {
+        let Some(circumstances) = &self.circumstances else { return self.pattern.confidence() };
+        let from = circumstances.instead_of.as_ref().map_or(self.pattern.confidence(), |(_, from)| *from);
+        let moved = circumstances.adjustments.iter().fold(from, |confidence, a| confidence.moved(a.by));
+        if circumstances.is_proven {
+            moved.max(Confidence::of(PROVEN_POINTS_MIN, Severity::Critical))
+        } else {
+            moved
+        }
+    }
+
+    /// Its points, 0 to 100.
+    pub fn points(&self) -> u32 {
+        match &self.circumstances {
+            None => self.pattern.score(),
+            Some(_) => self.severity().points(self.confidence()),
+        }
+    }
+
+    fn is_proven(&self) -> bool {
+        self.circumstances.as_ref().is_some_and(|c| c.is_proven)
+    }
+
+    fn circumstances_mut(&mut self) -> &mut Circumstances {
+        self.circumstances.get_or_insert_default()
     }
 }
 
@@ -471,5 +607,53 @@ mod tests {
         }
         assert_eq!(findings.iter().count(), Findings::PLACES_MAX);
         assert_eq!(findings.into_found()[0].count, 250);
+    }
+
+    const P: Pattern = Pattern::new("p", Category::Credentials, 70, &[]);
+    const FIELD: Field<'_> = Field { pointer: "/text", text: "xxx", in_key: false };
+
+    fn finding(pattern: &Pattern) -> Finding {
+        Finding::new(pattern, &FIELD, 0..1, "x")
+    }
+
+    #[test]
+    fn what_is_proven_is_critical_whatever_is_said_around_it() {
+        assert_eq!(finding(&P).proven().points(), 85);
+        assert_eq!(finding(&P).proven().adjusted(Adjustment::new("told-about", -60)).points(), 85);
+        let mild = Pattern::new("q", Category::PersonalData, 65, &[]);
+        assert_eq!(finding(&mild).proven().severity(), Severity::Critical);
+        let strong = Pattern::new("r", Category::Credentials, 95, &[]);
+        assert_eq!(finding(&strong).proven().points(), 95, "nothing is taken away");
+    }
+
+    #[test]
+    fn discounts_lower_and_lifts_raise_what_a_pattern_is_worth() {
+        assert_eq!(finding(&P).points(), 70);
+        assert_eq!(finding(&P).failing("crc32").points(), 70, "by itself it says nothing");
+        assert_eq!(finding(&P).adjusted(Adjustment::new("failed-crc32", -30)).points(), 40);
+        assert_eq!(finding(&P).adjusted(Adjustment::new("decoded", 10)).points(), 80);
+        assert_eq!(finding(&P).adjusted(Adjustment::new("decoded", 90)).points(), 100);
+    }
+
+    #[test]
+    fn what_stands_in_for_another_pattern_has_its_own_points_and_says_what_it_cost() {
+        let quoted = Pattern::new("quoted-attack", Category::Injection, 30, &[]);
+        let lure = Pattern::new("lure", Category::SocialEngineering, 66, &[]);
+        let found = finding(&quoted).instead_of(&lure, "told-about");
+        assert_eq!(found.points(), 30);
+        assert_eq!(found.confidence(), quoted.confidence());
+        let circumstances = found.circumstances.unwrap();
+        assert_eq!(circumstances.adjustments, [Adjustment::new("told-about", 30 - 79)]);
+        assert_eq!(circumstances.instead_of, Some(("lure".to_owned(), lure.confidence())));
+    }
+
+    #[test]
+    fn a_pattern_is_as_strong_as_its_strongest_place_even_beyond_those_that_are_kept() {
+        let mut findings = Findings::none();
+        for _ in 0..Findings::PLACES_MAX {
+            findings.push(finding(&P).adjusted(Adjustment::new("told-about", -40)));
+        }
+        findings.push(finding(&P));
+        assert_eq!(findings.into_found()[0].points, 70);
     }
 }

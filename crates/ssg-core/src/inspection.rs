@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::action::Lift;
 use crate::clock::Timestamp;
+use crate::explain::{Position, Suppressed};
 use crate::finding::{Category, RuleMode};
 use crate::id::{InspectionId, QuarantineId};
+use crate::rating::{Adjustment, Confidence, Severity};
 use crate::redact::Sanitized;
 use crate::tier::{RiskScore, RiskTier, Verdict};
 
@@ -29,7 +31,7 @@ pub struct Inspection {
     /// There were more matches than are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
-    /// The rules that judged: `<pack>@<version>+<8 hex>`.
+    /// The rules that judged: `<pack>@<version>+<hash>`.
     pub policy: String,
     /// When it was judged.
     pub timestamp: Timestamp,
@@ -136,7 +138,8 @@ impl Assessment {
         self.inspection.sanitized = None;
     }
 
-    /// All of it in a form that can be printed, for operators only.
+    /// What is known of it in a form that can be printed, for operators only. [`crate::Inspector::explain`] knows
+    /// more: where places stand in lines, and what was not reported.
     pub fn explain(&self) -> Explanation {
         Explanation {
             inspection: self.inspection.clone(),
@@ -144,6 +147,8 @@ impl Assessment {
             rules: self.rules.clone(),
             failures: self.failures.clone(),
             lifted: self.lifted.map(|lift| lift.to_string()),
+            suppressed: Vec::new(),
+            suppressed_truncated: false,
         }
     }
 }
@@ -175,6 +180,12 @@ pub struct Explanation {
     /// Which action lifted the tier above that of the score, such as `block:credentials`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifted: Option<String>,
+    /// What was come upon and not reported, by field and place: at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suppressed: Vec<Suppressed>,
+    /// There was more of that than is listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub suppressed_truncated: bool,
 }
 
 /// What one rule did to the score.
@@ -188,7 +199,17 @@ pub struct RuleResult {
     pub pattern_id: String,
     /// What sort of trouble it is.
     pub category: Category,
-    /// Its points.
+    /// The version of its text, for rules that come in packs: 8 hexadecimal digits of a hash over what it looks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// From which level of paranoia on it is looked for, for rules that come in packs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
+    /// How far the harm of its strongest place reaches.
+    pub severity: Severity,
+    /// How sure its strongest place is, in percent.
+    pub confidence: Confidence,
+    /// Those of its strongest place.
     pub points: u32,
     /// What it gave to the score, after caps.
     pub delta: u32,
@@ -201,6 +222,9 @@ pub struct RuleResult {
     /// What was found goes on behind its places.
     #[serde(skip)]
     pub(crate) is_open_ended: bool,
+    /// What each of its matches has passed.
+    #[serde(skip)]
+    pub(crate) validators: Vec<&'static str>,
 }
 
 /// One place, and how it was seen there.
@@ -222,6 +246,35 @@ pub struct Place {
     /// Which proofs it passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
+    /// Which other checks of its rule it passed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<String>,
+    /// Which proofs it did not pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
+    /// How far its harm reaches.
+    pub severity: Severity,
+    /// How sure it is, in percent.
+    pub confidence: Confidence,
+    /// What lowered that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<Adjustment>,
+    /// What raised it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lifts: Vec<Adjustment>,
+    /// The rule whose finding it would be but for a discount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
+    /// It is beyond doubt.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub proven: bool,
+    /// Its points; a rule makes those of its strongest place.
+    pub points: u32,
+    /// What it gave to the score: the strongest place of a rule gives all that the rule gave.
+    pub delta: u32,
+    /// Where it stands in lines, once somebody asked.
+    #[serde(flatten)]
+    pub position: Option<Position>,
     /// It stands in the name of the member.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub in_key: bool,

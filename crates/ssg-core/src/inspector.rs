@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use crate::action::{Actions, CategoryAction, Lift};
 use crate::clock::{Clock, SystemClock};
 use crate::content::ContentEnvelope;
+use crate::explain;
 use crate::finding::{Found, RuleMode};
 use crate::id::InspectionId;
-use crate::inspection::{Assessment, Inspection, Match, Place, PluginFault, RuleResult};
+use crate::inspection::{Assessment, Explanation, Inspection, Match, Place, PluginFault, RuleResult};
 use crate::plugin::Context;
 use crate::redact;
 use crate::registry::{PluginFailure, PluginRegistry, Registered, RunsAt};
@@ -29,7 +30,7 @@ pub struct InspectorConfig {
     /// How long all of them may take together: 400 ms unless set. Content from which something is cut out is
     /// inspected twice, each time so long.
     pub deadline: Duration,
-    /// What stands as `policy` on every result: `<pack>@<version>+<8 hex>`.
+    /// What stands as `policy` on every result: `<pack>@<version>+<hash>`.
     pub policy: String,
     /// How many matches a result lists: 100 unless set.
     pub matches_max: usize,
@@ -105,6 +106,23 @@ impl Inspector {
             }
             None => first,
         }
+    }
+
+    /// Says how an assessment of `content` came about: with places in lines, and with what plugins came upon and did
+    /// not report, for which they look at the content once more. For operators only.
+    ///
+    /// The same content, rules and settings give the same explanation, but for the id and the time of the inspection.
+    /// Must be called inside a tokio runtime.
+    pub async fn explain(&self, content: &ContentEnvelope, assessment: &Assessment) -> Explanation {
+        let explained = assessment.explain();
+        let (me, its_content, its_explained) = (self.clone(), content.clone(), explained.clone());
+        let work = move || {
+            let cx = Context::new(Instant::now() + me.0.config.deadline);
+            let plugins = me.0.plugins.iter().map(|(plugin, _)| plugin);
+            explain::complete(its_explained, &its_content, plugins, &cx)
+        };
+        // If the runtime is shutting down, what is known already has to do.
+        tokio::task::spawn_blocking(work).await.unwrap_or(explained)
     }
 
     /// The content without what was found in it, if that is to be and can be cut out.
@@ -204,12 +222,13 @@ impl Inspector {
         let mut scored: Vec<Scored<'_>> = Vec::new();
         for (_, f) in found.iter().filter(|(_, f)| counts(f)) {
             // Two plugins may look for one pattern: it scores once.
-            if !scored.iter().any(|s| s.id == f.pattern.id()) {
-                scored.push(Scored {
+            match scored.iter_mut().find(|s| s.id == f.pattern.id()) {
+                Some(known) => known.points = known.points.max(f.points),
+                None => scored.push(Scored {
                     id: f.pattern.id(),
                     category: f.pattern.category(),
-                    points: f.pattern.score(),
-                });
+                    points: f.points,
+                }),
             }
         }
         let tally = tally(&scored);
@@ -307,31 +326,63 @@ fn match_of(plugin: &str, p: &crate::finding::Finding) -> Match {
 }
 
 fn rule_of(plugin: &str, f: Found, delta: u32) -> RuleResult {
-    let mut places: Vec<Place> = f
-        .places
-        .into_iter()
-        .map(|p| Place {
-            field: p.field,
-            start: p.span.start,
-            end: p.span.end,
-            redacted: p.redacted,
-            views: p.views.into_iter().map(std::borrow::Cow::into_owned).collect(),
-            checks: p.checks.into_iter().map(std::borrow::Cow::into_owned).collect(),
-            in_key: p.in_key,
-            joined: p.joined,
-        })
-        .collect();
+    let pattern = f.pattern;
+    let mut places: Vec<Place> = f.places.into_iter().map(place_of).collect();
     places.sort_by(|a, b| (&a.field, a.start, a.end).cmp(&(&b.field, b.start, b.end)));
+    // The first of equals is the strongest, so that the same findings are always explained alike.
+    let strongest = places.iter_mut().rev().max_by_key(|place| place.points);
+    let (severity, confidence) = match strongest {
+        Some(place) => {
+            place.delta = delta;
+            (place.severity, place.confidence)
+        }
+        None => (pattern.severity(), pattern.confidence()),
+    };
     RuleResult {
         plugin: plugin.to_owned(),
-        pattern_id: f.pattern.id().to_owned(),
-        category: f.pattern.category(),
-        points: f.pattern.score(),
+        pattern_id: pattern.id().to_owned(),
+        category: pattern.category(),
+        version: pattern.version().map(ToOwned::to_owned),
+        level: pattern.level(),
+        severity,
+        confidence,
+        points: f.points,
         delta,
         count: f.count,
-        mode: f.pattern.mode(),
+        mode: pattern.mode(),
         places,
-        is_open_ended: f.pattern.is_open_ended(),
+        is_open_ended: pattern.is_open_ended(),
+        validators: pattern.validators().to_vec(),
+    }
+}
+
+fn place_of(p: crate::finding::Finding) -> Place {
+    let (severity, confidence, points) = (p.severity(), p.confidence(), p.points());
+    let known = p.circumstances.map(|known| *known).unwrap_or_default();
+    let (discounts, lifts) = known.adjustments.into_iter().partition(|adjustment| adjustment.by < 0);
+    let owned = |words: Vec<std::borrow::Cow<'static, str>>| {
+        words.into_iter().map(std::borrow::Cow::into_owned).collect()
+    };
+    Place {
+        field: p.field,
+        start: p.span.start,
+        end: p.span.end,
+        redacted: p.redacted,
+        views: owned(p.views),
+        checks: owned(p.checks),
+        passed: Vec::new(),
+        failed: owned(known.failed),
+        severity,
+        confidence,
+        discounts,
+        lifts,
+        instead_of: known.instead_of.map(|(id, _)| id),
+        proven: known.is_proven,
+        points,
+        delta: 0,
+        position: None,
+        in_key: p.in_key,
+        joined: p.joined,
     }
 }
 

@@ -54,6 +54,7 @@ mod clock;
 mod content;
 mod escape;
 mod event;
+mod explain;
 mod fail_point;
 mod fault;
 mod finding;
@@ -68,6 +69,7 @@ mod key;
 mod page;
 mod plugin;
 mod port;
+mod rating;
 mod recorded;
 mod redact;
 mod registry;
@@ -88,6 +90,7 @@ pub use escape::Escaped;
 pub use event::{
     AuditEvent, EventError, EventKind, META_BYTES_MAX, PERSONAL_BYTES_MAX, Target, mask_ip, parse_ip,
 };
+pub use explain::{Position, Suppressed, Suppression};
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub use fail_point::pass_fail_point;
@@ -104,6 +107,7 @@ pub use key::{DataKey, KEY_BYTES, KeyProvider, Mac, MacError, MasterKey, MasterK
 pub use page::{Cursor, Page, PageLimit};
 pub use plugin::{Context, DetectionPlugin, PluginError};
 pub use port::{AuditSink, Held, Hold, PortError, Quarantine};
+pub use rating::{Adjustment, Confidence, Severity};
 pub use recorded::Recorded;
 pub use redact::Sanitized;
 pub use registry::{PluginFailure, PluginRegistry, RegistryError};

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::content::ContentEnvelope;
+use crate::explain::Suppressed;
 use crate::finding::Findings;
 
 /// Looks for one kind of trouble.
@@ -27,6 +28,13 @@ pub trait DetectionPlugin: Send + Sync + 'static {
     /// An error, a panic or silence beyond the time limit lifts the tier to HIGH, unless the registry was told to
     /// ignore failures of this plugin.
     fn analyze(&self, content: &ContentEnvelope, cx: &Context) -> Result<Findings, PluginError>;
+
+    /// Says what it came upon and did not report, and why. Asked only when an operator wants an explanation, so that
+    /// [`Self::analyze`] need not keep any of it. Nothing, unless a plugin says otherwise.
+    fn suppressed(&self, content: &ContentEnvelope, cx: &Context) -> Vec<Suppressed> {
+        let _ = (content, cx);
+        Vec::new()
+    }
 }
 
 impl<T: DetectionPlugin + ?Sized> DetectionPlugin for Arc<T> {
@@ -40,6 +48,10 @@ impl<T: DetectionPlugin + ?Sized> DetectionPlugin for Arc<T> {
 
     fn analyze(&self, content: &ContentEnvelope, cx: &Context) -> Result<Findings, PluginError> {
         (**self).analyze(content, cx)
+    }
+
+    fn suppressed(&self, content: &ContentEnvelope, cx: &Context) -> Vec<Suppressed> {
+        (**self).suppressed(content, cx)
     }
 }
 

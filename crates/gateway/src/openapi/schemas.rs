@@ -376,7 +376,7 @@ fn operation() -> Value {
         "Health": object(&[("status", text())]),
         "Readiness": object(&[
             ("status", word(&["ok", "degraded", "starting", "draining", "failing"])), ("parts", states),
-            ("flags", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
+            ("flags", json!({"type": "object", "additionalProperties": {"type": "boolean"}})), ("policy", text()),
         ]),
         "Document": {"type": "object"},
     })

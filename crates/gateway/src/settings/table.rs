@@ -412,6 +412,8 @@ pub(super) static AUTOBACKUP: Setting = Setting::env(
     "whether backups are made by the clock; this version takes no more than false",
 );
 
+const LEVELS: Kind = number(1, clawexchange_detectors::Levels::MAX as u64, "");
+
 pub(super) static PROFILE: Setting = Setting::file(
     "policy.profile",
     Kind::Word(&["strict", "moderate", "permissive"]),
@@ -424,6 +426,20 @@ pub(super) static SAFE_MODE: Setting = Setting::file(
     Usual::Same("false"),
     "whether what would be passed on with a warning is held: HIGH begins where MODERATE did, and only the score just below still warns",
 );
+pub(super) static LEVEL: Setting = Setting::env(
+    "CLAW_POLICY_LEVEL",
+    LEVELS,
+    Usual::Same("1"),
+    "up to which level of paranoia rules count; the higher, the more is found, and in more ordinary texts",
+)
+.key("policy.level");
+pub(super) static DETECTION_LEVEL: Setting = Setting::env(
+    "CLAW_DETECTION_LEVEL",
+    LEVELS,
+    Usual::Unset("2, or policy.level where that is higher"),
+    "up to which level rules are looked for: those above policy.level are shown to operators and change nothing",
+)
+.key("policy.detection_level");
 pub(super) static ALLOW_HOSTS: Setting = Setting::file(
     "policy.allow_hosts",
     Kind::Hosts,

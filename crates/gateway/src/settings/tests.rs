@@ -211,6 +211,23 @@ fn the_bounds_are_the_documented_ones() {
 }
 
 #[test]
+fn rules_are_looked_for_at_least_as_far_as_they_count() {
+    let levels = |file: &str| {
+        let levels = Given::file(file).good().levels;
+        (levels.level(), levels.detection())
+    };
+    assert_eq!(levels(""), (1, 2));
+    assert_eq!(levels("policy.level = 2"), (2, 2));
+    assert_eq!(levels("policy.level = 3"), (3, 3), "a level that counts is looked for");
+    assert_eq!(levels("policy.detection_level = 1"), (1, 1));
+    assert_eq!(levels("[policy]\nlevel = 2\ndetection_level = 4"), (2, 4));
+    Given::file("[policy]\nlevel = 3\ndetection_level = 2").refused("CLAW_DETECTION_LEVEL", "policy.level");
+    Given::file("policy.level = 5").refused("policy.level", "1 to 4");
+    let given = Given::env(&[("CLAW_POLICY_LEVEL", "2"), ("CLAW_DETECTION_LEVEL", "3")]).good();
+    assert_eq!((given.levels.level(), given.levels.detection()), (2, 3));
+}
+
+#[test]
 fn what_the_vault_would_refuse_is_refused_here() {
     let mut config = clawexchange_quarantine::VaultConfig::default();
     config.expiry = Given::env(&[("QUARANTINE_EXPIRY_HOURS", "8784")]).good().expiry;

@@ -43,6 +43,23 @@ async fn a_thousand_probes_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_metrics_results_and_events_name_the_same_rules() {
+    let server = Running::new().await;
+    let policy = server.admin.get("/readyz").send().await.of(200)["policy"].as_str().unwrap().to_owned();
+    let (version, hash) = policy.strip_prefix("claw@").unwrap().split_once('+').unwrap();
+    assert!(version.split('.').count() == 3 && hash.len() == 16, "{policy}");
+    assert!(hash.bytes().all(|b| b.is_ascii_hexdigit()), "{policy}");
+    assert!(server.metric(&format!("claw_policy_info{{policy=\"{policy}\"}}")).await > 0.5);
+    assert_eq!(server.submit("a", "An ordinary offer.").await.of(200)["policy"], *policy);
+    server.hold("b").await;
+    let events = server.get(Role::Auditor, "/v1/audit?eventType=SSG_PASS,SSG_QUARANTINE").await.of(200);
+    let named: Vec<_> =
+        events["items"].as_array().unwrap().iter().map(|e| &e["metadata"]["policy"]).collect();
+    assert_eq!(named, [&*policy; 2]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_answer_a_submission_is_not_ready() {
     let server = Running::new().await;
     let ready = server.admin.get("/readyz").send().await.of(200);

@@ -1,5 +1,6 @@
 //! `claw inspect`: pure; touches no data folder, stores and counts nothing.
 
+use clawexchange_detectors::Levels;
 use clawexchange_gateway::{Intent, Parts};
 use clawexchange_ssg_core::{Assessment, Inspector, LineId, ReadAs, RiskTier, Verdict};
 use serde_json::json;
@@ -9,10 +10,14 @@ use crate::exit::Exit;
 use crate::lines::{InOrder, Line, Lines};
 use crate::report::{self, CliError};
 use crate::summary::{Judged, Reasons, Summary};
-use crate::{command, output};
+use crate::{command, explained, output};
 
 pub(crate) async fn run(args: &InspectArgs, global: &Global) -> Result<Exit, CliError> {
-    let parts = Parts::new(command::settings(global)?, Intent::Use);
+    let mut settings = command::settings(global)?;
+    if let Some(level) = args.level {
+        settings.levels = Levels::new(level, settings.levels.detection().max(level))?;
+    }
+    let parts = Parts::new(settings, Intent::Use);
     let inspector = parts.inspector().await?;
     let reasons = Reasons::of(parts.detectors().await?);
     if args.content.jsonl {
@@ -22,7 +27,8 @@ pub(crate) async fn run(args: &InspectArgs, global: &Global) -> Result<Exit, Cli
     let received = command::read_content(&args.content, ReadAs::Envelope, &parts.settings().bounds)?;
     let assessment = inspector.inspect(&received.content).await;
     if args.explain {
-        print_explanation(&assessment, global)?;
+        let explanation = inspector.explain(&received.content, &assessment).await;
+        explained::print(&explanation, &reasons, global)?;
     } else if global.is_json() {
         output::json(assessment.inspection())?;
     } else {
@@ -59,56 +65,6 @@ pub(crate) fn print(assessment: &Assessment, reasons: &Reasons) -> Result<(), Cl
     Ok(())
 }
 
-fn print_explanation(assessment: &Assessment, global: &Global) -> Result<(), CliError> {
-    let explanation = assessment.explain();
-    if global.is_json() {
-        return output::json(&explanation);
-    }
-    output::line(&format!(
-        "{} ({}), score {}, policy {}",
-        explanation.inspection.verdict,
-        explanation.inspection.tier,
-        explanation.score,
-        explanation.inspection.policy
-    ))?;
-    let mut rows = output::Rows::new(&[
-        "delta",
-        "points",
-        "rule",
-        "category",
-        "mode",
-        "found",
-        "where",
-        "through",
-        "proven by",
-    ])
-    .right(0)
-    .right(1)
-    .right(5);
-    for rule in &explanation.rules {
-        let mode = format!("{:?}", rule.mode).to_lowercase();
-        for (i, place) in rule.places.iter().enumerate() {
-            let first = |text: String| if i == 0 { text } else { String::new() };
-            rows.row(&[
-                &first(format!("+{}", rule.delta)),
-                &first(rule.points.to_string()),
-                &first(rule.pattern_id.clone()),
-                &first(rule.category.to_string()),
-                &first(mode.clone()),
-                &first(rule.count.to_string()),
-                &format!("{} {}..{}", place.field, place.start, place.end),
-                &place.views.join(" > "),
-                &place.checks.join(", "),
-            ]);
-        }
-    }
-    rows.print()?;
-    for failure in &explanation.failures {
-        output::line(&format!("plugin {} gave no result: {}", failure.plugin, failure.reason))?;
-    }
-    Ok(())
-}
-
 async fn judge_lines(
     args: &InspectArgs,
     mut lines: Lines,
@@ -122,12 +78,12 @@ async fn judge_lines(
         let is_last = next.is_none();
         if let Some(line) = next {
             let inspector = inspector.clone();
-            running.start(async move { judge(&inspector, line).await });
+            running.start(async move { judge(&inspector, line, explain).await });
         }
         while running.is_full() || is_last {
             let Some(judged) = running.oldest().await else { break };
             let judged = judged?;
-            print_line(&judged, explain)?;
+            print_line(&judged)?;
             summary.add(&judged);
         }
         if is_last {
@@ -140,16 +96,21 @@ async fn judge_lines(
     Ok(exit_of_lines(&summary, args.content.fail_on))
 }
 
-async fn judge(inspector: &Inspector, line: Line) -> Judged {
+async fn judge(inspector: &Inspector, line: Line, explain: bool) -> Judged {
     let Line { number, id, received } = line;
     match received {
         Ok(received) => {
             let assessment = inspector.inspect(&received.content).await;
+            let explanation = match explain {
+                true => Some(Box::new(inspector.explain(&received.content, &assessment).await)),
+                false => None,
+            };
             Judged {
                 number,
                 id,
                 label: received.line.label,
                 agent: None,
+                explanation,
                 result: crate::summary::Result::Assessed(Box::new(assessment)),
             }
         }
@@ -158,16 +119,17 @@ async fn judge(inspector: &Inspector, line: Line) -> Judged {
             id,
             label: None,
             agent: None,
+            explanation: None,
             result: crate::summary::Result::Refused(Box::new(error)),
         },
     }
 }
 
-fn print_line(judged: &Judged, explain: bool) -> Result<(), CliError> {
-    match &judged.result {
-        crate::summary::Result::Assessed(a) if explain => with_id(&judged.id, &a.explain()),
-        crate::summary::Result::Assessed(a) => with_id(&judged.id, a.inspection()),
-        other => print_failure(judged, other),
+fn print_line(judged: &Judged) -> Result<(), CliError> {
+    match (&judged.result, &judged.explanation) {
+        (crate::summary::Result::Assessed(_), Some(explanation)) => with_id(&judged.id, explanation),
+        (crate::summary::Result::Assessed(a), None) => with_id(&judged.id, a.inspection()),
+        (other, _) => print_failure(judged, other),
     }
 }
 

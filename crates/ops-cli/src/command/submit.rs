@@ -146,7 +146,8 @@ fn start(
     let (submission, trust): (Submission, TrustLevel) = match said {
         Ok(said) => said,
         Err(result) => {
-            running.start(async move { Judged { number, id, label, agent: None, result } });
+            running
+                .start(async move { Judged { number, id, label, agent: None, explanation: None, result } });
             return;
         }
     };
@@ -161,7 +162,7 @@ fn start(
             Ok(Submitted::Limited(limited)) => LineResult::Limited(limited.error),
             Err(error) => LineResult::from(error),
         };
-        Judged { number, id, label, agent: Some(agent), result }
+        Judged { number, id, label, agent: Some(agent), explanation: None, result }
     });
 }
 
