@@ -8,8 +8,15 @@ use serde::Deserialize;
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 9] = [
+pub(crate) const PACKS: [(&str, &str); 16] = [
     ("tokens", include_str!("../packs/tokens.toml")),
+    ("cloud", include_str!("../packs/cloud.toml")),
+    ("models", include_str!("../packs/models.toml")),
+    ("code-hosts", include_str!("../packs/code-hosts.toml")),
+    ("payments", include_str!("../packs/payments.toml")),
+    ("messaging", include_str!("../packs/messaging.toml")),
+    ("infrastructure", include_str!("../packs/infrastructure.toml")),
+    ("named-services", include_str!("../packs/named-services.toml")),
     ("services", include_str!("../packs/services.toml")),
     ("secrets", include_str!("../packs/secrets.toml")),
     ("personal-data", include_str!("../packs/personal-data.toml")),
@@ -189,7 +196,8 @@ mod tests {
             assert!((1..=4).contains(&spec.level), "{}: {}", spec.id, spec.level);
             let source = &spec.source;
             let is_page = source.starts_with("https://") && !source.contains(' ');
-            let is_standard = ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
+            let is_standard =
+                ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
             assert!(source.is_empty() || is_page || is_standard, "{}: {source}", spec.id);
         }
     }
