@@ -188,14 +188,12 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     let lower = bare.to_ascii_lowercase();
     let mut words = lower.rsplit(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
     let (last, before) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let is_kind = PUBLIC_KINDS.iter().any(|kind| {
-        before == *kind || last.strip_prefix(kind).is_some_and(|rest| matches!(rest, "key" | "token"))
-    });
+    let is_key = |word: &str| matches!(word, "key" | "token");
+    let is_kind =
+        |kind: &&str| before == *kind && is_key(last) || last.strip_prefix(*kind).is_some_and(is_key);
     // In camel case the last word begins with a large letter.
     let is_id = bare.ends_with("Id") || bare.ends_with("Hash") || bare.ends_with("Name");
-    !PUBLIC_NAMES.contains(&last)
-        && !is_id
-        && !(is_kind && matches!(last, "key" | "token") || is_kind && before.is_empty())
+    !PUBLIC_NAMES.contains(&last) && !is_id && !PUBLIC_KINDS.iter().any(is_kind)
 }
 
 /// What stands in place of a value in code, types and manuals.

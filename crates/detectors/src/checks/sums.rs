@@ -215,21 +215,21 @@ fn has_discord_id(token: &str) -> bool {
     (17..=20).contains(&id.len()) && id.iter().all(u8::is_ascii_digit)
 }
 
+/// How far behind its header a key is read: keys of 16,384 bits have 12 KiB.
+const KEY_BYTES_MAX: usize = 16 << 10;
+
 /// A sequence in DER whose length fits in with what follows, or the magic words of OpenSSH.
 fn has_key_structure(after: &str) -> bool {
-    let body: String = after
+    let near = after.get(crate::view::whole_characters(after, 0..KEY_BYTES_MAX)).unwrap_or("");
+    let body: String = near
         .lines()
         .flat_map(|line| line.split("\\n"))
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.contains(':'))
         .take_while(|line| !line.starts_with('-'))
-        .take(400)
         .collect();
-    let encoded: String = body
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))
-        .take(12_000)
-        .collect();
+    let len = body.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();
+    let encoded = body.get(..len).unwrap_or("");
     let whole = encoded.get(..encoded.len() / 4 * 4).unwrap_or("");
     let Ok(bytes) = STANDARD_NO_PAD.decode(whole) else { return false };
     let is_long = |wanted: usize| wanted >= 16 && bytes.len() + 3 >= wanted && bytes.len() <= wanted + 12;
