@@ -39,7 +39,7 @@ const WORDS: [&str; 30] = [
 ];
 
 /// Pieces that mark names, code and documentation where a random value would stand.
-const CODE_WORDS: [&str; 40] = [
+const CODE_WORDS: [&str; 38] = [
     "secret",
     "password",
     "passwd",
@@ -62,8 +62,6 @@ const CODE_WORDS: [&str; 40] = [
     "true",
     "false",
     "string",
-    "abcdef",
-    "123456",
     "qwerty",
     "foobar",
     "lorem",
@@ -101,6 +99,7 @@ pub(crate) fn is_dummy(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     is_placeholder(value)
         || CODE_WORDS.iter().any(|word| lower.contains(word))
+        || value.len() < 24 && ["abcdef", "123456"].iter().any(|row| lower.contains(row))
         || are_words(value)
         || is_public_address(value)
         || lower == SAMPLE_UUID
