@@ -34,12 +34,11 @@ fn proven() -> Vec<(&'static str, String)> {
 fn broken(token: &str) -> String {
     // Of a macaroon the structure is the proof.
     let at = if token.starts_with("pypi-") { 12 } else { token.len() / 2 };
-    let kind = |b: u8| (b.is_ascii_digit(), b.is_ascii_uppercase(), b.is_ascii_lowercase());
-    let at = (at..).find(|at| token.as_bytes()[*at].is_ascii_alphabetic()).unwrap();
-    let old = token.as_bytes()[at];
-    let new =
-        [b'q', b'p', b'Q', b'P'].into_iter().find(|new| kind(*new) == kind(old) && *new != old).unwrap();
-    format!("{}{}{}", &token[..at], char::from(new), &token[at + 1..])
+    let kind = |c: char| (c.is_ascii_digit(), c.is_ascii_uppercase());
+    let (at, old) = token.char_indices().find(|(i, c)| *i >= at && c.is_ascii_alphabetic()).unwrap();
+    let new = ['q', 'p', 'Q', 'P'].into_iter().find(|new| kind(*new) == kind(old) && *new != old).unwrap();
+    let (before, rest) = token.split_at(at);
+    format!("{before}{new}{}", rest.strip_prefix(old).unwrap())
 }
 
 #[tokio::test]

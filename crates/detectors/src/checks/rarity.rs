@@ -1,7 +1,5 @@
 //! How unlike words a value is: names in code and passwords out of dictionaries are made of them, tokens are not.
 
-use std::ops::ControlFlow;
-
 /// What each letter costs after the two before it, in sixteenths of a bit: 27 × 27 × 27, the letters and the border of
 /// a word. `examples/rarity.rs` makes it from texts.
 static COSTS: &[u8; LETTERS * LETTERS * LETTERS] = include_bytes!("../../packs/rarity.bin");
@@ -26,7 +24,6 @@ pub(crate) fn rarity(value: &str) -> f32 {
             Some(b) if b.is_ascii_alphabetic() => RUN + word_cost(run),
             _ => SIGN,
         };
-        ControlFlow::Continue(())
     });
     #[expect(clippy::cast_precision_loss, reason = "values are at most a few thousand bytes long")]
     let bits = cost as f32 / 16.0 / value.len().max(1) as f32;
@@ -45,7 +42,7 @@ fn word_cost(word: &[u8]) -> u32 {
 }
 
 /// Runs of digits, words with at most their first letter large, words in capitals, and all other bytes one by one.
-fn each_run(bytes: &[u8], mut found: impl FnMut(&[u8]) -> ControlFlow<()>) {
+fn each_run(bytes: &[u8], mut found: impl FnMut(&[u8])) {
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let count =
@@ -62,9 +59,8 @@ fn each_run(bytes: &[u8], mut found: impl FnMut(&[u8]) -> ControlFlow<()>) {
             },
             _ => 1,
         };
-        if rest.get(..len).is_none_or(|run| found(run).is_break()) {
-            return;
-        }
+        let Some(run) = rest.get(..len) else { return };
+        found(run);
         at += len;
     }
 }
@@ -94,7 +90,6 @@ mod tests {
         let mut runs = Vec::new();
         each_run(b"getHTTPUrl42_x", |run| {
             runs.push(String::from_utf8_lossy(run).into_owned());
-            ControlFlow::Continue(())
         });
         assert_eq!(runs, ["get", "HTTP", "Url", "42", "_", "x"]);
     }
