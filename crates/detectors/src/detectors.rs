@@ -29,6 +29,7 @@ use crate::pack::{Face, PACKS, Pack};
 use crate::plugins;
 use crate::rule::{Match, Rule, RuleInfo};
 use crate::view::{Map, Views};
+use crate::wallets;
 
 /// All rules that are not switched off, ready to run. Cheap to clone.
 ///
@@ -327,6 +328,7 @@ impl Detectors {
         let mut places = BTreeMap::new();
         if !is_for_phrases(views, view) {
             self.look_for_hosts(views, view, hits);
+            self.look_for_wallets(views, view, hits);
             find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
                 let added = self.add(&Reading { views, view, folded: None, refusals }, rule, m, hits);
                 self.enough(rule, added, &mut places)
@@ -353,6 +355,28 @@ impl Detectors {
         let places = places.entry(rule).or_default();
         *places += 1;
         if *places < PLACES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Looks for keys that no literal marks.
+    fn look_for_wallets(&self, views: &Views<'_>, view: usize, hits: &mut Vec<Hit>) {
+        let mut places = BTreeMap::new();
+        for (id, span) in wallets::look(views.text(view)) {
+            let Some(&rule) = self.0.by_code.get(id) else { continue };
+            let value = hash_of(views.text(view).get(span.clone()).unwrap_or(""));
+            let redacted = format!("[{id}]");
+            let checks = if id == "wallet-import-key" { vec!["base58check"] } else { Vec::new() };
+            hits.push(Hit {
+                rule,
+                span: views.place(view, span),
+                redacted,
+                views: views.chain(view),
+                checks,
+                value,
+            });
+            if self.enough(rule, true, &mut places).is_break() {
+                break;
+            }
+        }
     }
 
     /// Looks for hosts that are denied.
@@ -507,9 +531,15 @@ impl Detectors {
     pub(crate) fn add_sums(&self, texts: &mut [&mut Vec<Hit>]) {
         const CONTACTS: usize = 50;
         const IDENTITIES: usize = 3;
+        const CREDENTIALS: usize = 50;
         let of_contact: Counts = |r, _| is_contact(r);
         let of_identity: Counts = |r, h| r.spec.category == Category::PersonalData && !h.checks.is_empty();
-        let sums = [(CONTACT_DUMP, CONTACTS, of_contact), ("identity-dump", IDENTITIES, of_identity)];
+        let of_credential: Counts = |r, _| r.spec.category == Category::Credentials && r.spec.score >= 60;
+        let sums = [
+            (CONTACT_DUMP, CONTACTS, of_contact),
+            ("identity-dump", IDENTITIES, of_identity),
+            ("credential-dump", CREDENTIALS, of_credential),
+        ];
         for (id, least, counts) in sums {
             let mut seen = HashSet::new();
             let mut place = None;
@@ -679,7 +709,9 @@ mod tests {
                 let w = detectors.hits(&text).work;
                 w.anchors + w.searched_bytes + w.decoded_bytes
             };
-            let (once, twice) = (work(16 << 10), work(32 << 10));
+            // Once is all of the piece at least.
+            let bytes = piece.len().max(16 << 10);
+            let (once, twice) = (work(bytes), work(2 * bytes));
             assert!(twice <= once * 23 / 10 + (64 << 10), "{piece:.20}: {once} then {twice}");
         }
     }

@@ -37,6 +37,7 @@ mod pack;
 mod plugins;
 mod rule;
 mod view;
+mod wallets;
 
 pub use detectors::{Detection, Detectors};
 pub use error::DetectorsError;

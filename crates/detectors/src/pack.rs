@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 9] = [
+pub(crate) const PACKS: [(&str, &str); 16] = [
     ("tokens", include_str!("../packs/tokens.toml")),
+    ("cloud", include_str!("../packs/cloud.toml")),
+    ("models", include_str!("../packs/models.toml")),
+    ("code-hosts", include_str!("../packs/code-hosts.toml")),
+    ("payments", include_str!("../packs/payments.toml")),
+    ("messaging", include_str!("../packs/messaging.toml")),
+    ("infrastructure", include_str!("../packs/infrastructure.toml")),
+    ("named-services", include_str!("../packs/named-services.toml")),
     ("services", include_str!("../packs/services.toml")),
     ("secrets", include_str!("../packs/secrets.toml")),
     ("personal-data", include_str!("../packs/personal-data.toml")),

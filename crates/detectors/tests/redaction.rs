@@ -19,7 +19,7 @@ async fn redacting(text: &str) -> Assessment {
 }
 
 fn token() -> String {
-    ["gh", "p_", "R7sK2mQ9xT4vB8nLwZ3cF6hJ1pY5dG0aE2uX"].concat()
+    ["gh", "p_", "R7sK2mQ9xT4vB8nLwZ3cF6hJ1pY5dG02U7LR"].concat()
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! What only stands for a secret: placeholders, words, sequences, code.
 
+use sha2::{Digest as _, Sha256};
+
+use super::rarity::rarity;
+
 /// Pieces that say that the value is not the value.
 const WORDS: [&str; 30] = [
     "example",
@@ -35,7 +39,7 @@ const WORDS: [&str; 30] = [
 ];
 
 /// Pieces that mark names, code and documentation where a random value would stand.
-const CODE_WORDS: [&str; 40] = [
+const CODE_WORDS: [&str; 38] = [
     "secret",
     "password",
     "passwd",
@@ -58,8 +62,6 @@ const CODE_WORDS: [&str; 40] = [
     "true",
     "false",
     "string",
-    "abcdef",
-    "123456",
     "qwerty",
     "foobar",
     "lorem",
@@ -80,7 +82,11 @@ const CODE_WORDS: [&str; 40] = [
 
 /// Whether the value says of itself that it stands for something else, or is one character over and over.
 pub(crate) fn is_placeholder(value: &str) -> bool {
-    is_placeholder_word(value) || has_long_run(value) || distinct(value) < 5.min(value.len() / 2)
+    is_placeholder_word(value)
+        || has_long_run(value)
+        || distinct(value) < 5.min(value.len() / 2)
+        || sequence(value.to_ascii_lowercase().as_bytes()) * 2 > value.len()
+        || is_published(value)
 }
 
 pub(crate) fn is_placeholder_word(value: &str) -> bool {
@@ -93,7 +99,7 @@ pub(crate) fn is_dummy(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     is_placeholder(value)
         || CODE_WORDS.iter().any(|word| lower.contains(word))
-        || sequence(lower.as_bytes()) * 2 > value.len()
+        || value.len() < 24 && ["abcdef", "123456"].iter().any(|row| lower.contains(row))
         || are_words(value)
         || is_public_address(value)
         || lower == SAMPLE_UUID
@@ -111,6 +117,228 @@ fn is_public_address(value: &str) -> bool {
     ethereum || matches!(value.len(), 43 | 44) && value.bytes().all(base58)
 }
 
+/// Words for what is no secret although it looks like one.
+const PUBLIC_NAMES: [&str; 36] = [
+    "sha",
+    "sha1",
+    "sha256",
+    "hash",
+    "commit",
+    "digest",
+    "md5",
+    "checksum",
+    "uuid",
+    "guid",
+    "trace",
+    "span",
+    "project",
+    "version",
+    "revision",
+    "fingerprint",
+    "account",
+    "tenant",
+    "workspace",
+    "subscription",
+    "user",
+    "group",
+    "team",
+    "image",
+    "public",
+    "endpoint",
+    "region",
+    "etag",
+    "bucket",
+    "index",
+    "address",
+    "id",
+    "ids",
+    "name",
+    "url",
+    "uri",
+];
+
+/// What keys and tokens are called that anybody may see.
+const PUBLIC_KINDS: [&str; 20] = [
+    "public",
+    "pub",
+    "publishable",
+    "site",
+    "primary",
+    "foreign",
+    "cache",
+    "idempotency",
+    "partition",
+    "sort",
+    "websocket",
+    "page",
+    "next",
+    "continuation",
+    "cursor",
+    "host",
+    "translation",
+    "object",
+    "storage",
+    "row",
+];
+
+/// Whether a value may be a secret, by what its name ends in: of `client_id`, `public_key` and `key_hash` none is.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    let bare = name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    let lower = bare.to_ascii_lowercase();
+    let mut words = lower.rsplit(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+    let (last, before) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let is_key = |word: &str| matches!(word, "key" | "token");
+    let is_kind =
+        |kind: &&str| before == *kind && is_key(last) || last.strip_prefix(*kind).is_some_and(is_key);
+    // In camel case the last word begins with a large letter.
+    let is_id = bare.ends_with("Id") || bare.ends_with("Hash") || bare.ends_with("Name");
+    !PUBLIC_NAMES.contains(&last) && !is_id && !PUBLIC_KINDS.iter().any(is_kind)
+}
+
+/// What stands in place of a value in code, types and manuals.
+const NO_VALUES: [&str; 30] = [
+    "string",
+    "str",
+    "none",
+    "null",
+    "nil",
+    "true",
+    "false",
+    "undefined",
+    "required",
+    "optional",
+    "text",
+    "varchar",
+    "char",
+    "bytes",
+    "bool",
+    "boolean",
+    "number",
+    "integer",
+    "object",
+    "empty",
+    "value",
+    "default",
+    "unset",
+    "blank",
+    "hidden",
+    "masked",
+    "prompt",
+    "input",
+    "type",
+    "unknown",
+];
+
+/// Pieces of what is filled in later, or of a name.
+const FILLED_IN: [&str; 26] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "secret",
+    "token",
+    "config",
+    "getenv",
+    "environ",
+    "env.",
+    "request",
+    "param",
+    "self.",
+    "this.",
+    "args",
+    "input",
+    "form.",
+    "field",
+    "user.",
+    "opts",
+    "option",
+    "settings",
+    "apikey",
+    "api_key",
+    "credential",
+    "private",
+];
+
+/// Whether the value was written down for good: neither filled in later, nor code, nor a word that says nothing.
+pub(crate) fn is_assigned(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let is_path = value.contains('.') && !value.bytes().any(|b| b.is_ascii_digit());
+    !is_variable(value)
+        && !is_placeholder(value)
+        && !is_path
+        && !is_public_address(value)
+        && !SAMPLE_PASSWORDS.contains(&&lower[..])
+        && !NO_VALUES.contains(&&lower[..])
+        && !value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '\\', '|'])
+        && !value.contains("::")
+        && !value.starts_with(['$', '%', '@', '&', '#', '/', '-', '.', ',', ';', ':'])
+        && !FILLED_IN.iter().any(|piece| lower.contains(piece))
+        && distinct(value) >= 4
+}
+
+/// Whether it has no sense: unlike words, or digits in base 16 of which there are enough.
+pub(crate) fn is_random(value: &str) -> bool {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let is_hex = value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if is_hex {
+        return value.len() >= 16 && digits >= 4 && digits < value.len() && distinct(value) >= 7;
+    }
+    let bits = rarity(value);
+    bits >= 5.8 || bits >= 4.8 && digits >= 3 && digits < value.len()
+}
+
+/// Whether it counts up or down for the most part, as values in manuals do, and says nothing else of itself.
+pub(crate) fn is_counting(value: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| value.bytes().any(|b| class(&b));
+    sequence(value.to_ascii_lowercase().as_bytes()) * 2 > value.len()
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
+        && !is_placeholder_word(value)
+        && !has_long_run(value)
+}
+
+/// Keys, tokens and passwords that standards and manuals show to everybody, by the first eight bytes of their SHA-256,
+/// so that none of them stands here.
+const PUBLISHED: [[u8; 8]; 27] = [
+    [0x8b, 0xe5, 0xd1, 0x13, 0xc0, 0x87, 0x1c, 0xe1],
+    [0xf7, 0x01, 0x0e, 0xd4, 0x65, 0x87, 0x92, 0x92],
+    [0x31, 0x04, 0x3a, 0xae, 0x8b, 0xe2, 0x2d, 0xf7],
+    [0x01, 0xb6, 0x94, 0x0c, 0xa3, 0x81, 0x5a, 0x06],
+    [0x96, 0x19, 0x91, 0xda, 0x3a, 0xb8, 0xc4, 0xdb],
+    [0xfc, 0x5f, 0xe3, 0xf4, 0x96, 0x74, 0xc8, 0x0d],
+    [0x41, 0x8a, 0xf0, 0x6c, 0xd1, 0xd9, 0xd5, 0xf1],
+    [0x2c, 0xaf, 0xc0, 0x97, 0x01, 0x49, 0xa8, 0x4f],
+    [0xf2, 0xd6, 0xca, 0x16, 0x51, 0x50, 0x33, 0xe5],
+    [0x00, 0xcf, 0x4c, 0x78, 0x1d, 0xc3, 0x70, 0x03],
+    [0x6c, 0x96, 0x13, 0x0f, 0x13, 0x0a, 0xb0, 0xd6],
+    [0x13, 0xd3, 0x1e, 0x96, 0x1a, 0x1a, 0xd8, 0xec],
+    [0x05, 0x1d, 0x09, 0x3c, 0x4b, 0xde, 0xdb, 0xf2],
+    [0x08, 0x83, 0x1f, 0x80, 0xb5, 0x64, 0x14, 0xa9],
+    [0x15, 0xce, 0xf4, 0xb6, 0x29, 0xcc, 0x2d, 0x07],
+    [0x24, 0xb6, 0xd8, 0x40, 0xb1, 0xdf, 0xfb, 0xed],
+    [0xeb, 0x54, 0x3d, 0xc4, 0x90, 0xdf, 0x6d, 0x05],
+    [0xbc, 0x1a, 0x50, 0x96, 0x6c, 0x9e, 0x64, 0x86],
+    [0x83, 0x35, 0xc5, 0x53, 0x34, 0x82, 0x1e, 0xef],
+    [0xb2, 0x6a, 0xb6, 0x52, 0x9d, 0x20, 0xeb, 0xeb],
+    [0x64, 0x03, 0x4b, 0x44, 0xc5, 0x79, 0xb3, 0x35],
+    [0x28, 0x98, 0x1d, 0x08, 0xec, 0xff, 0x66, 0xaa],
+    [0x56, 0xe0, 0x76, 0xc4, 0x82, 0x7c, 0x2a, 0x0f],
+    [0x00, 0x11, 0xcc, 0x25, 0xeb, 0x43, 0x20, 0x71],
+    [0xaa, 0x65, 0x47, 0x43, 0x95, 0x83, 0xc3, 0xa2],
+    [0xf5, 0xe9, 0x5c, 0x99, 0x54, 0x63, 0x5b, 0x65],
+    [0x03, 0xb9, 0x70, 0xed, 0x81, 0x71, 0xd7, 0x3b],
+];
+
+/// Whether manuals show the value, or what stands behind its last dot or its `0x`.
+pub(crate) fn is_published(value: &str) -> bool {
+    let last = value.rsplit('.').next().unwrap_or("");
+    let bare = value.strip_prefix("0x").unwrap_or(value);
+    [value, last, bare].iter().any(|part| {
+        part.len() >= 12
+            && Sha256::digest(part.as_bytes()).first_chunk::<8>().is_some_and(|h| PUBLISHED.contains(h))
+    })
+}
+
 /// Whether it looks chosen: letters with digits or signs, and neither code nor a placeholder.
 pub(crate) fn is_password_like(value: &str) -> bool {
     let has = |class: fn(&u8) -> bool| value.bytes().any(|b| class(&b));
@@ -124,16 +352,17 @@ pub(crate) fn is_password_like(value: &str) -> bool {
         || value.contains("::")
         || value.contains('[');
     let lower = value.to_ascii_lowercase();
-    // Also words of made-up passwords, which another rule notes.
     // Words of made-up passwords too, which another rule notes.
     let named = MADE_UP.iter().any(|w| lower.contains(w));
-    letters && (digits || signs) && !code && !named && !is_placeholder(value) && distinct(value) >= 5
+    let chosen = digits || signs || value.len() >= 7 && rarity(value) >= 6.2;
+    letters && chosen && !code && !named && !is_placeholder(value) && distinct(value) >= 5
 }
 
 /// What passwords in examples, and names in code, have in them.
-const MADE_UP: [&str; 20] = [
-    "env", "config", "process", "example", "required", "string", "optional", "default", "input", "pass",
-    "secret", "welcome", "qwerty", "letmein", "change", "test", "demo", "user", "your", ",",
+const MADE_UP: [&str; 23] = [
+    "admin", "pa$$", "p@ss", "env", "config", "process", "example", "required", "string", "optional",
+    "default", "input", "pass", "secret", "welcome", "qwerty", "letmein", "change", "test", "demo", "user",
+    "your", ",",
 ];
 
 /// Passwords that examples have, and that nobody should.
@@ -260,7 +489,8 @@ fn sequence(value: &[u8]) -> usize {
 fn are_words(value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let parts: Vec<&str> = value.split(['-', '_', '.', '/', ' ']).filter(|p| !p.is_empty()).collect();
-    digits < 2 && value.len() < 40 && parts.iter().filter(|p| is_wordlike(p)).count() * 4 >= parts.len() * 3
+    let are_few = digits < 2 && value.len() < 40 && rarity(value) < 5.8;
+    are_few && parts.iter().filter(|p| is_wordlike(p)).count() * 4 >= parts.len() * 3
         || parts.len() >= 3 && parts.iter().all(|p| is_wordlike(p))
 }
 
