@@ -403,22 +403,20 @@ impl Detectors {
         for span in wrapped {
             self.add_by_code("wrapped-finding", span, &mut hits);
         }
-        let is_strong = |r: &Rule| match r.spec.category {
-            Category::Credentials => !r.spec.generic,
-            Category::PersonalData => true,
-            _ => false,
+        let cover = |wanted: fn(&Rule) -> bool| {
+            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(wanted)).map(|h| &h.span))
         };
-        let strong =
-            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(is_strong)).map(|h| &h.span));
-        let secret = Cover::of(
-            hits.iter()
-                .filter(|h| self.rule(h.rule).is_some_and(|r| r.spec.category == Category::Credentials))
-                .map(|h| &h.span),
-        );
+        let is_private = |r: &Rule| matches!(r.spec.category, Category::Credentials | Category::PersonalData);
+        let strong = cover(|r| {
+            matches!(r.spec.category, Category::Credentials | Category::PersonalData) && !r.spec.generic
+        });
+        let (private, named) = (cover(is_private), cover(|r| is_contact(r) && !r.spec.generic));
         hits.retain(|hit| {
             self.rule(hit.rule).is_some_and(|rule| {
-                !(rule.spec.generic && strong.meets(&hit.span)
-                    || is_contact(rule) && (strong.meets(&hit.span) || secret.meets(&hit.span)))
+                let generic = rule.spec.generic;
+                !(generic && strong.meets(&hit.span)
+                    || is_contact(rule) && private.meets(&hit.span)
+                    || is_contact(rule) && generic && named.meets(&hit.span))
             })
         });
         hits
