@@ -1,11 +1,19 @@
 //! What a match must pass, or may prove: check digits, structure, and that it is no placeholder.
 
 mod amounts;
+mod cards;
+mod check_digits;
+mod documents;
 mod hosts;
-mod identity;
+mod iban;
+mod national;
+mod network;
+mod phone;
 mod placeholder;
 mod rarity;
 mod sums;
+mod surroundings;
+mod wallets;
 
 use std::ops::Range;
 
@@ -31,16 +39,50 @@ pub(crate) enum Check {
     CardIssuer,
     /// ISO 13616: length by country, modulo 97.
     Iban,
-    /// A social security number that may have been issued.
-    Ssn,
+    /// A number that payment services print for trying them out, or one that looks like those.
+    SampleCard,
+    /// None of those.
+    NotSampleCard,
+    /// The digits pass the Luhn check, dummy or not.
+    LuhnSum,
+    /// Digits that are neither counted up nor the same over and over.
+    NotDummyNumber,
     /// A national number whose check digits hold, by country.
-    National(identity::National),
+    National(national::National),
     /// A telephone number of the North American plan.
     Nanp,
     /// A telephone number that is no dummy.
     Phone,
+    /// The same in one run of digits, which is no time either.
+    BarePhone,
+    /// A telephone number with a country code, as long as that country's are.
+    InternationalPhone,
+    /// A telephone number in the shape of one country.
+    NationalPhone,
+    /// Not part of a longer number, path, sum or name.
+    Apart,
+    /// The same for telephone numbers, behind which their kind may stand.
+    PhoneApart,
+    /// No word near that calls it something else, such as an order or a build.
+    NotCounted,
     /// A public IPv4 address.
     PublicIp,
+    /// A public IPv6 address.
+    PublicIpv6,
+    /// The hardware address of one device.
+    Mac,
+    /// The address of a wallet, by its chain's checksum.
+    Wallet(wallets::Wallet),
+    /// The lines of a travel document that machines read.
+    MachineReadable,
+    /// The number of a vehicle.
+    Vin,
+    /// The number of a telephone.
+    Imei,
+    /// A day on which somebody who lives may have been born.
+    Birthday,
+    /// The code of a bank.
+    Bic,
     /// A mail address of a person or office, not of a machine or a file name.
     Mailbox,
     /// The first part decodes to a JSON object that names an algorithm.
@@ -141,11 +183,28 @@ impl Check {
             "luhn" => Self::Luhn,
             "card-issuer" => Self::CardIssuer,
             "iban" => Self::Iban,
-            "ssn" => Self::Ssn,
-            "national" => Self::National(identity::National::parse(number)?),
+            "sample-card" => Self::SampleCard,
+            "not-sample-card" => Self::NotSampleCard,
+            "luhn-sum" => Self::LuhnSum,
+            "not-dummy-number" => Self::NotDummyNumber,
+            "national" => Self::National(national::National::parse(number)?),
             "nanp" => Self::Nanp,
             "phone" => Self::Phone,
+            "bare-phone" => Self::BarePhone,
+            "international-phone" => Self::InternationalPhone,
+            "national-phone" => Self::NationalPhone,
+            "apart" => Self::Apart,
+            "phone-apart" => Self::PhoneApart,
+            "not-counted" => Self::NotCounted,
             "public-ip" => Self::PublicIp,
+            "public-ipv6" => Self::PublicIpv6,
+            "mac" => Self::Mac,
+            "wallet" => Self::Wallet(wallets::Wallet::parse(number)?),
+            "machine-readable" => Self::MachineReadable,
+            "vin" => Self::Vin,
+            "imei" => Self::Imei,
+            "birthday" => Self::Birthday,
+            "bic" => Self::Bic,
             "mailbox" => Self::Mailbox,
             "jwt-header" => Self::JwtHeader,
             "pem-body" => Self::PemBody,
@@ -185,19 +244,26 @@ impl Check {
             Self::Sum(sum) => sum.name(),
             Self::BrokenSum(_) => "broken-sum",
             Self::SecretName => "name",
-            Self::Luhn => "luhn",
+            Self::Luhn | Self::LuhnSum => "luhn",
             Self::CardIssuer => "issuer",
             Self::Iban => "iban",
-            Self::Ssn => "ssn",
-            Self::National(_) => "check-digit",
-            Self::Nanp | Self::Phone => "phone",
-            Self::PublicIp => "public-ip",
+            Self::SampleCard | Self::NotSampleCard => "sample-card",
+            Self::National(_) | Self::MachineReadable | Self::Vin | Self::Imei => "check-digit",
+            Self::Nanp | Self::Phone | Self::BarePhone | Self::InternationalPhone | Self::NationalPhone => {
+                "phone"
+            }
+            Self::Apart | Self::PhoneApart | Self::NotCounted => "surroundings",
+            Self::PublicIp | Self::PublicIpv6 => "public-ip",
+            Self::Mac => "mac",
+            Self::Wallet(_) => "wallet",
+            Self::Birthday => "date",
+            Self::Bic => "bic",
             Self::Mailbox => "mailbox",
             Self::JwtHeader => "jwt-header",
             Self::PemBody => "pem-body",
             Self::Entropy(_) | Self::Rare(_) | Self::Random | Self::Counting => "entropy",
             Self::Digits(_) | Self::Signs | Self::Mixed => "mixed",
-            Self::NotPlaceholder | Self::NotDummy => "no-placeholder",
+            Self::NotPlaceholder | Self::NotDummy | Self::NotDummyNumber => "no-placeholder",
             Self::SeedWords => "seed-words",
             Self::UnknownHost
             | Self::KnownHost
@@ -216,16 +282,30 @@ impl Check {
     }
 
     /// Whether a check of structure or check digits, which a chance text does not pass.
-    pub(crate) const fn is_proof(self) -> bool {
-        matches!(
-            self,
-            Self::Sum(_) | Self::Luhn | Self::Iban | Self::National(_) | Self::JwtHeader | Self::PemBody
-        )
+    pub(crate) fn is_proof(self) -> bool {
+        match self {
+            Self::National(kind) => kind.has_check_digits(),
+            _ => matches!(
+                self,
+                Self::Sum(_)
+                    | Self::Luhn
+                    | Self::Iban
+                    | Self::MachineReadable
+                    | Self::Vin
+                    | Self::Imei
+                    | Self::JwtHeader
+                    | Self::PemBody
+            ),
+        }
     }
 
     /// The part of `value` that is meant, where the expression cannot tell its end.
     pub(crate) fn end_of(self, value: &str) -> Option<usize> {
-        if self == Self::Iban { identity::iban_end(value) } else { None }
+        match self {
+            Self::Iban => iban::iban_end(value),
+            Self::InternationalPhone => phone::international_end(value),
+            _ => None,
+        }
     }
 
     pub(crate) fn passes(self, site: &Site<'_>) -> bool {
@@ -235,15 +315,32 @@ impl Check {
             Self::BrokenSum(sum) => !sum.holds(value, site.text.get(site.whole.end..).unwrap_or("")),
             Self::SecretName => placeholder::is_secret_name(site.name()),
             Self::Assigned => placeholder::is_assigned(value),
-            Self::Luhn => identity::is_luhn(value),
-            Self::CardIssuer => identity::is_of_issuer(value),
-            Self::Iban => identity::is_iban(value),
-            Self::Ssn => identity::is_ssn(value),
-            Self::National(country) => country.is_valid(value),
-            Self::Nanp => identity::is_nanp(value),
-            Self::Phone => identity::is_phone(value),
-            Self::PublicIp => identity::is_public_ip(value),
-            Self::Mailbox => identity::is_mailbox(value),
+            Self::Luhn => cards::is_luhn(value),
+            Self::CardIssuer => cards::is_of_issuer(value),
+            Self::SampleCard => cards::is_sample(value),
+            Self::NotSampleCard => !cards::is_sample(value),
+            Self::LuhnSum => check_digits::luhn(&check_digits::digits(value)),
+            Self::NotDummyNumber => !check_digits::is_dummy(value),
+            Self::Iban => iban::is_iban(value),
+            Self::National(kind) => kind.is_valid(value),
+            Self::Nanp => phone::is_nanp(value),
+            Self::Phone => phone::is_grouped_phone(value),
+            Self::BarePhone => phone::is_bare_phone(value),
+            Self::InternationalPhone => phone::is_international(value),
+            Self::NationalPhone => phone::is_national(value),
+            Self::Apart => surroundings::is_apart(site),
+            Self::PhoneApart => surroundings::is_phone_apart(site),
+            Self::NotCounted => !surroundings::is_counted(site),
+            Self::PublicIp => network::is_public_ip(value),
+            Self::PublicIpv6 => network::is_public_ipv6(value),
+            Self::Mac => network::is_mac(value),
+            Self::Wallet(wallet) => wallet.is_valid(value),
+            Self::MachineReadable => documents::is_machine_readable_zone(value),
+            Self::Vin => documents::is_vin(value),
+            Self::Imei => documents::is_imei(value),
+            Self::Birthday => documents::is_birthday(value),
+            Self::Bic => documents::is_bic(value),
+            Self::Mailbox => network::is_mailbox(value),
             Self::JwtHeader => is_jwt_header(value),
             Self::PemBody => has_pem_body(site.text.get(site.whole.end..).unwrap_or("")),
             Self::Entropy(bits) => entropy(value) >= bits,
@@ -267,7 +364,7 @@ impl Check {
             Self::OddHost => hosts::has_odd_host(site.whole()),
             Self::HasUrl => site.whole().contains("://"),
             Self::RealAddress => !hosts::is_sample_host(site.whole()),
-            Self::PublicAddress => identity::has_public_ip(site.whole()),
+            Self::PublicAddress => network::has_public_ip(site.whole()),
             Self::RealPassword => placeholder::is_real_password(value),
             Self::NotVariable => !placeholder::is_variable(value),
             Self::WeakPassword => placeholder::is_weak_password(value),

@@ -495,27 +495,28 @@ impl Detectors {
             self.add_by_code("wrapped-finding", span, &mut hits);
         }
         // What is only watched takes the place of nothing.
-        let is_strong = |r: &Rule| match r.spec.category {
-            Category::Credentials => r.is_enforced() && !r.spec.generic,
-            Category::PersonalData => r.is_enforced(),
-            _ => false,
+        let is_private = |r: &Rule| {
+            r.is_enforced() && matches!(r.spec.category, Category::Credentials | Category::PersonalData)
         };
-        let is_secret = |r: &Rule| r.is_enforced() && r.spec.category == Category::Credentials;
-        let strong =
-            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(is_strong)).map(|h| &h.span));
-        let secret =
-            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(is_secret)).map(|h| &h.span));
+        let is_strong = |r: &Rule| is_private(r) && !r.spec.generic;
+        let is_named = |r: &Rule| r.is_enforced() && is_contact(r) && !r.spec.generic;
+        let cover = |wanted: &dyn Fn(&Rule) -> bool| {
+            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(wanted)).map(|h| &h.span))
+        };
+        let (private, strong, named) = (cover(&is_private), cover(&is_strong), cover(&is_named));
         let gives_way = |hit: &Hit| {
             self.rule(hit.rule).is_some_and(|rule| {
-                rule.spec.generic && strong.meets(&hit.span)
-                    || is_contact(rule) && (strong.meets(&hit.span) || secret.meets(&hit.span))
+                let generic = rule.spec.generic;
+                generic && strong.meets(&hit.span)
+                    || is_contact(rule) && private.meets(&hit.span)
+                    || is_contact(rule) && generic && named.meets(&hit.span)
             })
         };
         if let Some(refusals) = refusals {
             for hit in hits.iter().filter(|hit| gives_way(hit)).take(crate::explain::KEPT_MAX) {
                 let over = |h: &&Hit| {
                     let Some(rule) = self.rule(h.rule) else { return false };
-                    let is_over = is_strong(rule) || is_secret(rule) && h.rule != hit.rule;
+                    let is_over = is_strong(rule) || h.rule != hit.rule && (is_private(rule) || is_named(rule));
                     is_over && h.span.start < hit.span.end && hit.span.start < h.span.end
                 };
                 let by = hits.iter().find(over).and_then(|h| self.rule(h.rule)).map(Rule::id);

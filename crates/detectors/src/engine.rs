@@ -158,7 +158,7 @@ fn passes(rule: &Rule, text: &str, m: &Match) -> bool {
     rule.checks.iter().all(|check| check.passes(&site)) && has_context(rule, text, &m.whole)
 }
 
-/// Whether one of the rule's words stands near, as the beginning of a word.
+/// Whether one of the rule's words stands near: as a whole word if it is short, as the beginning of one if it is long.
 pub(crate) fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool {
     if rule.spec.context.is_empty() {
         return true;
@@ -170,9 +170,21 @@ pub(crate) fn has_context(rule: &Rule, text: &str, whole: &Range<usize>) -> bool
     let near = text.get(around).unwrap_or("").to_lowercase();
     rule.spec.context.iter().any(|word| {
         near.match_indices(word.as_str()).any(|(at, _)| {
-            !near.get(..at).and_then(|b| b.chars().next_back()).is_some_and(char::is_alphanumeric)
+            let before = near.get(..at).and_then(|b| b.chars().next_back());
+            let after = near.get(at + word.len()..).and_then(|a| a.chars().next());
+            let ends =
+                word.len() > SHORT_WORD || !word.ends_with(is_lettered) || !after.is_some_and(is_lettered);
+            ends && !(word.starts_with(is_lettered) && before.is_some_and(is_lettered))
         })
     })
+}
+
+/// Words of at most so many bytes are also the beginning of many others.
+const SHORT_WORD: usize = 4;
+
+/// Letters and digits of scripts that put blanks between words.
+fn is_lettered(c: char) -> bool {
+    c.is_alphanumeric() && c < '\u{2e80}' && !('\u{e00}'..'\u{e80}').contains(&c)
 }
 
 /// The parts of a text in which each rule is looked for: disjoint, so that no rule reads a byte twice.

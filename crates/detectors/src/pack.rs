@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 16] = [
+pub(crate) const PACKS: [(&str, &str); 17] = [
     ("tokens", include_str!("../packs/tokens.toml")),
     ("cloud", include_str!("../packs/cloud.toml")),
     ("models", include_str!("../packs/models.toml")),
@@ -20,6 +20,7 @@ pub(crate) const PACKS: [(&str, &str); 16] = [
     ("services", include_str!("../packs/services.toml")),
     ("secrets", include_str!("../packs/secrets.toml")),
     ("personal-data", include_str!("../packs/personal-data.toml")),
+    ("national-ids", include_str!("../packs/national-ids.toml")),
     ("injection", include_str!("../packs/injection.toml")),
     ("jailbreak", include_str!("../packs/jailbreak.toml")),
     ("social-engineering", include_str!("../packs/social-engineering.toml")),

@@ -119,10 +119,15 @@ fn is_crc32_gitlab(token: &str) -> bool {
 }
 
 fn is_bech32(text: &str) -> bool {
+    bech32_rest(text) == Some(1)
+}
+
+/// What the checksum of BIP 173 leaves: one, or the constant of BIP 350.
+pub(super) fn bech32_rest(text: &str) -> Option<u32> {
     const CHARSET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
     const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
     let lower = text.to_ascii_lowercase();
-    let Some((human, data)) = lower.rsplit_once('1') else { return false };
+    let (human, data) = lower.rsplit_once('1')?;
     let step = |sum: u32, value: u32| {
         let top = sum >> 25;
         let mut next = (sum & 0x01ff_ffff) << 5 ^ value;
@@ -137,12 +142,10 @@ fn is_bech32(text: &str) -> bool {
     sum = step(sum, 0);
     sum = human.bytes().fold(sum, |sum, b| step(sum, u32::from(b & 31)));
     for b in data.bytes() {
-        let Some(value) = CHARSET.iter().position(|c| *c == b).and_then(|v| u32::try_from(v).ok()) else {
-            return false;
-        };
+        let value = CHARSET.iter().position(|c| *c == b).and_then(|v| u32::try_from(v).ok())?;
         sum = step(sum, value);
     }
-    !human.is_empty() && sum == 1
+    (!human.is_empty()).then_some(sum)
 }
 
 fn is_base58check(text: &str) -> bool {
