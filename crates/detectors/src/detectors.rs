@@ -516,7 +516,8 @@ impl Detectors {
             for hit in hits.iter().filter(|hit| gives_way(hit)).take(crate::explain::KEPT_MAX) {
                 let over = |h: &&Hit| {
                     let Some(rule) = self.rule(h.rule) else { return false };
-                    let is_over = is_strong(rule) || h.rule != hit.rule && (is_private(rule) || is_named(rule));
+                    let is_over =
+                        is_strong(rule) || h.rule != hit.rule && (is_private(rule) || is_named(rule));
                     is_over && h.span.start < hit.span.end && hit.span.start < h.span.end
                 };
                 let by = hits.iter().find(over).and_then(|h| self.rule(h.rule)).map(Rule::id);
