@@ -371,6 +371,7 @@ impl Detectors {
                 redacted,
                 views: views.chain(view),
                 checks,
+                marks: None,
                 value,
             });
             if self.enough(rule, true, &mut places).is_break() {
