@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use clawexchange_ssg_core::{CONTACT_DUMP, Category, PluginRegistry, RegistryError, RuleMode};
 
-use crate::context::is_told_about;
+use crate::context::Telling;
 use crate::decode;
 use crate::engine::{Found, Matcher, Skip, Work};
 use crate::error::DetectorsError;
@@ -243,6 +243,7 @@ impl Detectors {
     fn hits_by(&self, text: &str, find: &Find<'_>) -> Scanned {
         let mut work = Work::default();
         let mut views = Views::of(text);
+        let telling = Telling::of(text);
         let mut hits = Vec::new();
         let budget = (text.len() * DECODED_FACTOR_MAX)
             .min(DECODED_BYTES_LONG.max(text.len() * DECODED_FACTOR_LONG))
@@ -250,8 +251,14 @@ impl Detectors {
         let mut view = 0;
         let mut spent = false;
         while view < views.len() {
-            if views.depth(view) < DEPTH_MAX && !is_for_phrases(&views, view) {
-                for new in decode::unwrap(views.text(view)) {
+            if views.depth(view) < DEPTH_MAX {
+                let spelled = is_for_phrases(&views, view);
+                let unwrap = if spelled { decode::respell } else { decode::unwrap };
+                for new in unwrap(views.text(view)) {
+                    // The same turn twice leads back to what was there.
+                    if spelled && views.chain(view).last() == Some(&new.name) {
+                        continue;
+                    }
                     if work.decoded_bytes + new.text.len() > budget {
                         spent = true;
                         continue;
@@ -260,7 +267,7 @@ impl Detectors {
                     views.push(view, new.name, new.text, new.map);
                 }
             }
-            self.look_at(&views, view, find, &mut work, &mut hits);
+            self.look_at(&Seen { views: &views, view, telling: &telling }, find, &mut work, &mut hits);
             view += 1;
         }
         for (id, span) in obfuscation::look(text) {
@@ -272,20 +279,26 @@ impl Detectors {
         Scanned { hits: self.settled(hits), work }
     }
 
-    fn look_at(&self, views: &Views<'_>, view: usize, find: &Find<'_>, work: &mut Work, hits: &mut Vec<Hit>) {
+    fn look_at(&self, seen: &Seen<'_>, find: &Find<'_>, work: &mut Work, hits: &mut Vec<Hit>) {
+        let &Seen { views, view, .. } = seen;
         let (inner, text) = (&*self.0, views.text(view));
         let mut places = BTreeMap::new();
-        if !is_for_phrases(views, view) {
+        let spelled = is_for_phrases(views, view);
+        if !spelled {
             self.look_for_hosts(views, view, hits);
-            find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
-                let added = self.add(&Reading { views, view, folded: None }, rule, m, hits);
-                self.enough(rule, added, &mut places)
-            });
         }
+        find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
+            // A token or a number that came out of another spelling of words was not there.
+            if spelled && !self.rule(rule).is_some_and(|r| r.spec.category == Category::MaliciousCode) {
+                return ControlFlow::Continue(());
+            }
+            let added = self.add(&Reading { seen, folded: None }, rule, m, hits);
+            self.enough(rule, added, &mut places)
+        });
         let (folded, map) = fold(text);
         let unchanged = |window: &Range<usize>| views.is_unchanged(view, &map.source(window));
         find(&inner.folded, &inner.rules, &folded, &unchanged, work, &mut |rule, m| {
-            let added = self.add(&Reading { views, view, folded: Some((&folded, &map)) }, rule, m, hits);
+            let added = self.add(&Reading { seen, folded: Some((&folded, &map)) }, rule, m, hits);
             self.enough(rule, added, &mut places)
         });
     }
@@ -339,7 +352,7 @@ impl Detectors {
 
     /// Whether the rule itself was found there, not something that is told about.
     fn add(&self, reading: &Reading<'_>, rule: usize, m: &Match, hits: &mut Vec<Hit>) -> bool {
-        let &Reading { views, view, folded } = reading;
+        let &Reading { seen: &Seen { views, view, telling }, folded } = reading;
         let Some(found) = self.rule(rule) else { return false };
         let here = folded.map_or_else(|| m.value.clone(), |(_, map)| map.source(&m.value));
         let Some(span) = views.source(view, here) else { return false };
@@ -357,7 +370,7 @@ impl Detectors {
             }
         }
         let (asked, mut rule) = (rule, rule);
-        if found.spec.quotable && chain.is_empty() && is_told_about(sent, &span) {
+        if found.spec.quotable && chain.is_empty() && telling.is_about(&span, found.spec.category) {
             let Some(quoted) = self.0.by_code.get("quoted-attack") else { return false };
             rule = *quoted;
         }
@@ -450,10 +463,16 @@ impl Detectors {
     }
 }
 
-/// What a rule was found in: a view, or its folded text.
-struct Reading<'v> {
+/// A view, and what is known of the text that it belongs to.
+struct Seen<'v> {
     views: &'v Views<'v>,
     view: usize,
+    telling: &'v Telling<'v>,
+}
+
+/// What a rule was found in: a view, or its folded text.
+struct Reading<'v> {
+    seen: &'v Seen<'v>,
     folded: Option<(&'v str, &'v Map)>,
 }
 

@@ -8,12 +8,13 @@ use serde::Deserialize;
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 9] = [
+pub(crate) const PACKS: [(&str, &str); 10] = [
     ("tokens", include_str!("../packs/tokens.toml")),
     ("services", include_str!("../packs/services.toml")),
     ("secrets", include_str!("../packs/secrets.toml")),
     ("personal-data", include_str!("../packs/personal-data.toml")),
     ("injection", include_str!("../packs/injection.toml")),
+    ("injection-languages", include_str!("../packs/injection-languages.toml")),
     ("jailbreak", include_str!("../packs/jailbreak.toml")),
     ("social-engineering", include_str!("../packs/social-engineering.toml")),
     ("malicious-code", include_str!("../packs/malicious-code.toml")),
@@ -189,7 +190,8 @@ mod tests {
             assert!((1..=4).contains(&spec.level), "{}: {}", spec.id, spec.level);
             let source = &spec.source;
             let is_page = source.starts_with("https://") && !source.contains(' ');
-            let is_standard = ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
+            let is_standard =
+                ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
             assert!(source.is_empty() || is_page || is_standard, "{}: {source}", spec.id);
         }
     }
