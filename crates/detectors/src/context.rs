@@ -10,7 +10,7 @@ use clawexchange_ssg_core::Category;
 use crate::view::whole_characters;
 
 /// Words with which people write about attacks instead of making them.
-const STRONG: [&str; 35] = [
+const STRONG: [&str; 55] = [
     "prompt injection",
     "prompt-injection",
     "injection attempt",
@@ -24,7 +24,7 @@ const STRONG: [&str; 35] = [
     "the attack",
     "attacks",
     "malicious",
-    "adversarial",
+    "adversar",
     "red flag",
     "red-flag",
     "suspicious",
@@ -43,13 +43,33 @@ const STRONG: [&str; 35] = [
     "owasp",
     "threat",
     "guardrails, try",
-    "treat it as data",
     "old trick",
+    "common trick",
+    "trick is",
+    "security researcher",
+    "vulnerabilit",
+    "exploit",
+    "treat it as data",
     "reverse shell works",
+    "angriff",
+    "ataque",
+    "attaque",
+    "attacco",
+    "атак",
+    "攻击",
+    "攻擊",
+    "攻撃",
+    "공격",
+    "هجوم",
+    "हमल",
+    "saldırı",
+    "aanval",
+    "serangan",
+    "tấn công",
 ];
 
 /// Words with which they also quote.
-const WEAK: [&str; 22] = [
+const WEAK: [&str; 76] = [
     "example",
     "e.g.",
     "such as",
@@ -57,6 +77,12 @@ const WEAK: [&str; 22] = [
     "phrase ",
     "the sentence",
     "sentences like",
+    "requests like",
+    "prompts like",
+    "inputs like",
+    "comments like",
+    "messages like",
+    "posts that say",
     "pattern",
     "attack",
     "injection",
@@ -64,7 +90,7 @@ const WEAK: [&str; 22] = [
     "detect",
     "block ",
     "blocks",
-    "flag",
+    "blocked",
     "filter",
     "refuse",
     "reject",
@@ -72,6 +98,54 @@ const WEAK: [&str; 22] = [
     "fraud",
     "exploit",
     "trick",
+    "security",
+    "researcher",
+    "dataset",
+    "unit test",
+    "assert",
+    "abuse",
+    "paper",
+    "we show",
+    "incident",
+    "defen",
+    "strip ",
+    "in the wild",
+    "spam",
+    "scam",
+    "succeed",
+    "guard",
+    "moderator",
+    "warn",
+    "beware",
+    "lesson",
+    "slide",
+    "explains",
+    "explained",
+    "if you see",
+    "if a page",
+    "if someone",
+    "close the page",
+    "beispiel",
+    "ejemplo",
+    "exemple",
+    "exemplo",
+    "esempio",
+    "пример",
+    "защит",
+    "例如",
+    "检测",
+    "拦截",
+    "検出",
+    "例えば",
+    "예를",
+    "예시",
+    "مثال",
+    "उदाहरण",
+    "örnek",
+    "voorbeeld",
+    "przykład",
+    "contoh",
+    "ví dụ",
 ];
 
 /// Words of which a text that teaches about attacks has many, and an attack hardly one.
@@ -110,23 +184,44 @@ const TEACHING_MIN: usize = 6;
 /// And about commands that do harm.
 const TEACHING_CODE_MIN: usize = 7;
 /// Words that forbid a command or say whose it is, in the line in which it stands.
-const COMMAND_CUES: [&str; 15] = [
+const COMMAND_CUES: [&str; 20] = [
     "attacker",
+    "adversar",
     "malicious",
+    "malware",
     "never run",
     "not run",
     "don't run",
     "never paste",
     "don't paste",
     "do not paste",
+    "do not do this",
     "how a reverse shell",
     "suspicious",
     "would be flagged",
+    "was flagged",
     "is blocked",
-    "blocked",
-    "threat",
-    "❌",
+    "incident",
+    "att&ck",
+    "may abuse",
+    "detection rule",
 ];
+
+/// Words, ready to be looked for in one pass.
+type Cues = LazyLock<Option<AhoCorasick>>;
+
+static STRONG_CUES: Cues = LazyLock::new(|| cues(&STRONG));
+static WEAK_CUES: Cues = LazyLock::new(|| cues(&WEAK));
+static TEACHING_CUES: Cues = LazyLock::new(|| cues(&TEACHING));
+static COMMAND: Cues = LazyLock::new(|| cues(&COMMAND_CUES));
+
+fn cues(words: &[&str]) -> Option<AhoCorasick> {
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
+}
+
+fn has_any(cues: &Cues, text: &str) -> bool {
+    cues.as_ref().is_some_and(|cues| cues.is_match(text))
+}
 
 /// The text around a match, as it was sent.
 pub(crate) struct Telling<'t> {
@@ -146,7 +241,7 @@ impl<'t> Telling<'t> {
         if category == Category::MaliciousCode {
             let (line, after) = self.line(span);
             let lower = format!("{line} {after}").to_lowercase();
-            return COMMAND_CUES.iter().any(|cue| lower.contains(cue)) || self.teaches(TEACHING_CODE_MIN);
+            return has_any(&COMMAND, &lower) || self.teaches(TEACHING_CODE_MIN);
         }
         self.is_told_about(span) || self.teaches(TEACHING_MIN)
     }
@@ -165,7 +260,7 @@ impl<'t> Telling<'t> {
     fn is_told_about(&self, span: &Range<usize>) -> bool {
         let (line, after) = self.line(span);
         let lower = format!("{line} {after}").to_lowercase();
-        if STRONG.iter().any(|cue| lower.contains(cue)) {
+        if has_any(&STRONG_CUES, &lower) {
             return true;
         }
         let before = line.to_lowercase();
@@ -173,18 +268,18 @@ impl<'t> Telling<'t> {
         if is_reported(sentence) || is_asked_about(sentence) {
             return true;
         }
-        let closed = self.part(span.clone()).ends_with(['"', '”', '“', '\'', '’', '`', '»']);
-        is_quoted(line, if closed { "\"'`»|" } else { after }) && {
-            let near = self.part(span.start.saturating_sub(240)..span.start).to_lowercase();
-            WEAK.iter().chain(&STRONG).any(|cue| near.contains(cue))
+        let rest = self.part(span.start..span.end + 80);
+        is_quoted(line, rest) && {
+            let (before, after) =
+                (self.part(span.start.saturating_sub(240)..span.start), self.part(span.end..span.end + 120));
+            let near = format!("{before} {after}").to_lowercase();
+            has_any(&WEAK_CUES, &near) || has_any(&STRONG_CUES, &near)
         }
     }
 
     fn teaches(&self, least: usize) -> bool {
-        static CUES: LazyLock<Option<AhoCorasick>> =
-            LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(TEACHING).ok());
         *self.cues.get_or_init(|| {
-            let Some(cues) = &*CUES else { return 0 };
+            let Some(cues) = &*TEACHING_CUES else { return 0 };
             let mut seen = [false; TEACHING.len()];
             for cue in cues.find_iter(self.text) {
                 if let Some(seen) = seen.get_mut(cue.pattern().as_usize()) {
@@ -364,18 +459,17 @@ pub(crate) fn is_negated(text: &str, at: usize) -> bool {
     !turned && (!rest.contains(',') || listed || rest.contains("circumstance"))
 }
 
-/// Between quotation marks, backticks or in a table cell of one line.
-fn is_quoted(before: &str, after: &str) -> bool {
+/// Between quotation marks, backticks or in a table cell; `rest` begins where the quotation would.
+fn is_quoted(before: &str, rest: &str) -> bool {
     let head = before.trim_end_matches(|c: char| c.is_whitespace() || c == '*');
-    let open = head.chars().next_back();
-    let tail = after.get(..after.len().min(80)).unwrap_or(after);
-    match open {
-        Some('"' | '“' | '”' | '„') => tail.contains(['"', '”', '“']),
-        Some('\'' | '‘' | '’') => tail.contains(['\'', '’']),
-        Some('«') => tail.contains('»'),
-        Some('`') => tail.contains('`'),
-        Some('|') => tail.contains('|'),
-        _ => before.matches(['"', '“', '”']).count() % 2 == 1 && tail.contains(['"', '”']),
+    match head.chars().next_back() {
+        Some('"' | '“' | '”' | '„') => rest.contains(['"', '”', '“']),
+        Some('\'' | '‘' | '’') => rest.contains(['\'', '’']),
+        Some('«') => rest.contains('»'),
+        Some('「' | '『') => rest.contains(['」', '』']),
+        Some('`') => rest.contains('`'),
+        Some('|') => rest.contains('|'),
+        _ => before.matches(['"', '“', '”']).count() % 2 == 1 && rest.contains(['"', '”']),
     }
 }
 

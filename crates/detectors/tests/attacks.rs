@@ -50,18 +50,16 @@ async fn an_order_is_held_whatever_is_wrapped_around_it() {
 
 #[tokio::test]
 async fn an_order_is_held_however_it_is_spelled() {
-    let leet = |text: &str| {
-        text.chars()
-            .map(|c| {
-                "4aA3eE1iI0oO5sS7tT"
-                    .chars()
-                    .collect::<Vec<_>>()
-                    .chunks(3)
-                    .find(|k| k[1..].contains(&c))
-                    .map_or(c, |k| k[0])
-            })
-            .collect::<String>()
+    let sign = |c: char| match c.to_ascii_lowercase() {
+        'a' => '4',
+        'e' => '3',
+        'i' => '1',
+        'o' => '0',
+        's' => '5',
+        't' => '7',
+        _ => c,
     };
+    let leet = |text: &str| text.chars().map(sign).collect::<String>();
     let alike = |text: &str| text.replace('a', "а").replace('e', "е").replace('o', "о");
     let apart = |text: &str| text.chars().map(String::from).collect::<Vec<_>>().join(" ");
     let turned = |text: &str| text.chars().rev().collect::<String>();
