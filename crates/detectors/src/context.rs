@@ -265,7 +265,8 @@ impl<'t> Telling<'t> {
         }
         let before = line.to_lowercase();
         let sentence = before.rsplit(['.', '!', '?', ';']).next().unwrap_or("").trim_start();
-        if is_reported(sentence) || is_asked_about(sentence) {
+        let names = ["such as", "e.g."].iter().any(|word| before.trim_end().ends_with(word));
+        if names || is_reported(sentence) || is_asked_about(sentence) {
             return true;
         }
         let rest = self.part(span.start..span.end + 80);

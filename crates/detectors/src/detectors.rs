@@ -289,7 +289,7 @@ impl Detectors {
         }
         find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
             // A token or a number that came out of another spelling of words was not there.
-            if spelled && !self.rule(rule).is_some_and(|r| r.spec.category == Category::MaliciousCode) {
+            if spelled && self.rule(rule).is_none_or(|r| r.spec.category != Category::MaliciousCode) {
                 return ControlFlow::Continue(());
             }
             let added = self.add(&Reading { seen, folded: None }, rule, m, hits);
