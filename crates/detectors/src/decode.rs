@@ -3,6 +3,7 @@
 mod escapes;
 mod runs;
 mod spellings;
+mod words;
 
 use std::ops::Range;
 
@@ -25,6 +26,13 @@ pub(crate) fn unwrap(text: &str) -> Vec<Decoded> {
         rewritten(text, "unicode", &undisguise(text), &mut out);
         spellings::hidden(text, &mut out);
     }
+    spellings::unwrap(text, &mut out);
+    out
+}
+
+/// What comes out of a text that was itself spelled otherwise: another spelling below the first.
+pub(crate) fn respell(text: &str) -> Vec<Decoded> {
+    let mut out = Vec::new();
     spellings::unwrap(text, &mut out);
     out
 }

@@ -13,7 +13,7 @@ use clawexchange_ssg_core::{
     CONTACT_DUMP, Category, Confidence, Field, PluginRegistry, RegistryError, RuleMode, Severity, Suppression,
 };
 
-use crate::context::is_told_about;
+use crate::context::Telling;
 use crate::cover::Cover;
 use crate::decode;
 use crate::engine::{Found, Matcher, Skip, Work};
@@ -286,6 +286,7 @@ impl Detectors {
     pub(crate) fn hits_by(&self, text: &str, find: &Find<'_>, refusals: Option<&Refusals>) -> Scanned {
         let mut work = Work::default();
         let mut views = Views::of(text);
+        let telling = Telling::of(text);
         let mut hits = Vec::new();
         let budget = (text.len() * DECODED_FACTOR_MAX)
             .min(DECODED_BYTES_LONG.max(text.len() * DECODED_FACTOR_LONG))
@@ -293,8 +294,14 @@ impl Detectors {
         let mut view = 0;
         let mut spent = false;
         while view < views.len() {
-            if views.depth(view) < DEPTH_MAX && !is_for_phrases(&views, view) {
-                for new in decode::unwrap(views.text(view)) {
+            if views.depth(view) < DEPTH_MAX {
+                let spelled = is_for_phrases(&views, view);
+                let unwrap = if spelled { decode::respell } else { decode::unwrap };
+                for new in unwrap(views.text(view)) {
+                    // The same turn twice leads back to what was there.
+                    if spelled && views.chain(view).last() == Some(&new.name) {
+                        continue;
+                    }
                     if work.decoded_bytes + new.text.len() > budget {
                         spent = true;
                         continue;
@@ -303,7 +310,8 @@ impl Detectors {
                     views.push(view, new.name, new.text, new.map);
                 }
             }
-            self.look_at(&views, view, find, &mut work, &mut hits, refusals);
+            let seen = Seen { views: &views, view, telling: &telling, refusals };
+            self.look_at(&seen, find, &mut work, &mut hits);
             view += 1;
         }
         for (id, span) in obfuscation::look(text) {
@@ -315,30 +323,27 @@ impl Detectors {
         Scanned { hits: self.settled(hits, refusals), work }
     }
 
-    fn look_at(
-        &self,
-        views: &Views<'_>,
-        view: usize,
-        find: &Find<'_>,
-        work: &mut Work,
-        hits: &mut Vec<Hit>,
-        refusals: Option<&Refusals>,
-    ) {
+    fn look_at(&self, seen: &Seen<'_>, find: &Find<'_>, work: &mut Work, hits: &mut Vec<Hit>) {
+        let &Seen { views, view, .. } = seen;
         let (inner, text) = (&*self.0, views.text(view));
         let mut places = BTreeMap::new();
-        if !is_for_phrases(views, view) {
+        let spelled = is_for_phrases(views, view);
+        if !spelled {
             self.look_for_hosts(views, view, hits);
             self.look_for_wallets(views, view, hits);
-            find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
-                let added = self.add(&Reading { views, view, folded: None, refusals }, rule, m, hits);
-                self.enough(rule, added, &mut places)
-            });
         }
+        find(&inner.exact, &inner.rules, text, &|w| views.is_unchanged(view, w), work, &mut |rule, m| {
+            // A token or a number that came out of another spelling of words was not there.
+            if spelled && self.rule(rule).is_none_or(|r| r.spec.category != Category::MaliciousCode) {
+                return ControlFlow::Continue(());
+            }
+            let added = self.add(&Reading { seen, folded: None }, rule, m, hits);
+            self.enough(rule, added, &mut places)
+        });
         let (folded, map) = fold(text);
         let unchanged = |window: &Range<usize>| views.is_unchanged(view, &map.source(window));
         find(&inner.folded, &inner.rules, &folded, &unchanged, work, &mut |rule, m| {
-            let reading = Reading { views, view, folded: Some((&folded, &map)), refusals };
-            let added = self.add(&reading, rule, m, hits);
+            let added = self.add(&Reading { seen, folded: Some((&folded, &map)) }, rule, m, hits);
             self.enough(rule, added, &mut places)
         });
     }
@@ -411,7 +416,7 @@ impl Detectors {
 
     /// Whether the rule itself was found there, not something that is told about.
     fn add(&self, reading: &Reading<'_>, rule: usize, m: &Match, hits: &mut Vec<Hit>) -> bool {
-        let &Reading { views, view, folded, refusals } = reading;
+        let &Reading { seen: &Seen { views, view, telling, refusals }, folded } = reading;
         let Some(found) = self.rule(rule) else { return false };
         let here = folded.map_or_else(|| m.value.clone(), |(_, map)| map.source(&m.value));
         let Some(span) = views.source(view, here) else { return false };
@@ -442,7 +447,7 @@ impl Detectors {
                 return refuse(Suppression::AllowedHost, None);
             }
         }
-        let told = found.spec.quotable && chain.is_empty() && is_told_about(sent, &span);
+        let told = found.spec.quotable && chain.is_empty() && telling.is_about(&span, found.spec.category);
         let quoted = if told { self.0.by_code.get("quoted-attack").copied() } else { None };
         if told {
             refuse(Suppression::ToldAbout, quoted.map(|_| "quoted-attack"));
@@ -563,13 +568,19 @@ impl Detectors {
     }
 }
 
-/// What a rule was found in: a view, or its folded text.
-struct Reading<'v> {
+/// A view, and what is known of the text that it belongs to.
+struct Seen<'v> {
     views: &'v Views<'v>,
     view: usize,
-    folded: Option<(&'v str, &'v Map)>,
+    telling: &'v Telling<'v>,
     /// Where it is noted what is not reported, if somebody asks.
     refusals: Option<&'v Refusals>,
+}
+
+/// What a rule was found in: a view, or its folded text.
+struct Reading<'v> {
+    seen: &'v Seen<'v>,
+    folded: Option<(&'v str, &'v Map)>,
 }
 
 /// Whether a hit counts towards a sum.

@@ -64,11 +64,10 @@ impl<'t> Views<'t> {
     pub(crate) fn source(&self, view: usize, span: Range<usize>) -> Option<Range<usize>> {
         let (mut view, mut span) = (view, span);
         while let Some(origin) = self.all.get(view).and_then(|v| v.origin.as_ref()) {
-            let source = origin.map.source(&span);
-            if matches!(origin.map, Map::Pieces(_)) && source.len() == span.len() {
+            if origin.map.keeps(&span) {
                 return None;
             }
-            (view, span) = (origin.parent, source);
+            (view, span) = (origin.parent, origin.map.source(&span));
         }
         Some(whole_characters(self.text(0), span))
     }
@@ -88,9 +87,7 @@ impl<'t> Views<'t> {
     pub(crate) fn is_unchanged(&self, view: usize, span: &Range<usize>) -> bool {
         let (mut view, mut span) = (view, span.clone());
         while let Some(origin) = self.all.get(view).and_then(|v| v.origin.as_ref()) {
-            if let Map::Pieces(pieces) = &origin.map
-                && piece(pieces, span.start).is_some_and(|p| p.same && span.end <= p.at + p.source.len())
-            {
+            if origin.map.keeps(&span) {
                 return true;
             }
             (view, span) = (origin.parent, origin.map.source(&span));
@@ -116,6 +113,12 @@ impl<'t> Views<'t> {
 }
 
 impl Map {
+    /// Whether `span` stands in the source as it is, so that it is found there.
+    fn keeps(&self, span: &Range<usize>) -> bool {
+        let Self::Pieces(pieces) = self else { return false };
+        piece(pieces, span.start).is_some_and(|p| p.same && span.end <= p.at + p.source.len())
+    }
+
     pub(crate) fn source(&self, span: &Range<usize>) -> Range<usize> {
         match self {
             Self::Whole(run) => run.clone(),

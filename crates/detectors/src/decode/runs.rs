@@ -32,6 +32,8 @@ pub(crate) fn unwrap(text: &str, out: &mut Vec<Decoded>) {
         }
     }
     spaced_digits(bytes, out);
+    morse(bytes, out);
+    ascii85(text, out);
 }
 
 const fn in_class(b: u8) -> bool {
@@ -202,4 +204,121 @@ fn group(bytes: &[u8], at: usize, width: usize, radix: u32) -> Option<u8> {
         .try_fold(0, |n, b| Some(n * radix + char::from(*b).to_digit(radix)?))
         .filter(|_| ends)
         .and_then(|n| u8::try_from(n).ok())
+}
+
+/// Dots and dashes of the letters and digits, as ITU-R M.1677-1 has them.
+const MORSE: [(&[u8], char); 36] = [
+    (b".-", 'a'),
+    (b"-...", 'b'),
+    (b"-.-.", 'c'),
+    (b"-..", 'd'),
+    (b".", 'e'),
+    (b"..-.", 'f'),
+    (b"--.", 'g'),
+    (b"....", 'h'),
+    (b"..", 'i'),
+    (b".---", 'j'),
+    (b"-.-", 'k'),
+    (b".-..", 'l'),
+    (b"--", 'm'),
+    (b"-.", 'n'),
+    (b"---", 'o'),
+    (b".--.", 'p'),
+    (b"--.-", 'q'),
+    (b".-.", 'r'),
+    (b"...", 's'),
+    (b"-", 't'),
+    (b"..-", 'u'),
+    (b"...-", 'v'),
+    (b".--", 'w'),
+    (b"-..-", 'x'),
+    (b"-.--", 'y'),
+    (b"--..", 'z'),
+    (b"-----", '0'),
+    (b".----", '1'),
+    (b"..---", '2'),
+    (b"...--", '3'),
+    (b"....-", '4'),
+    (b".....", '5'),
+    (b"-....", '6'),
+    (b"--...", '7'),
+    (b"---..", '8'),
+    (b"----.", '9'),
+];
+
+/// `.. --. -. --- .-. .`: at least twelve letters, a space between, words by a slash or a wider gap.
+fn morse(bytes: &[u8], out: &mut Vec<Decoded>) {
+    const LETTERS_MIN: usize = 12;
+    let is_part = |b: &u8| matches!(b, b'.' | b'-' | b'/' | b'|' | b' ' | b'\n' | b'\r');
+    let mut at = 0;
+    while let Some(start) = bytes.get(at..).and_then(|b| b.iter().position(is_part)).map(|p| at + p) {
+        let len = bytes.get(start..).unwrap_or(&[]).iter().take_while(|b| is_part(b)).count();
+        at = start + len;
+        if len < 2 * LETTERS_MIN {
+            continue;
+        }
+        let run = bytes.get(start..at).unwrap_or(&[]);
+        let (mut text, mut letters) = (String::new(), 0);
+        for token in run.split(|b| matches!(b, b' ' | b'\n' | b'\r')) {
+            match MORSE.iter().find(|(code, _)| *code == token) {
+                Some((_, letter)) => {
+                    text.push(*letter);
+                    letters += 1;
+                }
+                // A gap, a slash, or a sign that is not read.
+                None if !text.ends_with(' ') => text.push(' '),
+                None => {}
+            }
+        }
+        if letters >= LETTERS_MIN {
+            out.push(Decoded { name: "morse", text, map: Map::Whole(start..at) });
+        }
+    }
+}
+
+/// `<~…~>`: base 85 as Adobe writes it.
+fn ascii85(text: &str, out: &mut Vec<Decoded>) {
+    const RUN_MAX: usize = 16 << 10;
+    let mut at = 0;
+    while let Some(start) = text.get(at..).and_then(|t| t.find("<~")).map(|p| at + p) {
+        at = start + 2;
+        let body = text.as_bytes().get(at..(at + RUN_MAX).min(text.len())).unwrap_or(&[]);
+        let Some(len) = body.windows(2).position(|w| w == b"~>") else { continue };
+        if let Some(text) = body.get(..len).and_then(base85).and_then(readable) {
+            out.push(Decoded { name: "ascii85", text, map: Map::Whole(start..at + len + 2) });
+        }
+        at += len;
+    }
+}
+
+fn base85(body: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(body.len());
+    let mut group: Vec<u32> = Vec::with_capacity(5);
+    let mut flush = |group: &mut Vec<u32>| {
+        let kept = group.len().checked_sub(1)?;
+        group.resize(5, 84);
+        let value = group.iter().try_fold(0u32, |n, digit| n.checked_mul(85)?.checked_add(*digit))?;
+        bytes.extend(value.to_be_bytes().iter().take(kept));
+        group.clear();
+        Some(())
+    };
+    for b in body.iter().filter(|b| !b.is_ascii_whitespace()) {
+        match b {
+            b'z' if group.is_empty() => {
+                group.extend([0; 5]);
+                flush(&mut group)?;
+            }
+            b'!'..=b'u' => {
+                group.push(u32::from(b - b'!'));
+                if group.len() == 5 {
+                    flush(&mut group)?;
+                }
+            }
+            _ => return None,
+        }
+    }
+    if !group.is_empty() {
+        flush(&mut group)?;
+    }
+    Some(bytes)
 }
