@@ -180,9 +180,9 @@ mod tests {
     use clawexchange_ssg_core::RuleMode;
 
     use super::*;
-    use crate::Detectors;
     use crate::hash::version_of;
     use crate::rule::{Rule, parsed};
+    use crate::{Detectors, HostPolicy, Levels};
 
     fn specs() -> Vec<RuleSpec> {
         PACKS.iter().flat_map(|(name, text)| Pack::read(name, text).expect(name).rule).collect()
@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn every_rule_finds_its_examples_and_leaves_its_counterexamples() {
-        let detectors = Detectors::default();
+        let levels = Levels::new(4, 4).expect("levels");
+        let detectors =
+            Detectors::with_levels(&BTreeMap::new(), HostPolicy::default(), levels).expect("packs");
         let mut wrong = Vec::new();
         for spec in specs() {
             for (examples, wanted) in [(&spec.positive, true), (&spec.negative, false)] {
