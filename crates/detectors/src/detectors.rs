@@ -18,7 +18,7 @@ use crate::cover::Cover;
 use crate::decode;
 use crate::engine::{Found, Matcher, Skip, Work};
 use crate::error::DetectorsError;
-use crate::explain::{Bare, Refusals};
+use crate::explain::{Bare, KEPT_MAX, Refusal, Refusals};
 use crate::fold::{fold, is_disguised};
 use crate::hash::ContentHash;
 use crate::hit::{Hit, finding, marks_of};
@@ -279,11 +279,10 @@ impl Detectors {
         let find: &Find<'_> = &|matcher, rules, text, skip, work, found| {
             matcher.find(rules, text, skip, work, found);
         };
-        self.hits_by(text, find, None)
+        self.hits_by(text, &Search { find, refusals: None })
     }
 
-    /// With `refusals`, what `find` finds is still to be checked, and what does not pass is noted there.
-    pub(crate) fn hits_by(&self, text: &str, find: &Find<'_>, refusals: Option<&Refusals>) -> Scanned {
+    pub(crate) fn hits_by(&self, text: &str, search: &Search<'_>) -> Scanned {
         let mut work = Work::default();
         let mut views = Views::of(text);
         let telling = Telling::of(text);
@@ -310,8 +309,8 @@ impl Detectors {
                     views.push(view, new.name, new.text, new.map);
                 }
             }
-            let seen = Seen { views: &views, view, telling: &telling, refusals };
-            self.look_at(&seen, find, &mut work, &mut hits);
+            let seen = Seen { views: &views, view, telling: &telling, refusals: search.refusals };
+            self.look_at(&seen, search.find, &mut work, &mut hits);
             view += 1;
         }
         for (id, span) in obfuscation::look(text) {
@@ -320,7 +319,7 @@ impl Detectors {
         if spent {
             self.add_by_code("wrapped-too-deep", 0..0, &mut hits);
         }
-        Scanned { hits: self.settled(hits, refusals), work }
+        Scanned { hits: self.settled(hits, search.refusals), work }
     }
 
     fn look_at(&self, seen: &Seen<'_>, find: &Find<'_>, work: &mut Work, hits: &mut Vec<Hit>) {
@@ -429,7 +428,8 @@ impl Detectors {
         }
         let refuse = |reason: Suppression, by: Option<&str>| {
             if let Some(refusals) = refusals {
-                refusals.note(rule, &span, found.redact(&value), &chain, reason, by);
+                let (span, views, redacted) = (span.clone(), chain.clone(), found.redact(&value));
+                refusals.note(Refusal { rule, span, redacted, views, reason, by: by.map(str::to_owned) });
             }
             false
         };
@@ -519,16 +519,16 @@ impl Detectors {
             })
         };
         if let Some(refusals) = refusals {
-            for hit in hits.iter().filter(|hit| gives_way(hit)).take(crate::explain::KEPT_MAX) {
+            for hit in hits.iter().filter(|hit| gives_way(hit)).take(KEPT_MAX) {
                 let over = |h: &&Hit| {
                     let Some(rule) = self.rule(h.rule) else { return false };
                     let is_over =
                         is_strong(rule) || h.rule != hit.rule && (is_private(rule) || is_named(rule));
                     is_over && h.span.start < hit.span.end && hit.span.start < h.span.end
                 };
-                let by = hits.iter().find(over).and_then(|h| self.rule(h.rule)).map(Rule::id);
-                let shown = hit.redacted.clone();
-                refusals.note(hit.rule, &hit.span, shown, &hit.views, Suppression::GaveWay, by);
+                let by = hits.iter().find(over).and_then(|h| self.rule(h.rule)).map(|r| r.id().to_owned());
+                let Hit { rule, span, redacted, views, .. } = hit.clone();
+                refusals.note(Refusal { rule, span, redacted, views, reason: Suppression::GaveWay, by });
             }
         }
         hits.retain(|hit| !gives_way(hit));
@@ -586,6 +586,13 @@ struct Reading<'v> {
 /// Whether a hit counts towards a sum.
 type Counts = fn(&Rule, &Hit) -> bool;
 
+/// How a text is looked at. With `refusals`, what `find` finds is still to be checked, and what does not pass is noted
+/// there.
+pub(crate) struct Search<'s> {
+    pub(crate) find: &'s Find<'s>,
+    pub(crate) refusals: Option<&'s Refusals>,
+}
+
 /// How matches are looked for: with literals first, or by force in a test.
 pub(crate) type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &Skip<'_>, &mut Work, &mut Found<'_>) + 'f;
 
@@ -639,7 +646,7 @@ mod tests {
         let find: &Find<'_> = &|matcher, rules, text, _, _, found| {
             matcher.find_by_force(rules, text, found);
         };
-        found(detectors.hits_by(text, find, None))
+        found(detectors.hits_by(text, &Search { find, refusals: None }))
     }
 
     fn examples() -> Vec<String> {

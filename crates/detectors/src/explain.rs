@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use clawexchange_ssg_core::{Field, Suppressed, Suppression};
 
-use crate::detectors::{Detectors, Find};
+use crate::detectors::{Detectors, Find, Search};
 use crate::engine::Matcher;
 use crate::pack::Face;
 use crate::rule::Rule;
@@ -32,32 +32,25 @@ impl Bare {
 #[derive(Default)]
 pub(crate) struct Refusals(RefCell<Vec<Refusal>>);
 
-struct Refusal {
-    rule: usize,
-    span: Range<usize>,
-    redacted: String,
-    views: Vec<&'static str>,
-    reason: Suppression,
-    by: Option<String>,
+/// One match that was refused.
+pub(crate) struct Refusal {
+    pub(crate) rule: usize,
+    pub(crate) span: Range<usize>,
+    pub(crate) redacted: String,
+    pub(crate) views: Vec<&'static str>,
+    pub(crate) reason: Suppression,
+    /// The check, rule or word that decided.
+    pub(crate) by: Option<String>,
 }
 
 /// How many are kept of one text. An explanation lists a hundred; more are kept, since they are sorted afterwards.
 pub(crate) const KEPT_MAX: usize = 4096;
 
 impl Refusals {
-    pub(crate) fn note(
-        &self,
-        rule: usize,
-        span: &Range<usize>,
-        redacted: String,
-        views: &[&'static str],
-        reason: Suppression,
-        by: Option<&str>,
-    ) {
+    pub(crate) fn note(&self, refusal: Refusal) {
         let mut kept = self.0.borrow_mut();
         if kept.len() < KEPT_MAX {
-            let (span, views, by) = (span.clone(), views.to_vec(), by.map(ToOwned::to_owned));
-            kept.push(Refusal { rule, span, redacted, views, reason, by });
+            kept.push(refusal);
         }
     }
 }
@@ -73,7 +66,7 @@ impl Detectors {
             let matcher = if is_exact { &bare.exact } else { &bare.folded };
             matcher.find(&bare.rules, text, skip, work, found);
         };
-        let reported = self.hits_by(field.text, find, Some(&refusals)).hits;
+        let reported = self.hits_by(field.text, &Search { find, refusals: Some(&refusals) }).hits;
         let mut refusals = refusals.0.into_inner();
         // A rule may refuse a reading of a place and find it in another.
         let reported: HashSet<_> = reported.iter().map(|hit| (hit.rule, hit.span.clone())).collect();
@@ -92,7 +85,8 @@ impl Detectors {
         let suppressed = refusals.into_iter().filter_map(|r| {
             let rule = self.rule(r.rule)?;
             let views = r.views.into_iter().map(ToOwned::to_owned);
-            let one = Suppressed::new(&rule.pattern, field, r.span, r.redacted, r.reason).seen_through(views);
+            let one =
+                Suppressed::new(&rule.pattern, field, &r.span, r.redacted, r.reason).seen_through(views);
             Some(if let Some(by) = r.by { one.by(by) } else { one })
         });
         suppressed.collect()

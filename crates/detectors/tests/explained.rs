@@ -1,7 +1,7 @@
 //! What an operator is told about a judgement. What would be lost: a moderator could not say why a post was held, a
 //! rule that lets something through would do so silently, and the same post would be explained in two ways.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail anywhere")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail anywhere")]
 
 use std::collections::BTreeMap;
 

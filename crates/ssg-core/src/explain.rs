@@ -117,7 +117,7 @@ impl Suppressed {
     pub fn new(
         pattern: &Pattern,
         field: &Field<'_>,
-        span: std::ops::Range<usize>,
+        span: &std::ops::Range<usize>,
         redacted: impl Into<String>,
         reason: Suppression,
     ) -> Self {

@@ -31,8 +31,7 @@ pub trait DetectionPlugin: Send + Sync + 'static {
 
     /// Says what it came upon and did not report, and why. Asked only when an operator wants an explanation, so that
     /// [`Self::analyze`] need not keep any of it. Nothing, unless a plugin says otherwise.
-    fn suppressed(&self, content: &ContentEnvelope, cx: &Context) -> Vec<Suppressed> {
-        let _ = (content, cx);
+    fn suppressed(&self, _content: &ContentEnvelope, _cx: &Context) -> Vec<Suppressed> {
         Vec::new()
     }
 }

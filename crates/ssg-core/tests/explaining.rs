@@ -25,7 +25,7 @@ impl DetectionPlugin for Words {
         for field in content.fields() {
             for (at, _) in field.text.match_indices("word") {
                 let finding = Finding::new(&WORD, &field, at..at + 4, "[word]");
-                let is_quoted = field.text[..at].ends_with('"');
+                let is_quoted = field.text.get(..at).is_some_and(|before| before.ends_with('"'));
                 let finding =
                     if is_quoted { finding.adjusted(Adjustment::new("quoted", -30)) } else { finding };
                 found.push(finding.failing("sum"));
@@ -38,13 +38,14 @@ impl DetectionPlugin for Words {
         let in_field = |field: &clawexchange_ssg_core::Field<'_>| {
             let misses = field.text.match_indices("wrod");
             let misses = misses.map(|(at, _)| {
-                Suppressed::new(&NEAR, field, at..at + 4, "[wrod]", Suppression::FailedCheck).by("spelling")
+                Suppressed::new(&NEAR, field, &(at..at + 4), "[wrod]", Suppression::FailedCheck)
+                    .by("spelling")
             });
             misses.collect::<Vec<_>>()
         };
         let mut all: Vec<Suppressed> = content.fields().flat_map(|field| in_field(&field)).collect();
         let field = content.fields().next().unwrap();
-        all.push(Suppressed::new(&NEAR, &field, 4000..4001, "[]", Suppression::Placeholder));
+        all.push(Suppressed::new(&NEAR, &field, &(4000..4001), "[]", Suppression::Placeholder));
         all
     }
 }

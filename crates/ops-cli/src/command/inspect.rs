@@ -101,9 +101,10 @@ async fn judge(inspector: &Inspector, line: Line, explain: bool) -> Judged {
     match received {
         Ok(received) => {
             let assessment = inspector.inspect(&received.content).await;
-            let explanation = match explain {
-                true => Some(Box::new(inspector.explain(&received.content, &assessment).await)),
-                false => None,
+            let explanation = if explain {
+                Some(Box::new(inspector.explain(&received.content, &assessment).await))
+            } else {
+                None
             };
             Judged {
                 number,
