@@ -76,8 +76,8 @@ fn costs(words: &BTreeMap<String, u32>) -> Vec<u8> {
                 let alone = (often + 1.0) / (all + 27.0);
                 let behind_one = (two(second, third) + 5.0 * alone) / (after_one + 5.0);
                 let behind_two = (at(first, second, third) + 3.0 * behind_one) / (after_two + 3.0);
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
-                costs.push((-behind_two.log2() * 16.0).round().clamp(0.0, 255.0) as u8);
+                let bits = -behind_two.log2() * 16.0;
+                costs.push((0..u8::MAX).find(|cost| f64::from(*cost) + 0.5 > bits).unwrap_or(u8::MAX));
             }
         }
     }

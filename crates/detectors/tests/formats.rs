@@ -73,7 +73,7 @@ fn keys_of_wallets_are_found_alone_and_wrapped() {
         (found[0].id.as_str(), found[0].checks.as_slice()),
         ("wallet-import-key", &["base58check"][..])
     );
-    let hex: String = format!("keep {key} safe").bytes().map(|b| format!("{b:02x}")).collect();
+    let hex = format!("keep {key} safe").bytes().fold(String::new(), |all, b| format!("{all}{b:02x}"));
     assert!(scan(&hex).iter().any(|d| d.id == "wallet-import-key" && d.views == ["hex"]));
 }
 

@@ -192,9 +192,9 @@ fn is_macaroon(token: &str) -> bool {
     rest.get(..usize::from(*len)).is_some_and(|place| matches!(place, b"pypi.org" | b"test.pypi.org"))
 }
 
-/// Base 32, and an account of at most twelve digits in the bits 1 to 40.
+/// Base 32, and an account of at most twelve digits in the forty bits behind the first.
 fn has_aws_account(id: &str) -> bool {
-    let Some(body) = id.get(4..12) else { return false };
+    let Some(body) = id.get(4..14) else { return false };
     let mut bits = 0u64;
     for b in body.bytes() {
         let value = match b {
@@ -204,11 +204,11 @@ fn has_aws_account(id: &str) -> bool {
         };
         bits = bits << 5 | u64::from(value);
     }
-    let rest = id.get(12..).unwrap_or("");
+    let rest = id.get(14..).unwrap_or("");
     let is_new = body.as_bytes().first().is_some_and(|b| *b >= b'Q' || b.is_ascii_digit());
     is_new
         && rest.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'))
-        && bits & 0x7f_ffff_ffff < 1_000_000_000_000
+        && (bits >> 9) & 0xff_ffff_ffff < 1_000_000_000_000
 }
 
 /// Seventeen to twenty digits in front of the first dot.
