@@ -146,7 +146,7 @@ pub(super) fn international_end(value: &str) -> Option<usize> {
     let (mut count, mut end) = (0, None);
     for (at, group) in &groups {
         count += group.len();
-        let national = (count).saturating_sub(zeros + code + trunk);
+        let national = count.saturating_sub(zeros + code + trunk);
         if national > most {
             break;
         }

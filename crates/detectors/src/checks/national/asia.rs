@@ -32,9 +32,8 @@ fn resident(text: &str) -> bool {
 fn hkid(text: &str) -> bool {
     let plain = plain(text);
     let letters = plain.chars().take_while(char::is_ascii_uppercase).count();
-    let padded = if letters == 1 { 36 } else { 0 };
     let mut values: Vec<u32> = Vec::new();
-    values.extend((letters == 1).then_some(padded));
+    values.extend((letters == 1).then_some(36));
     values.extend(plain.chars().map_while(|c| c.to_digit(36)));
     // The last may be an A, which is ten and counts so.
     matches!(letters, 1 | 2)
