@@ -1,8 +1,9 @@
 //! The east and south-east of Asia.
 
 use super::super::sums::{at, digits, exactly, is_day, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 10] = [
+pub(super) const KINDS: [Kind; 10] = [
     ("cn-resident", resident),
     ("hk-hkid", hkid),
     ("tw-id", tw_id),

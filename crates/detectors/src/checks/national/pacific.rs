@@ -1,8 +1,9 @@
 //! Australia and New Zealand.
 
 use super::super::sums::{at, digits, exactly, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 6] = [
+pub(super) const KINDS: [Kind; 6] = [
     ("au-tfn", tfn),
     ("au-medicare", medicare),
     ("au-abn", abn),
@@ -57,7 +58,7 @@ fn nhi(text: &str) -> bool {
     let headed = plain.chars().take(3).all(|c| c.is_ascii_uppercase());
     values.is_some_and(|v| {
         let sum = weighted(&v, &[7, 6, 5, 4, 3, 2]);
-        let old = sum % 11 != 0 && (11 - sum % 11) % 10 == at(&v, 6);
+        let old = !sum.is_multiple_of(11) && (11 - sum % 11) % 10 == at(&v, 6);
         let new = 23 - sum % 23 == at(&v, 6);
         let is_new = plain.ends_with(|c: char| c.is_ascii_uppercase());
         v.len() == 7 && headed && if is_new { new } else { old }
