@@ -17,8 +17,11 @@ pub(crate) struct National {
     holds: fn(&str) -> bool,
 }
 
+/// A name and what its numbers must pass.
+type Kind = (&'static str, fn(&str) -> bool);
+
 /// Every kind, by the name that stands in the packs: `<country>-<what>`.
-const KINDS: [&[(&str, fn(&str) -> bool)]; 7] = [
+const KINDS: [&[Kind]; 7] = [
     &americas::KINDS,
     &asia::KINDS,
     &central::KINDS,

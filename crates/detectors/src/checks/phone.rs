@@ -142,11 +142,11 @@ pub(super) fn international_end(value: &str) -> Option<usize> {
     let number: String = groups.iter().map(|(_, group)| *group).collect();
     let (code, least, most) = plan(number.get(zeros..)?)?;
     // The zero for calls within the country stands in brackets.
-    let trunk = if body.contains("(0") { 1 } else { 0 };
+    let trunk = usize::from(body.contains("(0"));
     let (mut count, mut end) = (0, None);
     for (at, group) in &groups {
         count += group.len();
-        let national = (count).saturating_sub(zeros + code + trunk);
+        let national = count.saturating_sub(zeros + code + trunk);
         if national > most {
             break;
         }

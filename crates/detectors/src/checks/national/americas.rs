@@ -2,8 +2,9 @@
 
 use super::super::check_digits::is_day;
 use super::super::check_digits::{at, digits, exactly, luhn, luhn_sum, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 17] = [
+pub(super) const KINDS: [Kind; 17] = [
     ("us-ssn", ssn),
     ("us-itin", itin),
     ("us-ein", ein),

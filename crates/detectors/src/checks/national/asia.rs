@@ -1,8 +1,9 @@
 //! The east and south-east of Asia.
 
 use super::super::check_digits::{at, digits, exactly, is_day, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 10] = [
+pub(super) const KINDS: [Kind; 10] = [
     ("cn-resident", resident),
     ("hk-hkid", hkid),
     ("tw-id", tw_id),
@@ -32,9 +33,8 @@ fn resident(text: &str) -> bool {
 fn hkid(text: &str) -> bool {
     let plain = plain(text);
     let letters = plain.chars().take_while(char::is_ascii_uppercase).count();
-    let padded = if letters == 1 { 36 } else { 0 };
     let mut values: Vec<u32> = Vec::new();
-    values.extend((letters == 1).then_some(padded));
+    values.extend((letters == 1).then_some(36));
     values.extend(plain.chars().map_while(|c| c.to_digit(36)));
     // The last may be an A, which is ten and counts so.
     matches!(letters, 1 | 2)

@@ -1,8 +1,9 @@
 //! The middle and the east of Europe.
 
 use super::super::check_digits::{at, digits, exactly, is_day, luhn, mod11_10, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 18] = [
+pub(super) const KINDS: [Kind; 18] = [
     ("pl-pesel", pesel),
     ("pl-nip", nip),
     ("pl-id-card", pl_id_card),
@@ -112,7 +113,7 @@ fn jmbg(text: &str) -> bool {
         let rest = weighted(&d, &[7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11;
         let year = number(&d, 4..7);
         is_day(number(&d, 0..2), number(&d, 2..4), year)
-            && (year > 849 || year < 100)
+            && !(100..=849).contains(&year)
             && match rest {
                 0 => at(&d, 12) == 0,
                 1 => false,

@@ -1,8 +1,9 @@
 //! The north of Europe and the Baltic states.
 
 use super::super::check_digits::{at, digits, exactly, is_day, luhn, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 7] = [
+pub(super) const KINDS: [Kind; 7] = [
     ("se-pnr", pnr),
     ("no-fnr", fnr),
     ("dk-cpr", cpr),

@@ -1,8 +1,9 @@
 //! Australia and New Zealand.
 
 use super::super::check_digits::{at, digits, exactly, number, plain, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 6] = [
+pub(super) const KINDS: [Kind; 6] = [
     ("au-tfn", tfn),
     ("au-medicare", medicare),
     ("au-abn", abn),
@@ -51,17 +52,15 @@ fn ird(text: &str) -> bool {
 fn nhi(text: &str) -> bool {
     const LETTERS: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ";
     let plain = plain(text);
-    let value = |c: char| match c.to_digit(10) {
-        Some(d) => Some(d),
-        None => LETTERS.find(c).and_then(|at| u32::try_from(at + 1).ok()),
-    };
+    let letter = |c: char| LETTERS.find(c).and_then(|at| u32::try_from(at + 1).ok());
+    let value = |c: char| c.to_digit(10).or_else(|| letter(c));
     let values: Option<Vec<u32>> = plain.chars().map(value).collect();
-    let letters = plain.chars().take(3).all(|c| c.is_ascii_uppercase());
+    let headed = plain.chars().take(3).all(|c| c.is_ascii_uppercase());
     values.is_some_and(|v| {
         let sum = weighted(&v, &[7, 6, 5, 4, 3, 2]);
-        let old = sum % 11 != 0 && (11 - sum % 11) % 10 == at(&v, 6);
+        let old = !sum.is_multiple_of(11) && (11 - sum % 11) % 10 == at(&v, 6);
         let new = 23 - sum % 23 == at(&v, 6);
         let is_new = plain.ends_with(|c: char| c.is_ascii_uppercase());
-        v.len() == 7 && letters && if is_new { new } else { old }
+        v.len() == 7 && headed && if is_new { new } else { old }
     })
 }

@@ -1,8 +1,9 @@
 //! The Near East, Africa and India.
 
 use super::super::check_digits::{at, exactly, is_day, luhn, number, plain, verhoeff, weighted};
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 9] = [
+pub(super) const KINDS: [Kind; 9] = [
     ("tr-tckn", tckn),
     ("il-id", il_id),
     ("za-id", za_id),

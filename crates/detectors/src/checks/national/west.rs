@@ -3,8 +3,9 @@
 use super::super::check_digits::{
     at, digits, exactly, is_day, luhn, machine_readable, mod11_10, number, plain, verhoeff, weighted,
 };
+use super::Kind;
 
-pub(super) const KINDS: [(&str, fn(&str) -> bool); 23] = [
+pub(super) const KINDS: [Kind; 23] = [
     ("uk-nhs", nhs),
     ("uk-nino", nino),
     ("uk-driving-licence", uk_driving_licence),
