@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, PatternID};
+use aho_corasick::AhoCorasick;
 
 use super::words::{is_known, parted, turned};
 use super::{Decoded, rewritten};
@@ -25,21 +25,19 @@ pub(crate) fn unwrap(text: &str, out: &mut Vec<Decoded>) {
     spaced(text, out);
 }
 
-/// Whether different words of attacks stand in it, turned, with so many letters in all: a short one may be a chance.
+/// Whether different words of attacks stand in it, turned, with so many letters in all: a short one may be a chance,
+/// such as a loop that is a pool.
 fn has_words(text: &str, words: &LazyLock<Option<AhoCorasick>>) -> bool {
-    const LETTERS_MIN: usize = 8;
+    const LETTERS_MIN: usize = 9;
     let Some(words) = &**words else { return false };
     let bytes = text.as_bytes();
     let is_part = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-    let mut longest: Option<(PatternID, usize)> = None;
+    let mut first = None;
     words.find_overlapping_iter(text).any(|found| {
         if is_part(found.start().checked_sub(1)) || is_part(Some(found.end())) {
             return false;
         }
-        let (word, letters) = *longest.get_or_insert((found.pattern(), found.len()));
-        if found.len() > letters {
-            longest = Some((found.pattern(), found.len()));
-        }
+        let (word, letters) = *first.get_or_insert((found.pattern(), found.len()));
         word != found.pattern() && letters + found.len() >= LETTERS_MIN
     })
 }
@@ -91,13 +89,8 @@ fn leet(text: &str, out: &mut Vec<Decoded>) {
             at += 1;
         }
         let mut word = start..at;
-        while word.len() > 1
-            && bytes.get(word.end - 1).is_some_and(|b| matches!(b, b'!' | b'|' | b'+' | b'\''))
-        {
+        while word.len() > 1 && bytes.get(word.end - 1).is_some_and(|b| matches!(b, b'!' | b'|' | b'+')) {
             word.end -= 1;
-        }
-        if bytes.get(word.start) == Some(&b'\'') {
-            word.start += 1;
         }
         if let Some(plain) = bytes.get(word.clone()).and_then(plain_of) {
             if plain.len() > 3 && is_known_either_way(&plain) {
@@ -123,7 +116,7 @@ fn is_known_either_way(word: &str) -> bool {
 }
 
 const fn is_leet(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'@' | b'$' | b'!' | b'|' | b'+' | b'\'')
+    b.is_ascii_alphanumeric() || matches!(b, b'@' | b'$' | b'!' | b'|' | b'+')
 }
 
 /// The word that is meant, in lower case; none where no letter was replaced.
@@ -131,8 +124,7 @@ fn plain_of(word: &[u8]) -> Option<String> {
     const LETTERS_MAX: usize = 20;
     const BARS_MAX: u32 = 4;
     let letters = word.iter().filter(|b| b.is_ascii_alphabetic()).count();
-    let quotes = word.iter().filter(|b| **b == b'\'').count();
-    if word.len() > LETTERS_MAX || letters + quotes == word.len() || letters == 0 && word.len() > 3 {
+    if word.len() > LETTERS_MAX || letters == word.len() || letters == 0 && word.len() > 3 {
         return None;
     }
     let read = |bars: u32| {
