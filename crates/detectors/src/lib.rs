@@ -27,10 +27,12 @@ mod engine;
 mod error;
 mod fold;
 mod hosts;
+mod literals;
 mod obfuscation;
 mod pack;
 mod plugins;
 mod rule;
+mod shape;
 mod view;
 
 pub use detectors::{Detection, Detectors};

@@ -189,7 +189,8 @@ mod tests {
             assert!((1..=4).contains(&spec.level), "{}: {}", spec.id, spec.level);
             let source = &spec.source;
             let is_page = source.starts_with("https://") && !source.contains(' ');
-            let is_standard = ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
+            let is_standard =
+                ["RFC ", "ISO ", "ISO/IEC ", "BIP "].iter().any(|body| source.starts_with(body));
             assert!(source.is_empty() || is_page || is_standard, "{}: {source}", spec.id);
         }
     }

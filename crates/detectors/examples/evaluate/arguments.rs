@@ -13,6 +13,7 @@ Usage: evaluate [OPTIONS]                     figures by set, family, rule and v
        evaluate [OPTIONS] --compare A B       what got better or worse between two runs
        evaluate [OPTIONS] variants            attacks caught plain, caught in other spellings and wrappers too
        evaluate [OPTIONS] mutate              attacks caught plain, altered at random until they pass
+       evaluate [OPTIONS] equal               whether all is found that running every expression finds
 
 Options:
   --corpora DIR   reads the *.jsonl and *.jsonl.gz of this folder besides eval/; may be repeated
@@ -42,6 +43,7 @@ pub(crate) enum Task {
     Compare(PathBuf, PathBuf),
     Variants,
     Mutate,
+    Equal,
 }
 
 /// One call.
@@ -97,6 +99,7 @@ impl Arguments {
                 "--gate" => found.gate = true,
                 "--show" => found.show = true,
                 "variants" => found.task = Task::Variants,
+                "equal" => found.task = Task::Equal,
                 "mutate" => found.task = Task::Mutate,
                 _ => return Err(format!("{word} is not known; --help lists what is").into()),
             }

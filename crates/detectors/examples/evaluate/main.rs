@@ -42,8 +42,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         Task::Mutate => {
             mutate::survive(&Judge::of_level(arguments.level)?, &attacks(&arguments)?, &arguments)
         }
+        Task::Equal => match unequal(&Judge::of_level(4)?, &corpus::all(&arguments)?)?.len() {
+            0 => Ok(()),
+            some => Err(format!("{some} texts are not found alike").into()),
+        },
         Task::Judge => judged(&arguments),
     }
+}
+
+/// With `--gate`, one text in so many is also looked at by force, which takes long.
+const EQUAL_EACH: usize = 25;
+
+/// Texts in which literals and narrowed windows lose something.
+fn unequal(judge: &Judge, texts: &[Text]) -> Result<Vec<String>, Box<dyn Error>> {
+    let found = judge.each(texts, "looked at by force", |_, text| {
+        let found: Vec<_> = judge.detectors.scan(&text.text).into_iter().map(|d| (d.id, d.span)).collect();
+        let all: Vec<_> =
+            judge.detectors.scan_by_force(&text.text).into_iter().map(|d| (d.id, d.span)).collect();
+        let lost =
+            all.iter().find(|one| !found.contains(one)).or(found.iter().find(|one| !all.contains(one)));
+        Ok(lost
+            .map(|(id, span)| format!("{} {}: {id} at {span:?} is not found alike", text.id(), text.hash())))
+    })?;
+    let wrong: Vec<String> = found.into_iter().flatten().collect();
+    for one in &wrong {
+        println!("{one}");
+    }
+    println!("{} texts looked at by force, {} not alike", texts.len(), wrong.len());
+    Ok(wrong)
 }
 
 fn attacks(arguments: &Arguments) -> Result<Vec<Text>, Box<dyn Error>> {
@@ -67,6 +93,8 @@ fn judged(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut breaches = report.below_floors(&corpus::own().join("floors.toml"))?;
     if arguments.gate {
         breaches.extend(over_budget(&corpus::own().join("budgets.toml"), &texts, arguments)?);
+        let some: Vec<Text> = texts.iter().step_by(EQUAL_EACH).cloned().collect();
+        breaches.extend(unequal(&Judge::of_level(4)?, &some)?);
     }
     for breach in &breaches {
         println!("BREACH {breach}");
