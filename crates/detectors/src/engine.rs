@@ -97,14 +97,15 @@ impl Matcher {
     /// Where the literals of each rule stand, with as much to either side as its longest match has.
     fn windows(&self, rules: &[Rule], text: &str, work: &mut Work) -> Windows {
         let mut windows = Windows::new(rules.len());
-        let reach = |rule: u16| rules.get(usize::from(rule)).map_or(0, |rule| rule.shape().reach);
-        self.literals.each(text.as_bytes(), &mut |literal, place| {
+        let bytes = text.as_bytes();
+        self.literals.each(bytes, &mut |literal, place| {
             work.anchors += 1;
-            let len = self.literals.len_of(literal);
-            for &rule in self.owners.get(literal).into_iter().flatten() {
-                // A match has its literal inside, so that it lies within its longest length on either side.
-                let reach = reach(rule).max(len);
-                windows.add(rule, (place + len).saturating_sub(reach)..(place + reach).min(text.len()));
+            let place = place..place + self.literals.len_of(literal);
+            for &at in self.owners.get(literal).into_iter().flatten() {
+                let window = rules.get(usize::from(at)).and_then(|rule| rule.shape().window(bytes, &place));
+                if let Some(window) = window {
+                    windows.add(at, window);
+                }
             }
             true
         });
@@ -112,7 +113,7 @@ impl Matcher {
             digit_chains(text.as_bytes(), |chain| {
                 work.anchors += 1;
                 for &rule in &self.of_digits {
-                    let reach = reach(rule);
+                    let reach = rules.get(usize::from(rule)).map_or(0, |rule| rule.shape().reach);
                     windows.add(rule, chain.start.saturating_sub(reach)..(chain.end + reach).min(text.len()));
                 }
             });

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use clawexchange_ssg_core::{Category, Pattern, RuleMode};
-use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
+use regex_automata::{Anchored, Input};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
@@ -110,7 +110,11 @@ impl Rule {
 
     /// What its matches must look like.
     pub(crate) fn shape(&self) -> &Shape {
-        self.shape.get_or_init(|| Shape::of(&parsed(&self.spec.pattern)))
+        self.shape.get_or_init(|| {
+            let literals = self.spec.prefixes.iter().chain(&self.spec.keywords);
+            let literals: Vec<_> = literals.map(|literal| literal.to_ascii_lowercase()).collect();
+            Shape::of(&parsed(&self.spec.pattern), &literals)
+        })
     }
 
     /// Whether a match may lie in this part of a text: what it has besides its first literal is there, or near.
@@ -142,7 +146,8 @@ impl Rule {
             return Some(Match { value: whole.clone(), whole });
         }
         let mut captures = regex.create_captures();
-        regex.search_captures(&Input::new(text).span(whole.start..input.end()), &mut captures);
+        let again = Input::new(text).span(whole.clone()).anchored(Anchored::Yes);
+        regex.search_captures(&again, &mut captures);
         let value = (1..groups).find_map(|group| captures.get_group(group));
         Some(Match { value: value.map_or_else(|| whole.clone(), |v| v.range()), whole })
     }

@@ -16,6 +16,7 @@ mod texts;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::time::Duration;
 
 use clawexchange_detectors::Detectors;
 use clawexchange_ssg_core::{Category, RuleMode};
@@ -90,20 +91,24 @@ fn ready() {
     };
     let mut took: Vec<u64> = (0..11).map(|_| again()).collect();
     took.sort_unstable();
-    println!("ready in {:.1} ms (median of 11)", took[took.len() / 2] as f64 / 1e6);
+    println!("ready in {:.1} ms (median of 11)", millis(took[took.len() / 2]));
     println!(
         "memory: {:.1} MiB for the rules, {:.1} MiB more after {} texts of 4 KiB",
-        loaded.saturating_sub(before) as f64 / 1024.0,
-        used.saturating_sub(loaded) as f64 / 1024.0,
+        f64::from(loaded.saturating_sub(before)) / 1024.0,
+        f64::from(used.saturating_sub(loaded)) / 1024.0,
         texts.len()
     );
 }
 
 /// KiB of this process in memory; none where the system does not say.
-fn resident() -> u64 {
+fn resident() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|kib| kib.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+fn millis(nanoseconds: u64) -> f64 {
+    Duration::from_nanos(nanoseconds).as_secs_f64() * 1e3
 }
 
 fn cpu() -> u64 {
@@ -136,13 +141,16 @@ impl Times {
         times
     }
 
+    /// MB/s.
     fn speed(&self) -> f64 {
-        self.bytes as f64 * 1e3 / self.each.iter().sum::<u64>().max(1) as f64
+        let bytes = f64::from(u32::try_from(self.bytes).unwrap_or(u32::MAX));
+        bytes / (millis(self.each.iter().sum::<u64>().max(1)) * 1e3)
     }
 
-    fn percentile(&self, share: f64) -> f64 {
-        let at = (self.each.len() as f64 * share) as usize;
-        self.each.get(at.min(self.each.len() - 1)).copied().unwrap_or(0) as f64 / 1e3
+    /// Microseconds of the text that so many in a thousand do not take longer than.
+    fn permille(&self, share: usize) -> f64 {
+        let at = self.each.len() * share / 1000;
+        millis(self.each.get(at.min(self.each.len() - 1)).copied().unwrap_or(0)) * 1e3
     }
 }
 
@@ -194,9 +202,9 @@ fn rows(kind: &str, bytes: usize, ways: &[Way<'_>], texts: &[String]) -> f64 {
             "{kind:<24} {bytes:>8}  {name:<27} {:>9.1} {:>7.2} {:>10.1} {:>10.1} {:>10.1}",
             times.speed(),
             usual / times.speed(),
-            times.percentile(0.5),
-            times.percentile(0.99),
-            times.percentile(0.999)
+            times.permille(500),
+            times.permille(990),
+            times.permille(999)
         );
     }
     usual

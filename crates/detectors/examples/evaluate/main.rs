@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// With `--gate`, one text in so many is also looked at by force, which takes long.
-const EQUAL_EACH: usize = 25;
+const EQUAL_EACH: usize = 5;
 
 /// Texts in which literals and narrowed windows lose something.
 fn unequal(judge: &Judge, texts: &[Text]) -> Result<Vec<String>, Box<dyn Error>> {

@@ -100,7 +100,7 @@ fn mutate(text: &mut Vec<char>, dice: &mut Dice) {
         2 => text.insert(at, '\u{200b}'),
         3 => put(text, c.to_uppercase().next()),
         4 => text.insert(at, ' '),
-        5 => text.insert(at, ['-', '.', '_', '*', '\''][dice.below(5)]),
+        5 => text.insert(at, ['-', '.', '_', '*', '\''].get(dice.below(5)).copied().unwrap_or('-')),
         6 => text.insert(at, c),
         7 if text.len() > 8 => _ = text.remove(at),
         8 if at + 1 < text.len() => text.swap(at, at + 1),
@@ -110,7 +110,8 @@ fn mutate(text: &mut Vec<char>, dice: &mut Dice) {
             // A small word more.
             let words = ["please ", "now ", "just ", "kindly ", "simply ", "really "];
             let start = text.iter().take(at).rposition(|c| *c == ' ').map_or(0, |space| space + 1);
-            text.splice(start..start, words[dice.below(words.len())].chars());
+            let word = words.get(dice.below(words.len())).copied().unwrap_or_default();
+            text.splice(start..start, word.chars());
         }
         _ => put(text, Some('\u{301}').filter(|_| c == '\'')),
     }
