@@ -30,7 +30,7 @@ struct Key {
 }
 
 /// At least so many bytes of a set in a row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     bytes: Bytes,
     least: usize,
@@ -399,7 +399,7 @@ fn key(hir: &Hir, literals: &[String]) -> Option<Key> {
     for start in at + 1..parts.len() {
         let from = parts.iter().skip(start).map(|part| (part.bytes, part.least));
         behind.consider_from(from, &most(at..start));
-        if let Some(run) = parts.get(start).and_then(|part| part.run.clone()) {
+        if let Some(run) = parts.get(start).and_then(|part| part.run) {
             let far = most(at..start + 1).saturating_sub(run.least);
             behind.consider_run(Some(run), far);
         }

@@ -8,6 +8,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a measurement prints, and ends where it cannot"
 )]
 

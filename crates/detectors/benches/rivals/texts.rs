@@ -32,7 +32,7 @@ pub(crate) fn hostile(bytes: usize) -> Vec<(String, String)> {
     let rules = rivals::read();
     let examples: Vec<&String> = rules.iter().flat_map(|rule| &rule.examples).collect();
     // Findings that just fail, one after the other.
-    let broken: String = examples.iter().map(|one| format!("{} ", one.get(1..).unwrap_or(""))).collect();
+    let broken = examples.iter().fold(String::new(), |all, one| all + one.get(1..).unwrap_or("") + " ");
     let kinds = [
         ("keywords", "key token secret password api_key= ignore all previous system prompt ".to_owned()),
         ("assignments", "key=aaaaaaaaaaaaaaa token: password=".to_owned()),
