@@ -45,8 +45,8 @@ pub(crate) fn runs(before: &Read, after: &Read, texts: &[Text]) {
             new.outcome.verdict,
             old.outcome.score,
             new.outcome.score,
-            gone.iter().map(|id| format!(" -{id}")).collect::<String>(),
-            come.iter().map(|id| format!(" +{id}")).collect::<String>(),
+            listed(" -", &gone),
+            listed(" +", &come),
         );
         if let Some(text) = texts.iter().find(|text| text.id() == new.id) {
             let changed = |from: &Judged, ids: &[&str]| -> Vec<(usize, usize)> {
@@ -73,6 +73,10 @@ fn direction(old: &Judged, new: &Judged) -> i32 {
         order => order as i32,
     };
     if new.label == 1 { rose } else { -rose }
+}
+
+fn listed(sign: &str, ids: &[&str]) -> String {
+    ids.iter().fold(String::new(), |all, id| all + sign + id)
 }
 
 fn missing<'r>(from: &'r Judged, other: &Judged) -> Vec<&'r str> {

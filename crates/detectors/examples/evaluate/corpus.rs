@@ -23,6 +23,7 @@ struct Line {
 
 /// One text, and what is known of it.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "a text with its label is more than the text")]
 pub(crate) struct Text {
     pub(crate) set: String,
     /// Its line in the file, from 1 on.

@@ -90,8 +90,11 @@ pub(crate) fn caught(judge: &Judge, attacks: &[Text]) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
+/// Noticed and recognised, one for each spelling and wrapper.
+type Row = Vec<Option<(bool, bool)>>;
+
 /// Noticed and recognised, for every spelling and wrapper; none where it would be another value.
-fn of_text(here: &Here<'_>, text: &Text) -> Result<Vec<Option<(bool, bool)>>, Box<dyn Error>> {
+fn of_text(here: &Here<'_>, text: &Text) -> Result<Row, Box<dyn Error>> {
     let mut row = Vec::new();
     for (_, spell, keeps_values) in SPELLINGS {
         if !keeps_values && !text.family.is_of_phrases() {

@@ -67,7 +67,7 @@ impl Judge {
         let mut config = InspectorConfig::default();
         config.policy = detectors.policy();
         // Figures must not depend on what else the machine does, nor on where a text is inspected.
-        config.deadline = Duration::from_secs(60);
+        config.deadline = Duration::from_mins(1);
         config.inline_bytes_max = usize::MAX;
         let inspector = Inspector::new(detectors.register(PluginRegistry::new())?, config);
         Ok(Self { detectors, inspector })
@@ -107,7 +107,8 @@ impl Judge {
         };
         thread::scope(|scope| {
             let all: Vec<_> = (0..cores).map(|_| scope.spawn(one_core)).collect();
-            all.into_iter().try_for_each(|one| one.join().map_err(|_| "a thread ended early".to_owned())?)
+            all.into_iter()
+                .try_for_each(|one| one.join().map_err(|_cause| "a thread ended early".to_owned())?)
         })?;
         let mut results = results.into_inner().map_err(|e| e.to_string())?;
         results.sort_by_key(|(at, _)| *at);
