@@ -59,11 +59,20 @@ enum Command {
         args: Vec<String>,
     },
     /// Judges the detectors on labelled texts: `eval/`, and $CLAW_CORPORA where that folder is there
+    #[command(after_help = "Examples:
+  cargo xtask eval
+  cargo xtask eval --gate --show
+  cargo xtask eval --misses own --show
+  cargo xtask eval --json /tmp/before.json
+  cargo xtask eval --compare /tmp/before.json /tmp/after.json
+  cargo xtask eval variants
+  cargo xtask eval --sample 40 mutate
+  cargo xtask eval -- --help")]
     Eval {
         /// Further folders of *.jsonl and *.jsonl.gz
         #[arg(long, value_name = "DIR")]
         corpora: Vec<PathBuf>,
-        /// Handed to the evaluation, such as --gate or --sample N
+        /// Handed to the evaluation, such as --gate or --sample N; `-- --help` lists all
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

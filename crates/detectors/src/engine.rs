@@ -2,22 +2,20 @@
 
 use std::ops::{ControlFlow, Range};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use crate::checks::Site;
 use crate::error::DetectorsError;
+use crate::literals::Literals;
 use crate::pack::Face;
 use crate::rule::{Match, Rule};
 
 /// The rules that look at one reading of a text.
 pub(crate) struct Matcher {
-    literals: AhoCorasick,
-    /// The rules of each literal, and whether it is one that a match has besides.
-    owners: Vec<Vec<(usize, bool)>>,
+    literals: Literals<2048>,
+    /// The rules of each literal.
+    owners: Vec<Vec<u16>>,
     /// The rules that look at chains of digits.
-    of_digits: Vec<usize>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test runs every rule without literals"))]
-    of_face: Vec<usize>,
+    of_digits: Vec<u16>,
+    of_face: Vec<u16>,
 }
 
 /// How much was done for a text: it grows with the text and with nothing else.
@@ -33,37 +31,36 @@ pub(crate) struct Work {
 
 impl Matcher {
     pub(crate) fn new(rules: &[Rule], face: Face) -> Result<Self, DetectorsError> {
-        let mut literals: Vec<&str> = Vec::new();
-        let mut owners: Vec<Vec<(usize, bool)>> = Vec::new();
+        let mut literals: Vec<String> = Vec::new();
+        let mut owners: Vec<Vec<u16>> = Vec::new();
         let mut place = std::collections::HashMap::new();
-        let mut of_digits = Vec::new();
-        let mut of_face = Vec::new();
+        let (mut of_digits, mut of_face) = (Vec::new(), Vec::new());
+        let too_many =
+            |reason: &str| DetectorsError::Pack { pack: "claw".to_owned(), reason: reason.to_owned() };
         for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.is_on(face)) {
+            let at = u16::try_from(at).map_err(|_e| too_many("there are more than 65,535 rules"))?;
             of_face.push(at);
             if rule.spec.digits {
                 of_digits.push(at);
             }
-            let firsts = rule.spec.prefixes.iter().chain(&rule.spec.keywords).map(|l| (l, false));
-            let besides = if rule.spec.also.is_empty() { &rule.spec.context } else { &rule.spec.also };
-            for (literal, besides) in firsts.chain(besides.iter().map(|l| (l, true))) {
-                let slot = *place.entry(literal.to_ascii_lowercase()).or_insert_with(|| {
+            for literal in rule.spec.prefixes.iter().chain(&rule.spec.keywords) {
+                let literal = literal.to_ascii_lowercase();
+                let slot = *place.entry(literal.clone()).or_insert_with(|| {
                     literals.push(literal);
                     owners.push(Vec::new());
                     owners.len() - 1
                 });
                 if let Some(rules) = owners.get_mut(slot)
-                    && !rules.contains(&(at, besides))
+                    && rules.last() != Some(&at)
                 {
-                    rules.push((at, besides));
+                    rules.push(at);
                 }
             }
         }
-        let literals = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&literals)
-            .map_err(|e| DetectorsError::Pack { pack: "claw".to_owned(), reason: e.to_string() })?;
+        if literals.len() > usize::from(u16::MAX) {
+            return Err(too_many("there are more than 65,535 literals"));
+        }
+        let literals = Literals::new(literals.iter().map(String::as_str));
         Ok(Self { literals, owners, of_digits, of_face })
     }
 
@@ -77,47 +74,58 @@ impl Matcher {
         work: &mut Work,
         found: &mut Found<'_>,
     ) {
-        let mut windows = Windows::new(rules.len());
-        for literal in self.literals.find_overlapping_iter(text) {
-            work.anchors += 1;
-            for &(rule, besides) in self.owners.get(literal.pattern().as_usize()).into_iter().flatten() {
-                if besides {
-                    windows.note(rule, literal.start());
+        let windows = self.windows(rules, text, work);
+        let mut parts = Vec::new();
+        for (at, windows) in windows.finish() {
+            let Some(rule) = rules.get(usize::from(at)) else { continue };
+            parts.clear();
+            for window in windows {
+                rule.shape().narrowed(text.as_bytes(), window, &mut parts);
+            }
+            for part in parts.drain(..) {
+                if skip(&part) || !rule.may_match(text, &part) {
                     continue;
                 }
-                // A match has its literal inside, so that it lies within its longest length on either side.
-                let reach = rules.get(rule).map_or(0, Rule::reach);
-                let (start, end) = (literal.end().saturating_sub(reach), literal.start() + reach);
-                windows.add(rule, start..end.max(literal.end()).min(text.len()));
-            }
-        }
-        if !self.of_digits.is_empty() {
-            digit_chains(text.as_bytes(), |chain| {
-                work.anchors += 1;
-                for &rule in &self.of_digits {
-                    let reach = rules.get(rule).map_or(0, Rule::reach);
-                    let (start, end) = (chain.start.saturating_sub(reach), chain.end + reach);
-                    windows.add(rule, start..end.min(text.len()));
-                }
-            });
-        }
-        for (at, windows) in windows.finish(rules) {
-            let Some(rule) = rules.get(at) else { continue };
-            for window in windows.into_iter().filter(|window| !skip(window)) {
-                work.searched_bytes += window.len();
-                if search(rule, text, window, &mut |m| found(at, m)).is_break() {
+                work.searched_bytes += part.len();
+                if search(rule, text, part, &mut |m| found(usize::from(at), m)).is_break() {
                     break;
                 }
             }
         }
     }
 
-    /// As [`Self::find`], without the literals: what the equivalence test compares with.
-    #[cfg(test)]
+    /// Where the literals of each rule stand, with as much to either side as its longest match has.
+    fn windows(&self, rules: &[Rule], text: &str, work: &mut Work) -> Windows {
+        let mut windows = Windows::new(rules.len());
+        let bytes = text.as_bytes();
+        self.literals.each(bytes, &mut |literal, place| {
+            work.anchors += 1;
+            let place = place..place + self.literals.len_of(literal);
+            for &at in self.owners.get(literal).into_iter().flatten() {
+                let window = rules.get(usize::from(at)).and_then(|rule| rule.shape().window(bytes, &place));
+                if let Some(window) = window {
+                    windows.add(at, window);
+                }
+            }
+            true
+        });
+        if !self.of_digits.is_empty() {
+            digit_chains(text.as_bytes(), |chain| {
+                work.anchors += 1;
+                for &rule in &self.of_digits {
+                    let reach = rules.get(usize::from(rule)).map_or(0, |rule| rule.shape().reach);
+                    windows.add(rule, chain.start.saturating_sub(reach)..(chain.end + reach).min(text.len()));
+                }
+            });
+        }
+        windows
+    }
+
+    /// As [`Self::find`], every expression over everything: what it is compared with.
     pub(crate) fn find_by_force(&self, rules: &[Rule], text: &str, found: &mut Found<'_>) {
         for &at in &self.of_face {
-            if let Some(rule) = rules.get(at) {
-                let _enough = search(rule, text, 0..text.len(), &mut |m| found(at, m));
+            if let Some(rule) = rules.get(usize::from(at)) {
+                let _enough = search(rule, text, 0..text.len(), &mut |m| found(usize::from(at), m));
             }
         }
     }
@@ -187,19 +195,11 @@ fn is_lettered(c: char) -> bool {
     c.is_alphanumeric() && c < '\u{2e80}' && !('\u{e00}'..'\u{e80}').contains(&c)
 }
 
-/// The parts of a text in which each rule is looked for: disjoint, so that no rule reads a byte twice.
+/// The parts of a text in which each rule is looked for.
 struct Windows {
     /// One more than the place of a rule in `touched`, or zero: most texts touch few rules, and many are short.
     slots: Vec<u16>,
-    touched: Vec<OfRule>,
-}
-
-#[derive(Default)]
-struct OfRule {
-    rule: usize,
-    windows: Vec<Range<usize>>,
-    /// Where the literals stand that a match has besides, or near it.
-    besides: Vec<usize>,
+    touched: Vec<(u16, Vec<Range<usize>>)>,
 }
 
 impl Windows {
@@ -207,66 +207,44 @@ impl Windows {
         Self { slots: vec![0; rules], touched: Vec::new() }
     }
 
-    fn of_rule(&mut self, rule: usize) -> Option<&mut OfRule> {
-        let slot = self.slots.get_mut(rule)?;
+    /// Windows come in the order of the text, nearly: what overlaps the last one is one with it.
+    fn add(&mut self, rule: u16, window: Range<usize>) {
+        let Some(slot) = self.slots.get_mut(usize::from(rule)) else { return };
         if *slot == 0 {
-            self.touched.push(OfRule { rule, ..OfRule::default() });
-            *slot = u16::try_from(self.touched.len()).ok()?;
+            self.touched.push((rule, vec![window]));
+            *slot = u16::try_from(self.touched.len()).unwrap_or(0);
+            return;
         }
-        self.touched.get_mut(usize::from(*slot) - 1)
-    }
-
-    /// Literals come in the order of their ends, so that a window never begins far before the last one.
-    fn add(&mut self, rule: usize, window: Range<usize>) {
-        let Some(of_rule) = self.of_rule(rule) else { return };
-        match of_rule.windows.last_mut() {
-            Some(last) if window.start <= last.end => {
+        let Some((_, windows)) = self.touched.get_mut(usize::from(*slot) - 1) else { return };
+        match windows.last_mut() {
+            Some(last) if window.start <= last.end && last.start <= window.end => {
                 *last = last.start.min(window.start)..last.end.max(window.end);
             }
-            _ => of_rule.windows.push(window),
+            _ => windows.push(window),
         }
     }
 
-    fn note(&mut self, rule: usize, at: usize) {
-        if let Some(of_rule) = self.of_rule(rule)
-            && of_rule.besides.last() != Some(&at)
-        {
-            of_rule.besides.push(at);
-        }
-    }
-
-    fn finish(mut self, rules: &[Rule]) -> impl Iterator<Item = (usize, Vec<Range<usize>>)> {
-        self.touched.sort_unstable_by_key(|of_rule| of_rule.rule);
-        self.touched.into_iter().map(|mut of_rule| {
-            if let Some(margin) = rules.get(of_rule.rule).and_then(margin) {
-                let besides = &mut of_rule.besides;
-                besides.sort_unstable();
-                of_rule.windows.retain(|window| {
-                    let next = besides.partition_point(|at| *at < window.start.saturating_sub(margin));
-                    besides.get(next).is_some_and(|at| *at < window.end + margin)
-                });
-            }
-            (of_rule.rule, of_rule.windows)
+    /// Rule by rule, in order and apart from each other, so that no rule reads a byte twice.
+    fn finish(mut self) -> impl Iterator<Item = (u16, Vec<Range<usize>>)> {
+        self.touched.sort_unstable_by_key(|(rule, _)| *rule);
+        self.touched.into_iter().map(|(rule, mut windows)| {
+            windows.sort_unstable_by_key(|window| window.start);
+            windows.dedup_by(|next, last| {
+                let meet = next.start <= last.end;
+                if meet {
+                    last.end = last.end.max(next.end);
+                }
+                meet
+            });
+            (rule, windows)
         })
-    }
-}
-
-/// How far from a window one of the rule's further literals may stand; none where it asks for none.
-fn margin(rule: &Rule) -> Option<usize> {
-    match (rule.spec.also.is_empty(), rule.spec.context.is_empty()) {
-        (false, _) => Some(0),
-        // What is near is taken in whole characters.
-        (true, false) => Some(rule.spec.reach + 4),
-        (true, true) => None,
     }
 }
 
 /// Chains of at least seven digits with at most two signs or letters between one and the next.
 fn digit_chains(bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
     let mut at = 0;
-    while let Some(start) =
-        bytes.get(at..).and_then(|b| b.iter().position(u8::is_ascii_digit)).map(|p| at + p)
-    {
+    while let Some(start) = next_digit(bytes, at) {
         let (mut end, mut digits) = (start, 0);
         let mut here = start;
         while let Some(b) = bytes.get(here) {
@@ -285,4 +263,16 @@ fn digit_chains(bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
         }
         at = end;
     }
+}
+
+/// Sixteen bytes at a time, which the compiler compares at once.
+fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(here) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        if here.iter().fold(false, |any, b| any | b.is_ascii_digit()) {
+            break;
+        }
+        at += 16;
+    }
+    Some(at + bytes.get(at..)?.iter().position(u8::is_ascii_digit)?)
 }

@@ -32,10 +32,12 @@ mod hash;
 mod hit;
 mod hosts;
 mod levels;
+mod literals;
 mod obfuscation;
 mod pack;
 mod plugins;
 mod rule;
+mod shape;
 mod view;
 mod wallets;
 

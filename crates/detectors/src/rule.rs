@@ -4,15 +4,17 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use clawexchange_ssg_core::{Category, Confidence, Pattern, RuleMode, Severity, Suppression};
-use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
+use regex_automata::{Anchored, Input};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 use crate::checks::{Check, Site};
 use crate::error::DetectorsError;
 use crate::hash::version_of;
+use crate::literals::Literals;
 use crate::pack::{Face, RuleSpec};
+use crate::shape::Shape;
 
 /// What a rule is, for lists and documentation.
 #[derive(Debug, Clone, Copy)]
@@ -49,14 +51,10 @@ pub(crate) struct Rule {
     pub(crate) checks: Vec<Check>,
     pub(crate) proofs: Vec<Check>,
     shown: String,
-    made: OnceLock<Made>,
-}
-
-struct Made {
-    regex: Regex,
-    /// The longest match, in bytes.
-    reach: usize,
-    groups: usize,
+    shape: OnceLock<Shape>,
+    regex: OnceLock<Regex>,
+    /// What a match has besides, or near it; none where anything may be there.
+    besides: OnceLock<Option<Literals<64>>>,
 }
 
 /// A match of the expression: all of it, and the part that is the value.
@@ -96,7 +94,16 @@ impl Rule {
         validators.dedup();
         let pattern = pattern.of_rule(version_of(&spec), spec.level, validators);
         let shown = spec.shown.clone().unwrap_or_else(|| format!("[{}]", spec.id));
-        Ok(Self { spec, pattern, checks, proofs, shown, made: OnceLock::new() })
+        Ok(Self {
+            spec,
+            pattern,
+            checks,
+            proofs,
+            shown,
+            shape: OnceLock::new(),
+            regex: OnceLock::new(),
+            besides: OnceLock::new(),
+        })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -163,24 +170,47 @@ impl Rule {
         self.spec.face == face && !self.spec.pattern.is_empty()
     }
 
-    /// The longest match, in bytes.
-    pub(crate) fn reach(&self) -> usize {
-        self.made().reach
+    /// What its matches must look like.
+    pub(crate) fn shape(&self) -> &Shape {
+        self.shape.get_or_init(|| {
+            let literals = self.spec.prefixes.iter().chain(&self.spec.keywords);
+            let literals: Vec<_> = literals.map(|literal| literal.to_ascii_lowercase()).collect();
+            Shape::of(&parsed(&self.spec.pattern), &literals)
+        })
+    }
+
+    /// Whether a match may lie in this part of a text: what it has besides its first literal is there, or near.
+    pub(crate) fn may_match(&self, text: &str, part: &Range<usize>) -> bool {
+        let Some(besides) = self.besides.get_or_init(|| self.made_besides()) else { return true };
+        if !self.spec.also.is_empty() {
+            return besides.any(text.as_bytes().get(part.clone()).unwrap_or(&[]));
+        }
+        let around = part.start.saturating_sub(self.spec.reach + 4)..part.end + self.spec.reach + 4;
+        let around = text.as_bytes().get(around.start..around.end.min(text.len())).unwrap_or(&[]);
+        // Beyond ASCII, words in capitals have more than one spelling.
+        !around.is_ascii() || besides.any(around)
+    }
+
+    fn made_besides(&self) -> Option<Literals<64>> {
+        let RuleSpec { also, context, .. } = &self.spec;
+        let words = if also.is_empty() { context } else { also };
+        (!words.is_empty()).then(|| Literals::new(words.iter().map(String::as_str)))
     }
 
     /// The first match that begins and ends in `within`.
     pub(crate) fn find(&self, text: &str, within: Range<usize>) -> Option<Match> {
-        let made = self.made();
+        let regex = self.regex();
         let input = Input::new(text).span(within);
-        if made.groups < 2 {
-            let whole = made.regex.search(&input)?.range();
+        // The plain search is the faster one, and most windows have no match.
+        let whole = regex.search(&input)?.range();
+        let groups = self.shape().groups;
+        if groups < 2 {
             return Some(Match { value: whole.clone(), whole });
         }
-        // The plain search is the faster one, and most windows have no match.
-        let whole = made.regex.search(&input)?.range();
-        let mut captures = made.regex.create_captures();
-        made.regex.search_captures(&Input::new(text).span(whole.start..input.end()), &mut captures);
-        let value = (1..made.groups).find_map(|group| captures.get_group(group));
+        let mut captures = regex.create_captures();
+        let again = Input::new(text).span(whole.clone()).anchored(Anchored::Yes);
+        regex.search_captures(&again, &mut captures);
+        let value = (1..groups).find_map(|group| captures.get_group(group));
         Some(Match { value: value.map_or_else(|| whole.clone(), |v| v.range()), whole })
     }
 
@@ -192,12 +222,8 @@ impl Rule {
         }
     }
 
-    fn made(&self) -> &Made {
-        self.made.get_or_init(|| {
-            let hir = parsed(&self.spec.pattern);
-            let properties = hir.properties();
-            let (reach, groups) =
-                (properties.maximum_len().unwrap_or(0), properties.explicit_captures_len() + 1);
+    fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| {
             #[expect(clippy::expect_used, reason = "a test makes the expression of every rule that ships")]
             let regex = meta::Builder::new()
                 // Half a megabyte holds the states that posts lead to; with the usual two, all rules together
@@ -208,9 +234,9 @@ impl Rule {
                         .utf8_empty(false)
                         .nfa_size_limit(Some(8 << 20)),
                 )
-                .build_from_hir(&hir)
+                .build_from_hir(&parsed(&self.spec.pattern))
                 .expect("the expression of a rule that ships can be made");
-            Made { regex, reach, groups }
+            regex
         })
     }
 }

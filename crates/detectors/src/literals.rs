@@ -1,0 +1,245 @@
+//! Where any of many literals stands, without regard to ASCII case.
+//!
+//! Three letters of each literal, the rarest in a row, are a bit in a filter. A text is read once, eight places at a
+//! time; only where a bit is set are literals compared. Unlike an automaton of all literals it stays in the cache
+//! however many there are, and it takes no time to make.
+
+/// Finds literals. `WORDS`, a power of two, is the size of its filter: 64 bits each.
+pub(crate) struct Literals<const WORDS: usize> {
+    filter: Box<[u64; WORDS]>,
+    /// Where the entries of each bucket begin; one more at the end.
+    starts: Vec<u32>,
+    entries: Vec<Entry>,
+    /// In lower case.
+    lower: Vec<Box<[u8]>>,
+    /// Literals of one byte.
+    single: Vec<(u8, u16)>,
+}
+
+/// A literal at one of its grams.
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u64,
+    literal: u16,
+    /// Where in the literal the gram begins.
+    offset: u16,
+}
+
+/// Makes letters of both cases alike, and some other bytes too: a filter may.
+const CASE: u64 = 0x2020_2020_2020_2020;
+/// Odd, with bits all over. Of 64 bits, since the compiler multiplies those one by one: eight at once of 32 bits are
+/// slower on processors of the oldest sort that it builds for.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl<const WORDS: usize> Literals<WORDS> {
+    const BITS: u32 = (WORDS * 64).trailing_zeros();
+
+    /// Literals by their place in the list, which are fewer than 65,536 and none empty.
+    pub(crate) fn new<'a>(list: impl Iterator<Item = &'a str>) -> Self {
+        let lower: Vec<Box<[u8]>> = list.map(|l| l.to_ascii_lowercase().into_bytes().into()).collect();
+        let mut filter = Box::new([0; WORDS]);
+        let (mut entries, mut single) = (Vec::new(), Vec::new());
+        for (at, literal) in lower.iter().enumerate() {
+            let Ok(number) = u16::try_from(at) else { break };
+            match **literal {
+                [] => {}
+                [one] => single.push((one, number)),
+                // Whatever stands behind it.
+                [a, b] => entries.extend((0..=u8::MAX).filter(|c| c & 0x20 != 0).map(|c| Entry {
+                    hash: Self::hash(folded([a, b, c])),
+                    literal: number,
+                    offset: 0,
+                })),
+                _ => {
+                    let (offset, gram) = rarest(literal);
+                    entries.push(Entry { hash: Self::hash(folded(gram)), literal: number, offset });
+                }
+            }
+        }
+        entries.sort_by_key(|entry| (entry.hash, entry.literal));
+        entries.dedup_by_key(|entry| (entry.hash, entry.literal));
+        for entry in &entries {
+            if let Some(word) = filter.get_mut(Self::word(entry.hash)) {
+                *word |= 1 << (entry.hash & 63);
+            }
+        }
+        let bucket = |word: usize| entries.partition_point(|entry| (Self::word(entry.hash)) < word);
+        let starts = (0..=WORDS).map(|word| u32::try_from(bucket(word)).unwrap_or(u32::MAX)).collect();
+        Self { filter, starts, entries, lower, single }
+    }
+
+    const fn hash(gram: u64) -> u64 {
+        (gram & 0xff_ffff).wrapping_mul(MIX) >> (64 - Self::BITS)
+    }
+
+    /// The word of the filter that has a hash, and its bucket.
+    fn word(hash: u64) -> usize {
+        usize::try_from(hash >> 6).unwrap_or(0) & (WORDS - 1)
+    }
+
+    /// Tells the literal and the place of each that stands in `text`, overlapping ones too, in no order, until
+    /// `found` says that it has enough.
+    pub(crate) fn each(&self, text: &[u8], found: &mut impl FnMut(usize, usize) -> bool) {
+        let mut at = 0;
+        while let Some(here) = text.get(at..).and_then(<[u8]>::first_chunk::<10>) {
+            let [low @ .., _, _] = here;
+            let [_, _, high @ ..] = here;
+            let (low, high) = (u64::from_le_bytes(*low) | CASE, u64::from_le_bytes(*high) | CASE);
+            let grams = [low, low >> 8, low >> 16, low >> 24, low >> 32, low >> 40, high >> 32, high >> 40];
+            let set = grams.iter().fold(0, |set, gram| set | self.bit(Self::hash(*gram)));
+            if set & 1 != 0 {
+                for (gram, place) in grams.into_iter().zip(at..) {
+                    let hash = Self::hash(gram);
+                    if self.bit(hash) & 1 != 0 && !self.compare(text, place, hash, found) {
+                        return;
+                    }
+                }
+            }
+            at += 8;
+        }
+        // The last bytes, as if something stood behind them.
+        for place in at..text.len() {
+            let byte = |next: usize| text.get(place + next).copied().unwrap_or(0xff);
+            let hash = Self::hash(folded([byte(0), byte(1), byte(2)]));
+            if self.bit(hash) & 1 != 0 && !self.compare(text, place, hash, found) {
+                return;
+            }
+        }
+        for &(byte, literal) in &self.single {
+            for place in memchr::memchr2_iter(byte, byte.to_ascii_uppercase(), text) {
+                if !found(usize::from(literal), place) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How long a literal is.
+    pub(crate) fn len_of(&self, literal: usize) -> usize {
+        self.lower.get(literal).map_or(0, |l| l.len())
+    }
+
+    /// Whether any of them stands in `text`.
+    pub(crate) fn any(&self, text: &[u8]) -> bool {
+        let mut none = true;
+        self.each(text, &mut |_, _| {
+            none = false;
+            false
+        });
+        !none
+    }
+
+    /// In the lowest bit, whether a literal has this hash.
+    fn bit(&self, hash: u64) -> u64 {
+        self.filter.get(Self::word(hash)).map_or(0, |word| word >> (hash & 63))
+    }
+
+    /// Compares the literals that have this gram; false when it has been enough.
+    #[inline(never)]
+    fn compare(
+        &self,
+        text: &[u8],
+        place: usize,
+        hash: u64,
+        found: &mut impl FnMut(usize, usize) -> bool,
+    ) -> bool {
+        let word = Self::word(hash);
+        let bounds = self.starts.get(word).zip(self.starts.get(word + 1));
+        let entries = bounds.and_then(|(start, end)| self.entries.get(*start as usize..*end as usize));
+        for entry in entries.into_iter().flatten().filter(|entry| entry.hash == hash) {
+            let literal = self.lower.get(usize::from(entry.literal)).map_or(&[][..], |l| l);
+            if let Some(start) = place.checked_sub(usize::from(entry.offset))
+                && let Some(here) = text.get(start..start + literal.len())
+                && here.eq_ignore_ascii_case(literal)
+                && !found(usize::from(entry.literal), start)
+            {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn folded([a, b, c]: [u8; 3]) -> u64 {
+    u64::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0, 0, 0, 0, 0])
+}
+
+/// The three bytes in a row that ordinary texts have least of, and where they begin.
+fn rarest(literal: &[u8]) -> (u16, [u8; 3]) {
+    let grams =
+        literal.windows(3).take(1000).zip(0..).filter_map(|(gram, at)| Some((at, *gram.first_chunk::<3>()?)));
+    let best = grams.min_by_key(|(_, gram)| gram.iter().map(|b| usualness(*b)).product::<u32>());
+    best.unwrap_or((0, [0; 3]))
+}
+
+/// How usual a byte is in posts with code, roughly, in thousandths.
+pub(crate) const fn usualness(b: u8) -> u32 {
+    match b {
+        // Counted double: what has spaces in it may be any sentence.
+        b' ' => 300,
+        b'e' => 80,
+        b'a' | b'i' | b'n' | b'o' | b'r' | b's' | b't' => 52,
+        b'c' | b'd' | b'l' | b'm' | b'p' | b'u' => 26,
+        b'b' | b'f' | b'g' | b'h' | b'w' | b'y' => 13,
+        b'-' | b'\n' | b'.' | b'/' => 16,
+        b'k' | b'v' | b'0'..=b'9' | b'"' | b'`' | b'*' | b':' | b',' | b'_' => 6,
+        b'A'..=b'Z' | b'!'..=b'~' => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found<const WORDS: usize>(list: &[&str], text: &str) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        Literals::<WORDS>::new(list.iter().copied()).each(text.as_bytes(), &mut |literal, place| {
+            all.push((literal, place));
+            true
+        });
+        all.sort_unstable();
+        all
+    }
+
+    fn by_hand(list: &[&str], text: &str) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        for (at, literal) in list.iter().enumerate() {
+            for place in 0..text.len() {
+                let here = text.as_bytes().get(place..place + literal.len());
+                if here.is_some_and(|here| here.eq_ignore_ascii_case(literal.as_bytes())) {
+                    all.push((at, place));
+                }
+            }
+        }
+        all
+    }
+
+    const LIST: [&str; 12] =
+        ["key", "monkey", "@", "x-", "AKIA", "-----BEGIN ", "пароль", "e", "eyJ", "_k", "aaaa", "ss key"];
+
+    #[test]
+    fn literals_are_found_wherever_they_stand_and_however_they_lie_over_each_other() {
+        for text in
+            ["", "k", "x-", "monkeY", "aaaaaaa@", "my Пароль пароль", "-----begin key", "a@b x-key=eyj AKI"]
+        {
+            assert_eq!(found::<64>(&LIST, text), by_hand(&LIST, text), "{text}");
+        }
+        assert!(Literals::<16>::new(LIST.into_iter()).any(b"a MONKEY"));
+        assert!(!Literals::<16>::new(["monkey"].into_iter()).any(b"a monke y"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_filter_of_any_size_finds_what_comparing_at_every_place_finds(
+            text in prop::collection::vec(prop::sample::select(
+                &["key", "MON", "-", "@", "x", "ey", "J", "AKI", "A", "a", " ", "пар", "оль", "_", "s", "é", "0"][..]), 0..40),
+        ) {
+            let text = text.concat();
+            prop_assert_eq!(found::<16>(&LIST, &text), by_hand(&LIST, &text));
+            prop_assert_eq!(found::<2048>(&LIST, &text), by_hand(&LIST, &text));
+        }
+    }
+}
