@@ -131,7 +131,16 @@ impl Rule {
         let mut spec = self.spec.clone();
         spec.context.clear();
         let (pattern, shown) = (self.pattern.clone(), self.shown.clone());
-        Self { spec, pattern, checks: Vec::new(), proofs: Vec::new(), shown, made: OnceLock::new() }
+        Self {
+            spec,
+            pattern,
+            checks: Vec::new(),
+            proofs: Vec::new(),
+            shown,
+            shape: OnceLock::new(),
+            regex: OnceLock::new(),
+            besides: OnceLock::new(),
+        }
     }
 
     /// Why a match of the expression is none of the rule, if it is none, and which check or word says so.
