@@ -16,8 +16,9 @@ impl ContentHash {
 
     /// The first `digits` hexadecimal digits of SHA-256, at most 64.
     pub(crate) fn hex(self, digits: usize) -> String {
-        let hex: String = self.0.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        hex.chars().take(digits).collect()
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        let hash = self.0.finalize();
+        hash.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).take(digits).collect()
     }
 }
 
