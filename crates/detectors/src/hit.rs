@@ -35,8 +35,6 @@ pub(crate) struct Marks {
     pub(crate) is_proven: bool,
 }
 
-/// What a checksum that does not hold takes from a finding: it is no such token, though it looks like one.
-const FAILED_CHECKSUM: i8 = -30;
 /// What it adds to an attack that it was wrapped in what nobody reads by eye.
 const WRAPPED: i8 = 10;
 /// What nobody reads by eye, and pages do not use for ordinary text as they use entities and percent signs.
@@ -56,16 +54,12 @@ pub(crate) fn marks_of(
         passed.push(check.name());
     }
     for check in &rule.proofs {
-        let proves = rule.is_proven_by(*check);
         if check.passes(site) {
-            marks.is_proven |= proves;
+            marks.is_proven |= rule.is_proven_by(*check);
             passed.push(check.name());
             continue;
         }
         marks.failed.push(check.name());
-        if proves {
-            marks.adjustments.push((format!("failed-{}", check.name()), FAILED_CHECKSUM));
-        }
     }
     let attacks = matches!(
         rule.spec.category,

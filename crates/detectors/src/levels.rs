@@ -194,11 +194,11 @@ description = "Something was wrapped."
 
     #[test]
     fn what_counts_is_looked_for_too() {
+        use RuleMode::{Enforce, Off, Shadow};
         let modes = |level, detection| {
             let levels = Levels::new(level, detection).unwrap();
             [1, 2, 3, 4].map(|rule| levels.mode_of(rule))
         };
-        use RuleMode::{Enforce, Off, Shadow};
         assert_eq!(modes(1, 2), [Enforce, Shadow, Off, Off]);
         assert_eq!(modes(2, 2), [Enforce, Enforce, Off, Off]);
         assert_eq!(modes(1, 4), [Enforce, Shadow, Shadow, Shadow]);

