@@ -2,11 +2,10 @@
 
 mod amounts;
 mod cards;
-mod check_digits;
+pub(crate) mod check_digits;
 mod documents;
 mod hosts;
 mod iban;
-mod national;
 mod network;
 mod phone;
 mod placeholder;
@@ -20,6 +19,7 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::national;
 use sums::Sum;
 
 /// One check, by the name that stands in the packs.

@@ -1,8 +1,8 @@
 //! All rules, ready to run.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{ControlFlow, Range};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use clawexchange_ssg_core::{
-    CONTACT_DUMP, Category, Confidence, Field, PluginRegistry, RegistryError, RuleMode, Severity, Suppression,
+    Category, Confidence, Field, PluginRegistry, RegistryError, RuleMode, Severity, Suppression,
 };
 
 use crate::context::Telling;
@@ -29,7 +29,6 @@ use crate::pack::{Face, PACKS, Pack};
 use crate::plugins;
 use crate::rule::{Match, Rule, RuleInfo};
 use crate::view::{Map, Views};
-use crate::wallets;
 
 /// All rules that are not switched off, ready to run. Cheap to clone.
 ///
@@ -55,7 +54,7 @@ pub(crate) struct Inner {
     /// The same rules without their checks, made when somebody first asks what was not reported.
     pub(crate) bare: OnceLock<Option<Bare>>,
     /// Rules that are found by code, by id.
-    by_code: BTreeMap<String, usize>,
+    pub(crate) by_code: BTreeMap<String, usize>,
     /// What is switched off, for the list.
     off: Vec<Rule>,
     hosts: Lists,
@@ -372,7 +371,12 @@ impl Detectors {
 
     /// Whether a rule has been found at so many places of one reading that more would say nothing new. Values that
     /// are summed up, and those that give way to others, are all looked at.
-    fn enough(&self, rule: usize, added: bool, places: &mut BTreeMap<usize, usize>) -> ControlFlow<()> {
+    pub(crate) fn enough(
+        &self,
+        rule: usize,
+        added: bool,
+        places: &mut BTreeMap<usize, usize>,
+    ) -> ControlFlow<()> {
         let counts = |r: &Rule| {
             !r.spec.generic && !matches!(r.spec.category, Category::ContactData | Category::PersonalData)
         };
@@ -382,29 +386,6 @@ impl Detectors {
         let places = places.entry(rule).or_default();
         *places += 1;
         if *places < PLACES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    }
-
-    /// Looks for keys that no literal marks.
-    fn look_for_wallets(&self, views: &Views<'_>, view: usize, hits: &mut Vec<Hit>) {
-        let mut places = BTreeMap::new();
-        for (id, span) in wallets::look(views.text(view)) {
-            let Some(&rule) = self.0.by_code.get(id) else { continue };
-            let value = hash_of(views.text(view).get(span.clone()).unwrap_or(""));
-            let redacted = format!("[{id}]");
-            let checks = if id == "wallet-import-key" { vec!["base58check"] } else { Vec::new() };
-            hits.push(Hit {
-                rule,
-                span: views.place(view, span),
-                redacted,
-                views: views.chain(view),
-                checks,
-                marks: None,
-                value,
-            });
-            if self.enough(rule, true, &mut places).is_break() {
-                break;
-            }
-        }
     }
 
     /// Looks for hosts that are denied.
@@ -493,7 +474,7 @@ impl Detectors {
         quoted.is_none()
     }
 
-    fn add_by_code(&self, id: &str, span: Range<usize>, hits: &mut Vec<Hit>) {
+    pub(crate) fn add_by_code(&self, id: &str, span: Range<usize>, hits: &mut Vec<Hit>) {
         let Some(&rule) = self.0.by_code.get(id) else { return };
         let redacted = format!("[{id}]");
         let (views, checks) = (Vec::new(), Vec::new());
@@ -557,38 +538,6 @@ impl Detectors {
         hits.retain(|hit| !gives_way(hit));
         hits
     }
-
-    /// Adds what only many findings together say, at the place that makes it many. Each text has its hits.
-    pub(crate) fn add_sums(&self, texts: &mut [&mut Vec<Hit>]) {
-        const CONTACTS: usize = 50;
-        const IDENTITIES: usize = 3;
-        const CREDENTIALS: usize = 50;
-        let of_contact: Counts = |r, _| is_contact(r);
-        let of_identity: Counts = |r, h| r.spec.category == Category::PersonalData && !h.checks.is_empty();
-        let of_credential: Counts = |r, _| r.spec.category == Category::Credentials && r.spec.score >= 60;
-        let sums = [
-            (CONTACT_DUMP, CONTACTS, of_contact),
-            ("identity-dump", IDENTITIES, of_identity),
-            ("credential-dump", CREDENTIALS, of_credential),
-        ];
-        for (id, least, counts) in sums {
-            let mut seen = HashSet::new();
-            let mut place = None;
-            for (at, hits) in texts.iter().enumerate() {
-                let counts = |h: &&Hit| self.rule(h.rule).is_some_and(|r| r.is_enforced() && counts(r, h));
-                for hit in hits.iter().filter(counts) {
-                    if seen.insert(hit.value) && seen.len() == least {
-                        place = Some((at, hit.span.clone()));
-                    }
-                }
-            }
-            if let Some((at, span)) = place
-                && let Some(hits) = texts.get_mut(at)
-            {
-                self.add_by_code(id, span, hits);
-            }
-        }
-    }
 }
 
 /// A view, and what is known of the text that it belongs to.
@@ -606,9 +555,6 @@ struct Reading<'v> {
     folded: Option<(&'v str, &'v Map)>,
 }
 
-/// Whether a hit counts towards a sum.
-type Counts = fn(&Rule, &Hit) -> bool;
-
 /// How a text is looked at. With `refusals`, what `find` finds is still to be checked, and what does not pass is noted
 /// there.
 pub(crate) struct Search<'s> {
@@ -619,7 +565,7 @@ pub(crate) struct Search<'s> {
 /// How matches are looked for: with literals first, or by force in a test.
 pub(crate) type Find<'f> = dyn Fn(&Matcher, &[Rule], &str, &Skip<'_>, &mut Work, &mut Found<'_>) + 'f;
 
-fn is_contact(rule: &Rule) -> bool {
+pub(crate) fn is_contact(rule: &Rule) -> bool {
     rule.spec.category == Category::ContactData
 }
 
@@ -627,7 +573,7 @@ fn is_for_phrases(views: &Views<'_>, view: usize) -> bool {
     matches!(views.chain(view).last(), Some(&("rot13" | "reversed" | "leet" | "spaced")))
 }
 
-fn hash_of(value: &str) -> u64 {
+pub(crate) fn hash_of(value: &str) -> u64 {
     let mut hash = DefaultHasher::new();
     for b in value.bytes().filter(u8::is_ascii_alphanumeric) {
         b.to_ascii_lowercase().hash(&mut hash);

@@ -1,8 +1,12 @@
 //! Private keys of wallets that stand alone: no literal marks them, their length and their check sum do.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::checks::is_wallet_key;
+use crate::detectors::{Detectors, hash_of};
+use crate::hit::Hit;
+use crate::view::Views;
 
 /// A key in the import format has 51 or 52 characters.
 const KEY_LEN: usize = 51;
@@ -15,8 +19,33 @@ const PAIR_LEN_MAX: usize = 16 * PAIR_NUMBERS;
 /// How far around such a list a word must stand that says what it is.
 const REACH: usize = 160;
 
+impl Detectors {
+    /// Looks for keys that no literal marks.
+    pub(crate) fn look_for_wallets(&self, views: &Views<'_>, view: usize, hits: &mut Vec<Hit>) {
+        let mut places = BTreeMap::new();
+        for (id, span) in look(views.text(view)) {
+            let Some(&rule) = self.0.by_code.get(id) else { continue };
+            let value = hash_of(views.text(view).get(span.clone()).unwrap_or(""));
+            let redacted = format!("[{id}]");
+            let checks = if id == "wallet-import-key" { vec!["base58check"] } else { Vec::new() };
+            hits.push(Hit {
+                rule,
+                span: views.place(view, span),
+                redacted,
+                views: views.chain(view),
+                checks,
+                marks: None,
+                value,
+            });
+            if self.enough(rule, true, &mut places).is_break() {
+                break;
+            }
+        }
+    }
+}
+
 /// What was found, and where.
-pub(crate) fn look(text: &str) -> Vec<(&'static str, Range<usize>)> {
+fn look(text: &str) -> Vec<(&'static str, Range<usize>)> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     each_run(bytes, KEY_LEN, KEY_LEN + 1, u8::is_ascii_alphanumeric, |run| {

@@ -1,47 +1,47 @@
 //! The arithmetic of check digits, which many numbers share.
 
 /// The decimal digits of a text, in their order.
-pub(super) fn digits(text: &str) -> Vec<u32> {
+pub(crate) fn digits(text: &str) -> Vec<u32> {
     text.chars().filter_map(|c| c.to_digit(10)).collect()
 }
 
 /// Its digits, where it has exactly so many.
-pub(super) fn exactly(text: &str, count: usize) -> Option<Vec<u32>> {
+pub(crate) fn exactly(text: &str, count: usize) -> Option<Vec<u32>> {
     Some(digits(text)).filter(|d| d.len() == count)
 }
 
 /// Its letters and digits, letters in upper case.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
 /// How many different digits there are: dummies have one or two.
-pub(super) fn varied(d: &[u32]) -> usize {
+pub(crate) fn varied(d: &[u32]) -> usize {
     d.iter().collect::<std::collections::BTreeSet<_>>().len()
 }
 
 /// Whether the digits are the same few over and over, or counted up or down throughout.
-pub(super) fn is_dummy(text: &str) -> bool {
+pub(crate) fn is_dummy(text: &str) -> bool {
     let d = digits(text);
     let counts = |step: u32| d.windows(2).all(|pair| matches!(pair, [a, b] if (a + step) % 10 == *b));
     varied(&d) < 3 || counts(1) || counts(9)
 }
 
-pub(super) fn weighted(d: &[u32], weights: &[u32]) -> u32 {
+pub(crate) fn weighted(d: &[u32], weights: &[u32]) -> u32 {
     d.iter().zip(weights).map(|(d, w)| d * w).sum()
 }
 
 /// The digit at a place, or a number that is none.
-pub(super) fn at(d: &[u32], place: usize) -> u32 {
+pub(crate) fn at(d: &[u32], place: usize) -> u32 {
     d.get(place).copied().unwrap_or(99)
 }
 
 /// Some digits read as a number.
-pub(super) fn number(d: &[u32], places: std::ops::Range<usize>) -> u64 {
+pub(crate) fn number(d: &[u32], places: std::ops::Range<usize>) -> u64 {
     d.get(places).unwrap_or(&[]).iter().fold(0, |n, &digit| n * 10 + u64::from(digit))
 }
 
-pub(super) fn luhn_sum(d: &[u32]) -> u32 {
+pub(crate) fn luhn_sum(d: &[u32]) -> u32 {
     d.iter()
         .rev()
         .enumerate()
@@ -53,12 +53,12 @@ pub(super) fn luhn_sum(d: &[u32]) -> u32 {
         .sum()
 }
 
-pub(super) fn luhn(d: &[u32]) -> bool {
+pub(crate) fn luhn(d: &[u32]) -> bool {
     luhn_sum(d).is_multiple_of(10)
 }
 
 /// ISO/IEC 7064, MOD 11,10.
-pub(super) fn mod11_10(d: &[u32]) -> bool {
+pub(crate) fn mod11_10(d: &[u32]) -> bool {
     let Some((check, body)) = d.split_last() else { return false };
     let product = body.iter().fold(10, |product, &digit| {
         let sum = (digit + product) % 10;
@@ -68,7 +68,7 @@ pub(super) fn mod11_10(d: &[u32]) -> bool {
 }
 
 /// Verhoeff's check.
-pub(super) fn verhoeff(d: &[u32]) -> bool {
+pub(crate) fn verhoeff(d: &[u32]) -> bool {
     const STEP: [u32; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
     // The dihedral group of the pentagon, and the permutation by place.
     let times = |a: u32, b: u32| match (a < 5, b < 5) {
@@ -85,7 +85,7 @@ pub(super) fn verhoeff(d: &[u32]) -> bool {
 }
 
 /// The sum of ICAO Doc 9303 over digits, letters and fillers, modulo 10.
-pub(super) fn machine_readable(text: &str) -> Option<u32> {
+pub(crate) fn machine_readable(text: &str) -> Option<u32> {
     text.chars().zip([7, 3, 1].into_iter().cycle()).try_fold(0, |sum, (c, weight)| {
         let value = if c == '<' { 0 } else { c.to_digit(36)? };
         Some((sum + value * weight) % 10)
@@ -93,7 +93,7 @@ pub(super) fn machine_readable(text: &str) -> Option<u32> {
 }
 
 /// Whether there is such a day. A year of two digits may be of any century.
-pub(super) fn is_day(day: u64, month: u64, year: u64) -> bool {
+pub(crate) fn is_day(day: u64, month: u64, year: u64) -> bool {
     let longest = match month {
         2 if year.is_multiple_of(4) => 29,
         2 => 28,

@@ -1,7 +1,7 @@
 //! The east and south-east of Asia.
 
-use super::super::check_digits::{at, digits, exactly, is_day, number, plain, weighted};
 use super::Kind;
+use crate::checks::check_digits::{at, digits, exactly, is_day, number, plain, weighted};
 
 pub(super) const KINDS: [Kind; 10] = [
     ("cn-resident", resident),

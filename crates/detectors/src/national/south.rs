@@ -1,7 +1,7 @@
 //! The Near East, Africa and India.
 
-use super::super::check_digits::{at, exactly, is_day, luhn, number, plain, verhoeff, weighted};
 use super::Kind;
+use crate::checks::check_digits::{at, exactly, is_day, luhn, number, plain, verhoeff, weighted};
 
 pub(super) const KINDS: [Kind; 9] = [
     ("tr-tckn", tckn),

@@ -1,7 +1,7 @@
 //! Australia and New Zealand.
 
-use super::super::check_digits::{at, digits, exactly, number, plain, weighted};
 use super::Kind;
+use crate::checks::check_digits::{at, digits, exactly, number, plain, weighted};
 
 pub(super) const KINDS: [Kind; 6] = [
     ("au-tfn", tfn),

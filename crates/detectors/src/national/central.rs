@@ -1,7 +1,7 @@
 //! The middle and the east of Europe.
 
-use super::super::check_digits::{at, digits, exactly, is_day, luhn, mod11_10, number, plain, weighted};
 use super::Kind;
+use crate::checks::check_digits::{at, digits, exactly, is_day, luhn, mod11_10, number, plain, weighted};
 
 pub(super) const KINDS: [Kind; 18] = [
     ("pl-pesel", pesel),

@@ -1,8 +1,8 @@
 //! North and South America.
 
-use super::super::check_digits::is_day;
-use super::super::check_digits::{at, digits, exactly, luhn, luhn_sum, number, plain, weighted};
 use super::Kind;
+use crate::checks::check_digits::is_day;
+use crate::checks::check_digits::{at, digits, exactly, luhn, luhn_sum, number, plain, weighted};
 
 pub(super) const KINDS: [Kind; 17] = [
     ("us-ssn", ssn),

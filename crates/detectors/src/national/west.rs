@@ -1,9 +1,9 @@
 //! Western Europe.
 
-use super::super::check_digits::{
+use super::Kind;
+use crate::checks::check_digits::{
     at, digits, exactly, is_day, luhn, machine_readable, mod11_10, number, plain, verhoeff, weighted,
 };
-use super::Kind;
 
 pub(super) const KINDS: [Kind; 23] = [
     ("uk-nhs", nhs),

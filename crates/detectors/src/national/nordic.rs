@@ -1,7 +1,7 @@
 //! The north of Europe and the Baltic states.
 
-use super::super::check_digits::{at, digits, exactly, is_day, luhn, number, plain, weighted};
 use super::Kind;
+use crate::checks::check_digits::{at, digits, exactly, is_day, luhn, number, plain, weighted};
 
 pub(super) const KINDS: [Kind; 7] = [
     ("se-pnr", pnr),

@@ -8,7 +8,7 @@ mod pacific;
 mod south;
 mod west;
 
-use super::check_digits::{self, digits};
+use crate::checks::check_digits::{self, digits};
 
 /// A kind of number whose check digits, dates or areas can be checked.
 #[derive(Clone, Copy)]
