@@ -219,9 +219,10 @@ mod tests {
             "-c",
             "echo begun; sh -c 'sleep 600; echo late' || echo killed $?; echo next; exec sleep 600",
         ]);
-        let mut said = String::new();
+        let mut lines = Vec::new();
         let status =
-            streamed(command, Duration::from_millis(300), None, |line| said += &format!("{line}\n")).unwrap();
+            streamed(command, Duration::from_millis(300), None, |line| lines.push(line.to_owned())).unwrap();
+        let said = lines.join("\n");
         assert!(!status.success(), "{status}");
         let places: Vec<_> = ["begun", "said nothing", "sleep 600", "killed 137", "next", "said nothing"]
             .iter()
