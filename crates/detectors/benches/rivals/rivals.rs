@@ -49,8 +49,10 @@ pub(crate) struct Rule {
 pub(crate) fn read() -> Vec<Rule> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packs");
     let mut rules = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the packs are there") {
-        let text = std::fs::read_to_string(entry.expect("a pack").path()).expect("a pack can be read");
+    let packs =
+        std::fs::read_dir(folder).expect("the packs are there").map(|entry| entry.expect("a pack").path());
+    for path in packs.filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
+        let text = std::fs::read_to_string(path).expect("a pack can be read");
         let pack: Pack = toml::from_str(&text).expect("a pack is TOML");
         for spec in pack.rule.into_iter().filter(|spec| !spec.pattern.is_empty()) {
             let pattern = pack.terms.iter().fold(spec.pattern, |pattern, (term, words)| {
