@@ -213,9 +213,12 @@ fn each_of_the_three_servers_may_go_and_come_and_nothing_acknowledged_is_lost_or
         }
     }
     let load = loading.end();
-    for (claw, served) in claws.iter().zip(served) {
+    for claw in &claws {
+        // A long time away leaves much to move, and whoever stops meanwhile leaves it to the next start.
+        until("all that was kept is in the log", || claw.json(&["spool", "status"])["events"] == 0);
+    }
+    for served in served {
         assert_eq!(served.stop(), Some(0));
-        assert_eq!(claw.json(&["spool", "status"])["events"], 0, "all that was kept is in the log");
     }
 
     let (verdicts, records) = kept(&servers, &database);
