@@ -5,6 +5,7 @@ use std::path::Path;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::meta::{self, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::{Input, PatternSet};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
@@ -74,11 +75,14 @@ pub(crate) fn read() -> Vec<Rule> {
 /// Three ways to run them.
 pub(crate) struct Rivals {
     regexes: Vec<(Regex, bool)>,
-    set: Regex,
+    set: Option<Regex>,
     literals: AhoCorasick,
     owners: Vec<Vec<usize>>,
     always: Vec<usize>,
 }
+
+/// A set that takes more is none that anybody could use.
+const SET_BYTES_MAX: usize = 64 << 20;
 
 fn config() -> meta::Config {
     meta::Config::new().utf8_empty(false).nfa_size_limit(None)
@@ -108,9 +112,9 @@ impl Rivals {
         Self {
             regexes: hirs.iter().map(one).zip(rules.iter().map(|rule| rule.is_folded)).collect(),
             set: meta::Builder::new()
-                .configure(config())
+                .configure(config().which_captures(WhichCaptures::None).nfa_size_limit(Some(SET_BYTES_MAX)))
                 .build_many_from_hir(&hirs)
-                .expect("all expressions"),
+                .ok(),
             literals: AhoCorasick::builder()
                 .ascii_case_insensitive(true)
                 .kind(Some(AhoCorasickKind::DFA))
@@ -140,10 +144,16 @@ impl Rivals {
         (0..self.regexes.len()).map(|rule| self.matches(rule, text, &lower)).sum()
     }
 
+    /// Whether there is a set of all expressions.
+    pub(crate) fn has_set(&self) -> bool {
+        self.set.is_some()
+    }
+
     /// Which ones match, not where: more the set does not say.
     pub(crate) fn by_set(&self, text: &str) -> usize {
-        let mut found = PatternSet::new(self.set.pattern_len());
-        self.set.which_overlapping_matches(&Input::new(text), &mut found);
+        let Some(set) = &self.set else { return 0 };
+        let mut found = PatternSet::new(set.pattern_len());
+        set.which_overlapping_matches(&Input::new(text), &mut found);
         found.len()
     }
 
