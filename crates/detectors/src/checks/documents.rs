@@ -6,7 +6,9 @@ use super::check_digits::{digits, exactly, is_day, luhn, machine_readable, numbe
 pub(super) fn is_machine_readable_zone(text: &str) -> bool {
     let lines: Vec<&str> = text.split_whitespace().collect();
     let part = |line: &str, from: usize, len: usize| line.get(from..from + len).unwrap_or("").to_owned();
-    let holds = |body: String, check: String| machine_readable(&body) == check.parse().ok();
+    // What has no sum, or a sign that is no digit in its place, holds nothing.
+    let holds =
+        |body: String, check: String| machine_readable(&body).is_some_and(|sum| check.parse() == Ok(sum));
     match *lines {
         // Three lines of thirty: the number stands in the first, the dates in the second.
         [first, second, _] if first.len() == 30 && second.len() == 30 => {
@@ -85,6 +87,9 @@ mod tests {
         assert!(!is_machine_readable_zone(&passport.replace("740812", "740813")));
         assert!(!is_machine_readable_zone(&passport.replace("L8989", "L8988")));
         assert!(!is_machine_readable_zone(&card.replace("D2314", "D2315")));
+        for filler in ["-", "!", "é"] {
+            assert!(!is_machine_readable_zone(&filler.repeat(44 / filler.len())), "{filler}");
+        }
     }
 
     #[test]

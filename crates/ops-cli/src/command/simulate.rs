@@ -157,17 +157,18 @@ impl Past {
             true
         })
         .await?;
-        let mut before = Vec::new();
+        let (mut before, mut unreadable) = (Vec::new(), 0);
         let until = Timestamp::from_micros(begin.as_micros() - 1);
         let counting = VERDICTS.get(1..).unwrap_or_default();
         each(parts, &query(counting, history, Some(until)), |entry| {
-            let agent = AgentId::new(&entry.actor_id).ok();
-            before.extend(agent.zip(offence(entry, &harmless)));
+            match AgentId::new(&entry.actor_id) {
+                Ok(agent) => before.extend(offence(entry, &harmless).map(|offence| (agent, offence))),
+                Err(_) => unreadable += 1,
+            }
             true
         })
         .await?;
-        let mut submissions = Vec::new();
-        let (mut is_cut, mut unreadable) = (false, 0);
+        let (mut submissions, mut is_cut) = (Vec::new(), false);
         each(parts, &query(&VERDICTS, begin, None), |entry| {
             is_cut = submissions.len() >= SUBMISSIONS_MAX;
             match Submitted::of(entry, &harmless) {
