@@ -26,8 +26,7 @@ pub(crate) fn eval(workspace: &Workspace, corpora: &[PathBuf], args: &[String]) 
 
 /// The evaluation as a command. Its program reads `eval/` by itself; each further folder is named to it.
 pub(crate) fn evaluation(workspace: &Workspace, corpora: &[PathBuf], args: &[String]) -> Command {
-    let theirs = std::env::var_os("CLAW_CORPORA").unwrap_or_else(|| OsString::from(CORPORA));
-    let theirs = workspace.root.join(theirs);
+    let theirs = corpora_of(workspace);
     let mut evaluate = Command::new(workspace.built(Path::new("examples").join("evaluate")));
     evaluate.current_dir(&workspace.root);
     for folder in corpora.iter().chain(theirs.is_dir().then_some(&theirs)) {
@@ -35,6 +34,30 @@ pub(crate) fn evaluation(workspace: &Workspace, corpora: &[PathBuf], args: &[Str
     }
     evaluate.args(args);
     evaluate
+}
+
+/// Trains the model, or says whether the one that is there is what its inputs make.
+pub(crate) fn train(
+    workspace: &Workspace,
+    check: bool,
+    corpora: Option<&Path>,
+    args: &[String],
+) -> Result<ExitCode, Failed> {
+    let corpora = corpora.map_or_else(|| corpora_of(workspace), Path::to_path_buf);
+    if !corpora.is_dir() {
+        return Err(Failed::new(format!("there are no texts in {}", corpora.display()))
+            .hinting("name their folder with --corpora DIR or CLAW_CORPORA"));
+    }
+    build(workspace)?;
+    let mut trainer = Command::new(workspace.built(Path::new("examples").join("train")));
+    trainer.current_dir(&workspace.root).arg("--corpora").arg(corpora);
+    trainer.args(check.then_some("--check")).args(args);
+    handed_over(trainer)
+}
+
+/// The folder of other people's texts, whether it is there or not.
+fn corpora_of(workspace: &Workspace) -> PathBuf {
+    workspace.root.join(std::env::var_os("CLAW_CORPORA").unwrap_or_else(|| OsString::from(CORPORA)))
 }
 
 /// Builds binaries and examples. Naming examples makes cargo unify features as it does for tests, so that nothing

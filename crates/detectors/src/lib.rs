@@ -34,6 +34,8 @@ mod hit;
 mod hosts;
 mod levels;
 mod literals;
+#[doc(hidden)]
+pub mod model;
 mod national;
 mod obfuscation;
 mod pack;

@@ -112,10 +112,8 @@ pub(crate) struct RuleSpec {
     pub(crate) quotable: bool,
     /// Texts in parts, joined before use, so that no whole token stands in the file.
     #[serde(default, skip_serializing)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "examples are the rules' tests"))]
     pub(crate) positive: Vec<Vec<String>>,
     #[serde(default, skip_serializing)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "examples are the rules' tests"))]
     pub(crate) negative: Vec<Vec<String>>,
 }
 

@@ -1,7 +1,7 @@
 //! An explanation for people: what was found, what it is worth and why, and what was not reported.
 
 use clawexchange_ssg_core::{
-    Adjustment, Escaped, Explanation, Place, Position, RuleMode, RuleResult, Suppressed,
+    Adjustment, Escaped, Evidence, Explanation, Place, Position, RuleMode, RuleResult, Suppressed,
 };
 
 use crate::args::Global;
@@ -84,6 +84,13 @@ fn place_of(place: &Place, rule: &RuleResult) -> String {
     }
     if let Some(other) = &place.instead_of {
         add(format!("  in place of {other}"));
+    }
+    if !place.evidence.is_empty() {
+        let part = |e: &Evidence| {
+            let words = if e.words.is_empty() { "all else".to_owned() } else { format!("\"{}\"", e.words) };
+            format!("{words} {:+}", e.by)
+        };
+        add(format!("  since {}", place.evidence.iter().map(part).collect::<Vec<_>>().join(", ")));
     }
     for Adjustment { name, by, .. } in place.discounts.iter().chain(&place.lifts) {
         add(format!("  {name} {by:+} %"));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::UnknownWord;
 use crate::content::{Field, Joined};
-use crate::rating::{Adjustment, Confidence, PROVEN_POINTS_MIN, Severity};
+use crate::rating::{Adjustment, Confidence, Evidence, PROVEN_POINTS_MIN, Severity};
 
 /// What sort of trouble a pattern stands for. It decides how scores add up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -380,6 +380,8 @@ pub(crate) struct Circumstances {
     pub(crate) instead_of: Option<(String, Confidence)>,
     /// There is no doubt.
     pub(crate) is_proven: bool,
+    /// What a score was made of, for those who ask why.
+    pub(crate) evidence: Vec<Evidence>,
 }
 
 /// What one plugin found.
@@ -534,6 +536,13 @@ impl Finding {
     #[must_use]
     pub fn proven(mut self) -> Self {
         self.circumstances_mut().is_proven = true;
+        self
+    }
+
+    /// The same finding, with one part of what its score was made of, the largest first. Only explanations show it.
+    #[must_use]
+    pub fn since(mut self, evidence: Evidence) -> Self {
+        self.circumstances_mut().evidence.push(evidence);
         self
     }
 

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::explain::{Position, Suppressed};
 use crate::finding::{Category, RuleMode};
 use crate::id::{InspectionId, QuarantineId};
-use crate::rating::{Adjustment, Confidence, Severity};
+use crate::rating::{Adjustment, Confidence, Evidence, Severity};
 use crate::redact::Sanitized;
 use crate::tier::{RiskScore, RiskTier, Verdict};
 
@@ -262,6 +262,9 @@ pub struct Place {
     /// What raised it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lifts: Vec<Adjustment>,
+    /// What its score was made of, where it was weighed and not matched: the parts add up to the score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// The rule whose finding it would be but for a discount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,

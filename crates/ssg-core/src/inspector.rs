@@ -376,6 +376,7 @@ fn place_of(p: crate::finding::Finding) -> Place {
         confidence,
         discounts,
         lifts,
+        evidence: known.evidence,
         instead_of: known.instead_of.map(|(id, _)| id),
         proven: known.is_proven,
         points,

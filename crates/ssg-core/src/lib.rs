@@ -107,7 +107,7 @@ pub use key::{DataKey, KEY_BYTES, KeyProvider, Mac, MacError, MasterKey, MasterK
 pub use page::{Cursor, Page, PageLimit};
 pub use plugin::{Context, DetectionPlugin, PluginError};
 pub use port::{AuditSink, Held, Hold, PortError, Quarantine};
-pub use rating::{Adjustment, Confidence, Severity};
+pub use rating::{Adjustment, Confidence, Evidence, Severity};
 pub use recorded::Recorded;
 pub use redact::Sanitized;
 pub use registry::{PluginFailure, PluginRegistry, RegistryError};

@@ -143,6 +143,24 @@ impl Adjustment {
     }
 }
 
+/// A part of what a score was made of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Evidence {
+    /// The words that spoke for it, in lower case; empty for all that is not named.
+    pub words: String,
+    /// How much, in hundredths of a logit; below zero if they spoke against it.
+    pub by: i32,
+}
+
+impl Evidence {
+    /// Words, and how much they speak for a finding.
+    pub fn new(words: impl Into<String>, by: i32) -> Self {
+        Self { words: words.into(), by }
+    }
+}
+
 /// The least points of what is proven: CRITICAL with the usual bounds of tiers.
 pub(crate) const PROVEN_POINTS_MIN: u32 = 85;
 
