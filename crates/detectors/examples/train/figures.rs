@@ -38,7 +38,7 @@ const WINDOWS_MAX: usize = 16;
 /// Trains without each part of the texts in turn, and judges that part.
 pub(crate) fn held_out(inputs: &Inputs, settings: &Settings) -> Result<Vec<HeldOut>, Box<dyn Error>> {
     let part = |fold: usize| -> Result<Vec<HeldOut>, String> {
-        let seen: Vec<&Text> = inputs.texts.iter().filter(|text| text.fold != fold).collect();
+        let seen: Vec<&Text> = inputs.texts.iter().filter(|text| text.fold != fold && text.is_learned).collect();
         let model = file(&learn(&seen, settings), inputs, [0, 0]);
         let rules = Rules::new().map_err(|e| e.to_string())?;
         let unseen = inputs.texts.iter().enumerate().filter(|(_, text)| text.fold == fold);

