@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::actor::Actor;
+use crate::campaign::{Campaigns, Posted};
 use crate::content::{Attribution, ContentEnvelope};
 use crate::event::{AuditEvent, EventError, Target};
 use crate::fault::{Fault, FaultKind};
@@ -19,6 +20,7 @@ use crate::tier::Verdict;
 #[derive(Clone, Debug)]
 pub struct Gate {
     parts: Arc<Parts>,
+    campaigns: Option<Arc<dyn Campaigns>>,
     holds: bool,
     logs_verdicts: bool,
 }
@@ -103,7 +105,15 @@ impl Gate {
     /// Puts a gate together.
     pub fn new(inspector: Inspector, quarantine: impl Quarantine, audit: impl AuditSink) -> Self {
         let parts = Parts { inspector, quarantine: Box::new(quarantine), audit: Box::new(audit) };
-        Self { parts: Arc::new(parts), holds: true, logs_verdicts: true }
+        Self { parts: Arc::new(parts), campaigns: None, holds: true, logs_verdicts: true }
+    }
+
+    /// The same gate, which has counted who else posts the same: content of a campaign is labelled CAMPAIGN, and held if
+    /// whoever counts says so.
+    #[must_use]
+    pub fn with_campaigns(mut self, campaigns: impl Campaigns) -> Self {
+        self.campaigns = Some(Arc::new(campaigns));
+        self
     }
 
     /// The same gate without a quarantine: the verdict QUARANTINE stays, nothing is held, and its event says so.
@@ -144,6 +154,7 @@ impl Gate {
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
         let inspection = submission.inspection.unwrap_or_else(InspectionId::fresh);
         let mut assessment = self.parts.inspector.inspect_as(inspection, &submission.content).await;
+        self.count(inspection, &submission, &mut assessment).await;
         if submission.shadow {
             assessment.only_watched();
         }
@@ -161,6 +172,16 @@ impl Gate {
             record.map_err(|source| GateError::NotRecorded { inspection, source })?;
         }
         Ok(Outcome { assessment, is_held: false, is_repeat: false })
+    }
+
+    /// A trial run counts too, or it would not show what would be done.
+    async fn count(&self, inspection: InspectionId, submission: &Submission, assessment: &mut Assessment) {
+        let Some(campaigns) = &self.campaigns else { return };
+        let Submission { content, agent, owner, .. } = submission;
+        let posted = Posted { inspection, content, assessment, agent, owner: owner.as_ref() };
+        if let Some(campaign) = campaigns.count(posted).await {
+            assessment.in_campaign(campaign, &self.parts.inspector.config().thresholds);
+        }
     }
 
     async fn hold(
@@ -232,6 +253,9 @@ fn verdict_event(s: &Submission, a: &Assessment, is_by_failure: bool) -> Result<
         .with_some("wouldBe", inspection.would_be.map(Verdict::as_str))?
         .with_some("lifted", a.lifted.map(|lift| lift.to_string()))?
         .with_some("sanitized", inspection.sanitized.as_ref().map(|_| true))?;
+    if let Some(campaign) = &inspection.campaign {
+        event = campaign.told_in(event)?;
+    }
     if is_by_failure {
         // It says nothing of the agent, so it must not count against it.
         event = event.with("byFailure", true)?;
