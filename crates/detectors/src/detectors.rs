@@ -57,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) by_code: BTreeMap<String, usize>,
     /// What is switched off, for the list.
     off: Vec<Rule>,
-    hosts: Lists,
+    pub(crate) hosts: Lists,
     /// Findings that were not reported, since all hosts that they name are allowed.
     suppressed: AtomicU64,
     policy: String,
@@ -413,8 +413,7 @@ impl Detectors {
     /// Whether all hosts that a command names are allowed. What was wrapped or disguised is not excused: there one
     /// host may look like another.
     fn is_excused(&self, sent: &str, place: &Range<usize>) -> bool {
-        let Lists { allow, deny } = &self.0.hosts;
-        !allow.is_empty() && hosts::are_all(sent, place, |host| allow.has(host) && !deny.has(host))
+        !self.0.hosts.allow.is_empty() && hosts::are_all(sent, place, |host| self.0.hosts.allows(host))
     }
 
     /// Whether the rule itself was found there, not something that is told about.

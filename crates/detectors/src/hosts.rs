@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use crate::error::DetectorsError;
 
-pub(crate) use named::{are_all, each};
+pub(crate) use named::{Named, are_all, each};
 
 /// How many hosts a list may have: what an operator can still look after by hand.
 pub(crate) const HOSTS_MAX: usize = 1000;
@@ -97,6 +97,13 @@ impl HostPolicy {
 pub(crate) struct Lists {
     pub(crate) allow: List,
     pub(crate) deny: List,
+}
+
+impl Lists {
+    /// Whether a host in canonical spelling is allowed.
+    pub(crate) fn allows(&self, host: &str) -> bool {
+        self.allow.has(host) && !self.deny.has(host)
+    }
 }
 
 /// Hosts by name, and names above hosts.

@@ -34,12 +34,14 @@ mod hit;
 mod hosts;
 mod levels;
 mod literals;
+mod lure;
 mod national;
 mod obfuscation;
 mod pack;
 mod plugins;
 mod rule;
 mod shape;
+mod sketch;
 mod view;
 mod wallets;
 
@@ -48,6 +50,7 @@ pub use error::DetectorsError;
 pub use hosts::{Host, HostPolicy};
 pub use levels::Levels;
 pub use rule::RuleInfo;
+pub use sketch::Sketcher;
 
 /// Everything that all rules find in a text, by place.
 ///
