@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 54] = [
+pub const METRICS: [Metric; 56] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -92,6 +92,16 @@ pub const METRICS: [Metric; 54] = [
         "claw_gate_errors_total",
         &[],
         "Submissions that could not be judged, held or recorded, and were not passed on.",
+    ),
+    counter(
+        "claw_campaign_texts_total",
+        &["outcome"],
+        "Submissions that were part of a campaign, by whether that called for a label or for a hold.",
+    ),
+    counter(
+        "claw_campaign_alone_total",
+        &[],
+        "Questions about campaigns that Redis did not answer, so that this process alone has counted.",
     ),
     counter("claw_gate_shadow_verdicts_total", &["would_be"], "Verdicts that shadow mode did not carry out."),
     counter(
@@ -298,6 +308,9 @@ impl Metrics {
         for decision in ["allowed", "denied", "degraded"] {
             self.count("claw_limiter_decisions_total", &[("decision", decision)], 0);
         }
+        for outcome in ["label", "hold"] {
+            self.count("claw_campaign_texts_total", &[("outcome", outcome)], 0);
+        }
         for why in ["timeout", "error"] {
             self.count("claw_limiter_redis_failures_total", &[("why", why)], 0);
         }
@@ -308,6 +321,7 @@ impl Metrics {
             self.count("claw_http_connections_refused_total", &[("listener", listener)], 0);
         }
         for name in [
+            "claw_campaign_alone_total",
             "claw_limiter_redis_commands_total",
             "claw_limiter_redis_openings_total",
             "claw_limiter_redis_script_losses_total",

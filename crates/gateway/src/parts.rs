@@ -27,7 +27,7 @@ use tokio::sync::OnceCell;
 use crate::error::PartsError;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::metrics::Metrics;
-use crate::pipeline::{Counters, Pipeline, PipelineParts, Shared};
+use crate::pipeline::{Counters, Lookout, Pipeline, PipelineParts, Shared};
 use crate::settings::{KeySource, Settings};
 
 /// Where the keys of weeks lie.
@@ -496,10 +496,20 @@ impl Parts {
                     gate = gate.without_verdict_log();
                 }
                 let tokens = self.tokens().await?.clone();
-                let parts = PipelineParts { gate, limiter, log, vault, tokens };
+                let campaigns = self.lookout().await?;
+                let parts = PipelineParts { gate, limiter, log, vault, tokens, campaigns };
                 Pipeline::open(parts, self.settings.gate_mode.clone(), counters).await
             })
             .await
+    }
+
+    /// What counts who submits the same, if anything does: beside the limiter's counters.
+    async fn lookout(&self) -> Result<Option<Lookout>, PartsError> {
+        let Some(rules) = self.settings.campaigns else { return Ok(None) };
+        let (keys, redis) = (self.keys().await?, self.redis().await?.cloned());
+        let detectors = self.detectors().await?.clone();
+        let opened = Lookout::open(rules, keys, detectors, redis, self.metrics.clone()).await;
+        opened.map(Some).map_err(PartsError::Port)
     }
 
     /// Whether one process at a time may have the data folder: rows, counters or the spool lie there.

@@ -1,5 +1,6 @@
 //! The way of a submission: limited, inspected, held or passed, logged, remembered.
 
+mod campaigns;
 mod history;
 mod suspensions;
 
@@ -12,10 +13,11 @@ use clawexchange_rate_limiter::{
     Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit, TierStatus,
 };
 use clawexchange_ssg_core::{
-    Actor, ActorType, AgentId, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector, Outcome, Recorded,
-    RiskTier, Submission, TrustLevel, Verdict,
+    Actor, ActorType, AgentId, Campaign, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector, Outcome,
+    Recorded, RiskTier, Submission, TrustLevel, Verdict,
 };
 
+pub(crate) use self::campaigns::Lookout;
 use self::history::History;
 pub use self::history::HistoryMark;
 pub(crate) use self::history::{Counters, Shared};
@@ -34,6 +36,7 @@ struct Inner {
     log: AuditLog,
     vault: Vault,
     tokens: Tokens,
+    campaigns: Option<Lookout>,
     modes: GateModes,
     history: History,
 }
@@ -45,6 +48,7 @@ pub(crate) struct PipelineParts {
     pub(crate) log: AuditLog,
     pub(crate) vault: Vault,
     pub(crate) tokens: Tokens,
+    pub(crate) campaigns: Option<Lookout>,
 }
 
 /// What became of a submission.
@@ -96,9 +100,12 @@ impl Pipeline {
         modes: GateModes,
         counters: Counters,
     ) -> Result<Self, PartsError> {
-        let PipelineParts { gate, limiter, log, vault, tokens } = parts;
+        let PipelineParts { mut gate, limiter, log, vault, tokens, campaigns } = parts;
+        if let Some(lookout) = &campaigns {
+            gate = gate.with_campaigns(lookout.clone());
+        }
         let history = History::new(counters, &log).await?;
-        let me = Self(Arc::new(Inner { gate, limiter, log, vault, tokens, modes, history }));
+        let me = Self(Arc::new(Inner { gate, limiter, log, vault, tokens, campaigns, modes, history }));
         me.begin_history().await?;
         Ok(me)
     }
@@ -268,6 +275,7 @@ fn recorded_of(entry: &Entry) -> Option<Recorded> {
     said.is_repeat = meta.contains_key("repeatOf");
     said.would_be = meta.get("wouldBe").and_then(|word| word.as_str()).and_then(|word| word.parse().ok());
     said.is_sanitized = meta.get("sanitized").and_then(serde_json::Value::as_bool) == Some(true);
+    said.campaign = Campaign::of_event(meta);
     Some(said)
 }
 

@@ -1,5 +1,6 @@
 //! Every setting, where it came from, and all that is wrong with them at once.
 
+mod campaigns;
 mod counters;
 mod database;
 mod keys;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use clawexchange_detectors::Levels;
 use clawexchange_quarantine::S3Config;
+use clawexchange_rate_limiter::CampaignRules;
 use clawexchange_ssg_core::{
     AgentId, Category, ContentType, EnvelopeBounds, PluginFailure, RiskTier, RuleMode, TierThresholds,
 };
@@ -177,6 +179,8 @@ pub struct Settings {
     pub plugins: BTreeMap<String, PluginSetting>,
     /// How much a caller may have inspected without submitting it.
     pub inspect_bytes: ByteQuota,
+    /// From when on many who submit the same are a campaign; nothing is counted if there are none.
+    pub campaigns: Option<CampaignRules>,
     /// How held content is reviewed.
     pub moderation: ModerationSettings,
     shown: Vec<Shown>,
@@ -231,6 +235,7 @@ impl Settings {
             ("audit_enabled", self.audit_enabled),
             ("gate_shadow", self.gate_mode.shadowed().next().is_some()),
             ("safe_mode", self.safe_mode),
+            ("campaigns_counted", self.campaigns.is_some()),
             ("healthchecks_enabled", self.healthchecks.is_some()),
             // This version takes no other value.
             ("moderation_enforced", false),
@@ -320,6 +325,7 @@ impl Reader<'_> {
             rules: self.rules(),
             plugins: self.plugins(),
             inspect_bytes: self.inspect_bytes(),
+            campaigns: self.campaigns(),
             moderation: ModerationSettings {
                 grant: self.seconds(&table::GRANT),
                 claim: self.seconds(&table::CLAIM) * 60,

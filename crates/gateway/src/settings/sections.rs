@@ -1,6 +1,5 @@
 //! The order in which settings are read about.
 
-use super::objects;
 use super::setting::{Section, Setting};
 use super::table::{
     ACCEPTED, ACQUIRE_TIMEOUT, ADMIN_LISTEN, ADMIN_USER, ALLOW_HOSTS, AUDIT, AUDIT_OFF_REASON, AUTOBACKUP,
@@ -14,6 +13,7 @@ use super::table::{
     SPOOL_BYTES, SPOOL_DIR, STATE_DIR, STATEMENT_TIMEOUT, SWEEP, TEXT_BYTES, TIERS, TLS_CERT, TLS_KEY,
     TRUSTED_PROXIES, WEEK_KEYS, WHEN_AWAY,
 };
+use super::{campaigns, objects};
 
 /// Where held content lies in S3.
 pub(super) const OBJECTS: &[&Setting] = &[
@@ -32,7 +32,7 @@ pub(super) const OBJECTS: &[&Setting] = &[
 ];
 
 /// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 13] = [
+pub(crate) static SECTIONS: [Section; 14] = [
     Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
     Section {
         title: "Database",
@@ -131,6 +131,10 @@ pub(crate) static SECTIONS: [Section; 13] = [
         ],
     },
     Section { title: "Limits", settings: &[&INSPECT_HOUR, &INSPECT_MINUTE] },
+    Section {
+        title: "Campaigns",
+        settings: &[&campaigns::ENABLED, &campaigns::OWNERS, &campaigns::REPEATS, &campaigns::HOLD_OWNERS],
+    },
     Section {
         title: "Moderation",
         settings: &[
