@@ -131,11 +131,14 @@ impl<'a> Tally<'a> {
 
     /// Counts what a place remembered before the sighting was put there.
     pub(crate) fn add(&mut self, place: &[Entry], now: Tick) {
-        let before = self.found.len();
         let is_like = |entry: &&Entry| entry.counts(now) && self.sighting.sketch.is_near(entry.bits);
-        self.found.extend(place.iter().filter(is_like).map(|e| (e.submission, (e.owner, e.agent))));
+        let mut has_like = false;
+        for entry in place.iter().filter(is_like) {
+            has_like = true;
+            self.found.insert(entry.submission, (entry.owner, entry.agent));
+        }
         // A place that is full of others says nothing of this text.
-        self.or_more |= place.len() >= KEPT_MAX && self.found.len() > before;
+        self.or_more |= has_like && place.len() >= KEPT_MAX;
     }
 
     pub(crate) fn seen(self) -> Seen {

@@ -21,7 +21,7 @@ fn process(url: &str) -> CampaignCounter {
 }
 
 fn text(n: u16) -> Sketch {
-    Sketch::new(u128::from(n) * 0x0123_4567_89ab_cdef_1357_9bdf_0246_8ace, [n; Sketch::PLACES])
+    Sketch::new(u128::from(n).wrapping_mul(0x0123_4567_89ab_cdef_1357_9bdf_0246_8ace), [n; Sketch::PLACES])
 }
 
 async fn see(process: &CampaignCounter, agent: &str, owner: Option<&str>) -> Seen {

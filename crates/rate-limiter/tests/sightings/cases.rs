@@ -13,7 +13,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// A text that is found at its own places.
 fn text(n: u16) -> Sketch {
-    Sketch::new(u128::from(n) * 0x0123_4567_89ab_cdef_1357_9bdf_0246_8ace, [n; Sketch::PLACES])
+    Sketch::new(u128::from(n).wrapping_mul(0x0123_4567_89ab_cdef_1357_9bdf_0246_8ace), [n; Sketch::PLACES])
 }
 
 fn of(sketch: Sketch, owner: u32, submission: u32) -> Sighting {
@@ -139,8 +139,10 @@ async fn an_owner_that_posts_often_pushes_no_other_out() {
 async fn texts_that_share_a_place_and_are_unlike_do_not_make_each_other_more() {
     let (store, _) = store();
     for i in 0..200 {
-        let unlike =
-            Sketch::new(u128::from(i) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835, [4; Sketch::PLACES]);
+        let unlike = Sketch::new(
+            u128::from(i).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+            [4; Sketch::PLACES],
+        );
         see(&store, of(unlike, i, i)).await;
     }
     let seen = see(&store, of(Sketch::new(u128::MAX / 3, [4; Sketch::PLACES]), 900, 900)).await;
