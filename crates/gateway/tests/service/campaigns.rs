@@ -122,9 +122,8 @@ async fn what_moderators_found_harmless_is_not_held_again_not_even_after_a_resta
     let held = submit(&server, "o3", LURE).await.of(202);
     submit(&server, "o4", LURE).await.expect(202);
     let path = format!("/v1/quarantine/{}/decisions", held["quarantineId"].as_str().unwrap());
-    let released =
-        server.post(Role::Moderator, &path, &json!({"action": "release", "reason": "FALSE_POSITIVE"}));
-    released.await.expect(200);
+    let release = json!({"action": "release", "reason": "FALSE_POSITIVE"});
+    server.post(Role::Moderator, &path, &release).await.expect(200);
     let is_let_through = async |server: &Running, owner: &str| {
         let said = submit(server, owner, &format!("{LURE} Thanks!")).await;
         said.status == 200 && labels(&said.json()).contains(&"CAMPAIGN")
