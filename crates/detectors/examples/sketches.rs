@@ -8,10 +8,15 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{BufRead, BufReader};
+use std::time::Instant;
 
 use clawexchange_detectors::Sketcher;
 use clawexchange_ssg_core::Sketch;
+
+/// How often a text is sketched to be timed.
+const RUNS: u32 = 200;
 
 /// Texts are compared whole, and so many characters of each, as a short post has them.
 const CUTS: [usize; 3] = [usize::MAX, 280, 120];
@@ -32,7 +37,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         let some: Vec<String> = texts.iter().filter_map(|text| cut_to(text, cut)).collect();
         measure(cut, &some);
     }
+    println!("\n| bytes | a sketch takes |\n| --- | --- |");
+    for bytes in [280, 4 << 10, 64 << 10] {
+        println!("| {bytes} | {:.1} µs |", cost_us(&texts, bytes));
+    }
     Ok(())
+}
+
+/// What a sketch of so many bytes of text takes, of several runs the fastest.
+fn cost_us(texts: &[String], bytes: usize) -> f64 {
+    let (sketcher, all) = (Sketcher::new(&[7; 32]), texts.concat());
+    let text: String = all.chars().filter(char::is_ascii).cycle().take(bytes).collect();
+    let run = |_| {
+        let started = Instant::now();
+        (0..RUNS).for_each(|_| drop(black_box(sketcher.sketch_text(black_box(&text)))));
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(RUNS)
+    };
+    (0..10).map(run).fold(f64::INFINITY, f64::min)
 }
 
 /// So many characters out of the middle; the beginnings of many posts are alike.
