@@ -6,7 +6,7 @@
         reason = "the same is asked of every store, each with its own way to open one"
     )
 )]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

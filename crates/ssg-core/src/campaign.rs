@@ -25,15 +25,15 @@ pub const CAMPAIGN_WINDOW_SECONDS: u32 = 3600;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sketch {
     bits: u128,
-    places: [u16; Sketch::PLACES],
+    places: [u16; Self::PLACES],
 }
 
 impl Sketch {
     /// At how many places a text is looked for: of two that are nearly the same at least one is the same.
     pub const PLACES: usize = 6;
 
-    /// In how many of 128 bits two texts differ at most that are nearly the same: some eight words of a hundred. Of
-    /// unrelated texts half of them do.
+    /// In how many of 128 bits two texts differ at most that are nearly the same: as they do where one word in six is
+    /// another. Of unrelated texts half of them differ.
     pub const NEAR_BITS_MAX: u32 = 24;
 
     /// Puts the parts together.

@@ -200,7 +200,8 @@ mod tests {
             make_room(&mut place, now);
             place.push(Entry::new(now, &sighting(100 + i % 4, 1_000 + i)));
         }
-        let mut tally = Tally::of(&place.last().map(|_| sighting(19, 5_000)).unwrap());
+        let last = sighting(19, 5_000);
+        let mut tally = Tally::of(&last);
         tally.add(&place, now);
         assert_eq!((place.len(), tally.seen().owners), (KEPT_MAX, 24));
     }

@@ -11,6 +11,11 @@ use super::{Store, store};
 const HOUR: Duration = Duration::from_hours(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
+/// A millisecond less.
+fn less(than: Duration) -> Duration {
+    than.checked_sub(MILLISECOND).unwrap()
+}
+
 /// A text that is found at its own places.
 fn text(n: u16) -> Sketch {
     Sketch::new(u128::from(n).wrapping_mul(0x0123_4567_89ab_cdef_1357_9bdf_0246_8ace), [n; Sketch::PLACES])
@@ -72,7 +77,7 @@ async fn the_hour_slides_and_ends_to_the_millisecond() {
     see(&store, of(text(1), 1, 1)).await;
     clock.advance(Duration::from_mins(30));
     see(&store, of(text(1), 2, 2)).await;
-    clock.advance(Duration::from_mins(30) - MILLISECOND);
+    clock.advance(less(Duration::from_mins(30)));
     assert_eq!(
         see(&store, of(text(1), 3, 3)).await.owners,
         3,
@@ -91,7 +96,7 @@ async fn a_clock_that_is_set_back_forgets_nothing_within_an_hour_and_everything_
     let (store, clock) = store();
     let start = clock.now();
     see(&store, of(text(1), 1, 1)).await;
-    clock.set(start.minus(HOUR - MILLISECOND));
+    clock.set(start.minus(less(HOUR)));
     assert_eq!(see(&store, of(text(1), 2, 2)).await.owners, 2);
     clock.set(start.minus(HOUR));
     assert_eq!(
@@ -159,7 +164,7 @@ async fn what_was_released_is_known_again_for_a_week_by_nearly_the_same_text() {
     }
     assert!(store.is_released(&near).await.unwrap());
     assert!(!store.is_released(&text(2)).await.unwrap());
-    clock.advance(HOUR * 24 * 7 - MILLISECOND);
+    clock.advance(less(HOUR * 24 * 7));
     assert!(store.is_released(&near).await.unwrap());
     clock.advance(MILLISECOND);
     assert!(!store.is_released(&near).await.unwrap());
@@ -173,7 +178,8 @@ async fn a_random_history_is_counted_as_in_the_memory_of_one_process() {
     let small = |n: u64| u32::try_from(n).unwrap();
     for i in 0..700_u32 {
         // Now and then one of the last is asked about again.
-        let submission = if mixed(i, 1) % 10 == 0 { i.saturating_sub(small(mixed(i, 2) % 5)) } else { i };
+        let submission =
+            if mixed(i, 1).is_multiple_of(10) { i.saturating_sub(small(mixed(i, 2) % 5)) } else { i };
         let draw = |what: u32, below: u64| mixed(submission, 10 + what) % below;
         let base = text(u16::try_from(draw(0, 3)).unwrap() + 1);
         let mut places = *base.places();
