@@ -173,16 +173,22 @@ impl State {
     }
 
     fn put(&mut self, entry: Entry, sighting: &Sighting, sightings_max: usize) {
-        if self.all.len() >= sightings_max {
-            self.all.pop_front();
-            self.first = self.first.wrapping_add(1);
-        }
-        let place = u32::try_from(self.all.len()).unwrap_or(0);
-        let number = Number::new(self.first.wrapping_add(place).wrapping_add(1));
+        let number = loop {
+            if self.all.len() >= sightings_max {
+                self.all.pop_front();
+                self.first = self.first.wrapping_add(1);
+            }
+            let place = u32::try_from(self.all.len()).unwrap_or(0);
+            match Number::new(self.first.wrapping_add(place).wrapping_add(1)) {
+                Some(number) => break number,
+                // One in four billion has no number: nothing leads there.
+                None => self.all.push_back(Linked { entry, before: [None; Sketch::PLACES] }),
+            }
+        };
         let mut linked = Linked { entry, before: [None; Sketch::PLACES] };
         for (nth, before) in linked.before.iter_mut().enumerate() {
             if let Some(last) = self.last.get_mut(index(nth, sighting)) {
-                *before = std::mem::replace(last, number);
+                *before = last.replace(number);
             }
         }
         self.all.push_back(linked);
