@@ -15,6 +15,7 @@ use clawexchange_ssg_core::{
 };
 
 use crate::folder::FolderError;
+use crate::rules::RulesError;
 
 /// Why a part could not be opened or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,9 @@ pub enum PartsError {
     /// The rules.
     #[error(transparent)]
     Detectors(#[from] DetectorsError),
+    /// The rules as they are kept.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The plugins.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -143,6 +147,7 @@ impl PartsError {
             Self::Quarantine(e) => e,
             Self::Limits(e) => e,
             Self::Detectors(e) => e,
+            Self::Rules(e) => e,
             Self::Registry(e) => e,
             Self::Gate(e) => e,
             Self::Event(e) => e,

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 54] = [
+pub const METRICS: [Metric; 55] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -105,6 +105,12 @@ pub const METRICS: [Metric; 54] = [
         "bool",
         &[],
         "1 while limits in the database are refused and the last good ones hold.",
+    ),
+    gauge(
+        "claw_rules_refused",
+        "bool",
+        &[],
+        "1 while the active rule packs are refused and the last good ones go on to judge.",
     ),
     gauge("claw_limiter_redis_away", "bool", &[], "1 while Redis does not answer; 0 without Redis."),
     gauge(
@@ -227,7 +233,7 @@ pub const METRICS: [Metric; 54] = [
         "claw_policy_info",
         "bool",
         &["policy"],
-        "Always 1; its label says which rules judge, as results do.",
+        "1 for the rules that judge, named as results name them; 0 for those that did before.",
     ),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),
 ];
@@ -325,6 +331,7 @@ impl Metrics {
         for name in [
             "claw_limiter_degraded",
             "claw_limiter_config_refused",
+            "claw_rules_refused",
             "claw_limiter_redis_away",
             "claw_limiter_instances",
             "claw_limiter_unreplayed",

@@ -18,10 +18,7 @@ use clawexchange_quarantine::{
 };
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
 use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore, WhenAway};
-use clawexchange_ssg_core::{
-    Clock as _, EventId, Fault as _, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry,
-    SystemClock,
-};
+use clawexchange_ssg_core::{Clock as _, EventId, Fault as _, Gate, SystemClock};
 use tokio::sync::OnceCell;
 
 use crate::error::PartsError;
@@ -445,33 +442,9 @@ impl Parts {
         Ok(())
     }
 
-    /// The detectors with the modes and levels that are set.
-    pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
-        self.detectors
-            .get_or_try_init(|| async {
-                let Settings { rules, levels, .. } = &self.settings;
-                Ok(Detectors::with_levels(rules, self.settings.host_policy()?, *levels)?)
-            })
-            .await
-    }
-
-    /// An inspector; opens no data.
-    pub async fn inspector(&self) -> Result<Inspector, PartsError> {
-        let detectors = self.detectors().await?;
-        let mut plugins = detectors.register(PluginRegistry::new())?;
-        for (id, setting) in &self.settings.plugins {
-            if !setting.enabled {
-                plugins = plugins.without(id);
-            } else if setting.on_failure != PluginFailure::Hold {
-                plugins = plugins.on_failure(id, setting.on_failure)?;
-            }
-        }
-        let mut config = InspectorConfig::default();
-        config.thresholds = self.settings.thresholds;
-        config.actions = self.settings.category_actions();
-        config.policy = detectors.policy();
-        self.metrics.set("claw_policy_info", &[("policy", &config.policy)], 1);
-        Ok(Inspector::new(plugins, config))
+    /// Where the rules that ship are kept once they are ready.
+    pub(crate) const fn shipped(&self) -> &OnceCell<Detectors> {
+        &self.detectors
     }
 
     /// The whole way of a submission.
@@ -488,7 +461,8 @@ impl Parts {
                 log.drain_outbox().await?;
                 let counters = self.counters().await?;
                 let limiter = self.limiter().await?.clone();
-                let mut gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
+                let (inspector, rules) = self.active_rules().await?;
+                let mut gate = Gate::new(inspector, vault.clone(), log.clone());
                 if !self.settings.quarantine_enabled {
                     gate = gate.without_quarantine();
                 }
@@ -496,7 +470,7 @@ impl Parts {
                     gate = gate.without_verdict_log();
                 }
                 let tokens = self.tokens().await?.clone();
-                let parts = PipelineParts { gate, limiter, log, vault, tokens };
+                let parts = PipelineParts { gate, rules, limiter, log, vault, tokens };
                 Pipeline::open(parts, self.settings.gate_mode.clone(), counters).await
             })
             .await

@@ -1,7 +1,10 @@
 //! What each command does.
 
+mod activate;
 mod adopt;
+mod allow;
 mod audit;
+mod bench;
 mod config;
 mod doctor;
 mod follow;
@@ -11,9 +14,11 @@ mod keys;
 mod limits;
 mod man;
 mod migrate;
+mod packs;
 mod prove;
 mod quarantine;
 mod retire;
+mod rules;
 pub(crate) mod serve;
 mod simulate;
 mod spool;
@@ -54,6 +59,7 @@ pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, Cl
         Command::Audit(command) => audit::run(command, global).await,
         Command::Spool(command) => spool::run(command, global).await,
         Command::Limits(command) => limits::run(command, global).await,
+        Command::Rules(command) => rules::run(command, global).await,
         Command::Doctor(args) => doctor::run(args, global).await,
         Command::Healthcheck(args) => healthcheck::run(args, global).await,
         Command::Tap(args) => tap::run(args, global).await,

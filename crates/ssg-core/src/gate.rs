@@ -1,7 +1,7 @@
 //! Inspects, and sees to what follows from it: holds, records.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct Parts {
-    inspector: Inspector,
+    inspector: RwLock<Inspector>,
     quarantine: Box<dyn Quarantine>,
     audit: Box<dyn AuditSink>,
 }
@@ -102,6 +102,7 @@ pub struct Outcome {
 impl Gate {
     /// Puts a gate together.
     pub fn new(inspector: Inspector, quarantine: impl Quarantine, audit: impl AuditSink) -> Self {
+        let inspector = RwLock::new(inspector);
         let parts = Parts { inspector, quarantine: Box::new(quarantine), audit: Box::new(audit) };
         Self { parts: Arc::new(parts), holds: true, logs_verdicts: true }
     }
@@ -121,9 +122,15 @@ impl Gate {
         self
     }
 
-    /// What it inspects with.
-    pub fn inspector(&self) -> &Inspector {
-        &self.parts.inspector
+    /// What it inspects with now.
+    pub fn inspector(&self) -> Inspector {
+        self.parts.inspector.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Inspects with another inspector from the next submission on. What is under way is judged to its end by the one that
+    /// it began with.
+    pub fn judge_with(&self, inspector: Inspector) {
+        *self.parts.inspector.write().unwrap_or_else(PoisonError::into_inner) = inspector;
     }
 
     /// Inspects content, holds it if need be, and records the verdict.
@@ -143,11 +150,12 @@ impl Gate {
 
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
         let inspection = submission.inspection.unwrap_or_else(InspectionId::fresh);
-        let mut assessment = self.parts.inspector.inspect_as(inspection, &submission.content).await;
+        let inspector = self.inspector();
+        let mut assessment = inspector.inspect_as(inspection, &submission.content).await;
         if submission.shadow {
             assessment.only_watched();
         }
-        let is_by_failure = assessment.is_by_failure(&self.parts.inspector.config().thresholds);
+        let is_by_failure = assessment.is_by_failure(&inspector.config().thresholds);
         let event = verdict_event(&submission, &assessment, is_by_failure)?;
         if assessment.verdict() == Verdict::Quarantine && self.holds {
             return self.hold(submission, assessment, event).await;

@@ -26,6 +26,8 @@ pub struct Recorded {
     pub would_be: Option<Verdict>,
     /// It was passed on with what was found cut out.
     pub is_sanitized: bool,
+    /// The rules that judged.
+    pub policy: Option<String>,
 }
 
 impl Recorded {
@@ -40,6 +42,7 @@ impl Recorded {
             is_repeat: false,
             would_be: None,
             is_sanitized: false,
+            policy: None,
         }
     }
 }
@@ -60,6 +63,9 @@ impl Outcome {
         inspection.labels = said.labels;
         inspection.quarantine_id = said.hold;
         inspection.would_be = said.would_be;
+        if let Some(policy) = said.policy {
+            inspection.policy = policy;
+        }
         Some(Self { assessment: again, is_repeat: said.is_repeat, is_held: said.hold.is_some() })
     }
 }

@@ -1,0 +1,117 @@
+//! Which rules judge: those that ship, as they are set, packs of one's own, and what is allowed all the same.
+
+mod error;
+mod stored;
+mod watch;
+
+use clawexchange_database::rules::Revision;
+use clawexchange_detectors::{AllowList, Detectors, DetectorsConfig, OwnPacks};
+use clawexchange_ssg_core::{Inspector, InspectorConfig, PluginFailure, PluginRegistry, Timestamp};
+
+pub use self::error::RulesError;
+pub use self::stored::{
+    ALLOWANCE_DAYS_MAX, ALLOWANCES_MAX, ALLOWED_BYTES_MAX, AllowWhat, Kept, OWNER_CHARS_MAX,
+    REASON_CHARS_MAX, StoredRules,
+};
+pub(crate) use self::watch::{Looked, RulesWatch};
+use crate::error::PartsError;
+use crate::parts::Parts;
+use crate::settings::Settings;
+
+/// The rules of one's own with which a pipeline judges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ActiveRules {
+    /// The packs.
+    pub(crate) own: OwnPacks,
+    /// Which change of the database was the last that is heeded.
+    pub(crate) revision: Option<Revision>,
+    /// When the next allowance ends.
+    pub(crate) until: Option<Timestamp>,
+    /// Other packs are active that cannot be used.
+    pub(crate) is_refused: bool,
+}
+
+/// The rules as they are set, `own` packs beside them, less what is allowed.
+fn detectors(settings: &Settings, own: OwnPacks, allowed: AllowList) -> Result<Detectors, PartsError> {
+    let mut config = DetectorsConfig::default();
+    config.modes.clone_from(&settings.rules);
+    config.hosts = settings.host_policy()?;
+    config.levels = settings.levels;
+    config.own = own;
+    config.allowed = allowed;
+    Ok(Detectors::configured(config)?)
+}
+
+fn inspector(settings: &Settings, detectors: &Detectors) -> Result<Inspector, PartsError> {
+    let mut plugins = detectors.register(PluginRegistry::new())?;
+    for (id, setting) in &settings.plugins {
+        if !setting.enabled {
+            plugins = plugins.without(id);
+        } else if setting.on_failure != PluginFailure::Hold {
+            plugins = plugins.on_failure(id, setting.on_failure)?;
+        }
+    }
+    let mut config = InspectorConfig::default();
+    config.thresholds = settings.thresholds;
+    config.actions = settings.category_actions();
+    config.policy = detectors.policy();
+    Ok(Inspector::new(plugins, config))
+}
+
+impl Parts {
+    /// The rules as they are set, and `own` packs beside them. Opens no data.
+    pub fn detectors_with(&self, own: OwnPacks) -> Result<Detectors, PartsError> {
+        detectors(self.settings(), own, AllowList::default())
+    }
+
+    /// The same, less what is allowed all the same.
+    pub fn detectors_of(&self, own: OwnPacks, allowed: AllowList) -> Result<Detectors, PartsError> {
+        detectors(self.settings(), own, allowed)
+    }
+
+    /// The rules that ship, as they are set. Opens no data.
+    pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
+        self.shipped().get_or_try_init(|| async { self.detectors_with(OwnPacks::default()) }).await
+    }
+
+    /// Judges with these rules, as it is set. Opens no data.
+    pub fn inspector_of(&self, detectors: &Detectors) -> Result<Inspector, PartsError> {
+        inspector(self.settings(), detectors)
+    }
+
+    /// Judges with the rules that ship. Opens no data.
+    pub async fn inspector(&self) -> Result<Inspector, PartsError> {
+        self.inspector_of(self.detectors().await?)
+    }
+
+    /// Judges with packs of one's own, less what is allowed. The rules are read on a thread for blocking work, so that
+    /// nobody who submits waits for it.
+    pub(crate) async fn inspector_with(
+        &self,
+        own: OwnPacks,
+        allowed: AllowList,
+    ) -> Result<Inspector, PartsError> {
+        let settings = self.settings().clone();
+        let make = move || inspector(&settings, &detectors(&settings, own, allowed)?);
+        tokio::task::spawn_blocking(make).await.unwrap_or(Err(RulesError::Stopped.into()))
+    }
+
+    /// Rules as they are kept in the database. Each change has its event in the log.
+    pub async fn stored_rules(&self) -> Result<StoredRules, PartsError> {
+        let (keys, clock) = (self.keys().await?.clone(), self.clock().await?.clone());
+        Ok(StoredRules::new(self.database().await?.clone(), keys, clock))
+    }
+
+    /// What is active in the database, ready to judge.
+    ///
+    /// # Errors
+    ///
+    /// Also if the packs that are active cannot be used: who begins without them would judge more mildly than it is said.
+    pub(crate) async fn active_rules(&self) -> Result<(Inspector, ActiveRules), PartsError> {
+        let Kept { revision, own, allowed, until, .. } = self.stored_rules().await?.load().await?;
+        let own = own?;
+        let inspector = self.inspector_with(own.clone(), allowed).await?;
+        self.metrics().set("claw_policy_info", &[("policy", &inspector.config().policy)], 1);
+        Ok((inspector, ActiveRules { own, revision: Some(revision), until, is_refused: false }))
+    }
+}
