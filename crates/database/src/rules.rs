@@ -3,7 +3,7 @@
 //! Nothing here knows what a rule is: packs are bytes, and what is allowed is a code that only the deployment's key can
 //! make. Every row that decides has a state, which its event in the log fixes.
 
-use clawexchange_ssg_core::{KeyId, Timestamp};
+use clawexchange_ssg_core::{KeyId, Mac, Timestamp};
 use serde_json::json;
 
 use crate::error::DatabaseError;
@@ -264,11 +264,11 @@ impl Allowance {
 
     /// Everything that its event fixes, as canonical JSON.
     pub fn state(&self) -> Vec<u8> {
-        let code: String = self.fingerprint.iter().map(|b| format!("{b:02x}")).collect();
+        let code = Mac::new(self.key.clone(), self.fingerprint).to_string();
         json!({
             "created_by": self.by, "created_us": self.created.as_micros(),
             "ended_us": self.ended.map(Timestamp::as_micros), "expires_us": self.expires.as_micros(),
-            "fingerprint": code, "id": self.id, "key_id": self.key.as_str(), "kind": self.kind.as_str(),
+            "fingerprint": code, "id": self.id, "kind": self.kind.as_str(),
             "owner": self.owner, "reason": self.reason, "rule": self.rule, "version": self.version,
         })
         .to_string()

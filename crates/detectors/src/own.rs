@@ -202,7 +202,7 @@ impl OwnPacks {
                 problems: Vec::new(),
             };
         };
-        let mut report = trial::run(&inner.texts, &inner.rules, self.clone());
+        let mut report = trial::run(&inner.texts, &inner.rules, self);
         report.compiled_bytes = inner.compiled_bytes;
         report.compile_micros = micros(inner.compile_time);
         if inner.compile_time > Self::COMPILE_TIME_MAX {
@@ -226,7 +226,7 @@ impl PackReport {
         let texts: Vec<PackText> =
             PACKS.iter().map(|(name, text)| PackText::new(format!("{name}.toml"), *text)).collect();
         let read = lint::read(&texts, lint::Whose::Shipped);
-        let mut report = trial::run(&texts, &read.rules, OwnPacks::default());
+        let mut report = trial::run(&texts, &read.rules, &OwnPacks::default());
         report.compiled_bytes = read.compiled_bytes;
         report.compile_micros = micros(read.compile_time);
         report.problems.splice(0..0, read.problems);

@@ -263,6 +263,7 @@ impl Rule {
 }
 
 /// An expression, ready to be searched for.
+#[expect(clippy::result_large_err, reason = "it is made for people, once a rule")]
 pub(crate) fn compiled(hir: &Hir) -> Result<Regex, meta::BuildError> {
     meta::Builder::new()
         // Half a megabyte holds the states that posts lead to; with the usual two, all rules together

@@ -1,6 +1,6 @@
 //! Single values and hosts that may be posted all the same. What would be lost: an operator allows the key of a demo, and
 //! with it another key passes, or a longer one, or one that is wrapped beside it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clawexchange_database::outbox;
 use clawexchange_rate_limiter::{Ask, EndpointTier, LimitError, WhenAway};
-use clawexchange_ssg_core::{AgentId, ContentEnvelope, Fault as _, RiskTier};
+use clawexchange_ssg_core::{AgentId, Clock as _, ContentEnvelope, Fault as _, RiskTier};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -107,12 +107,13 @@ impl Service {
         let is_kept = database == PartState::Failing && self.log().can_keep();
         let audit = |is_on| if is_on && is_kept { PartState::Degraded } else { on(is_on) };
         let rules = self.pipeline().rules();
+        let is_odd = rules.is_refused || rules.ends.is_some_and(|ends| ends <= self.clock().now());
         let parts = BTreeMap::from([
             ("database", database),
             ("limiter", limiter),
             ("quarantine", on(settings.quarantine_enabled)),
             ("audit", audit(settings.audit_enabled)),
-            ("rules", if rules.is_refused { PartState::Degraded } else { PartState::Ok }),
+            ("rules", if is_odd { PartState::Degraded } else { PartState::Ok }),
         ]);
         let objects = self.check_bucket(&mut last.bucket).await;
         let states = || parts.values().copied();

@@ -62,7 +62,7 @@ pub use router::router;
 pub use routes::{Access, On, ROUTES, RequestBody, Route};
 pub use rules::{
     ALLOWANCE_DAYS_MAX, ALLOWANCES_MAX, ALLOWED_BYTES_MAX, AllowWhat, Kept, OWNER_CHARS_MAX,
-    REASON_CHARS_MAX, RulesError, StoredRules,
+    REASON_CHARS_MAX, RulesError, StoredRules, Trust, sign_packs,
 };
 pub use serve::{Addresses, Server};
 pub use service::{Phase, Service};

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 55] = [
+pub const METRICS: [Metric; 56] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -111,6 +111,12 @@ pub const METRICS: [Metric; 55] = [
         "bool",
         &[],
         "1 while the active rule packs are refused and the last good ones go on to judge.",
+    ),
+    gauge(
+        "claw_rules_signature_end_seconds",
+        "seconds",
+        &[],
+        "When the signature of the active rule packs ends, in seconds since 1970; 0 if there is none.",
     ),
     gauge("claw_limiter_redis_away", "bool", &[], "1 while Redis does not answer; 0 without Redis."),
     gauge(
@@ -332,6 +338,7 @@ impl Metrics {
             "claw_limiter_degraded",
             "claw_limiter_config_refused",
             "claw_rules_refused",
+            "claw_rules_signature_end_seconds",
             "claw_limiter_redis_away",
             "claw_limiter_instances",
             "claw_limiter_unreplayed",

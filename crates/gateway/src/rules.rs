@@ -1,6 +1,7 @@
 //! Which rules judge: those that ship, as they are set, packs of one's own, and what is allowed all the same.
 
 mod error;
+mod signed;
 mod stored;
 mod watch;
 
@@ -9,6 +10,7 @@ use clawexchange_detectors::{AllowList, Detectors, DetectorsConfig, OwnPacks};
 use clawexchange_ssg_core::{Inspector, InspectorConfig, PluginFailure, PluginRegistry, Timestamp};
 
 pub use self::error::RulesError;
+pub use self::signed::{Trust, sign_packs};
 pub use self::stored::{
     ALLOWANCE_DAYS_MAX, ALLOWANCES_MAX, ALLOWED_BYTES_MAX, AllowWhat, Kept, OWNER_CHARS_MAX,
     REASON_CHARS_MAX, StoredRules,
@@ -27,6 +29,8 @@ pub(crate) struct ActiveRules {
     pub(crate) revision: Option<Revision>,
     /// When the next allowance ends.
     pub(crate) until: Option<Timestamp>,
+    /// When the signature of the packs ends.
+    pub(crate) ends: Option<Timestamp>,
     /// Other packs are active that cannot be used.
     pub(crate) is_refused: bool,
 }
@@ -99,7 +103,9 @@ impl Parts {
     /// Rules as they are kept in the database. Each change has its event in the log.
     pub async fn stored_rules(&self) -> Result<StoredRules, PartsError> {
         let (keys, clock) = (self.keys().await?.clone(), self.clock().await?.clone());
-        Ok(StoredRules::new(self.database().await?.clone(), keys, clock))
+        let settings = self.settings();
+        let trust = Trust::new(settings.rule_keys.clone(), settings.require_signed_rules);
+        Ok(StoredRules::new(self.database().await?.clone(), keys, clock).trusting(trust))
     }
 
     /// What is active in the database, ready to judge.
@@ -108,10 +114,11 @@ impl Parts {
     ///
     /// Also if the packs that are active cannot be used: who begins without them would judge more mildly than it is said.
     pub(crate) async fn active_rules(&self) -> Result<(Inspector, ActiveRules), PartsError> {
-        let Kept { revision, own, allowed, until, .. } = self.stored_rules().await?.load().await?;
+        let Kept { revision, activation, own, allowed, until } = self.stored_rules().await?.load().await?;
         let own = own?;
         let inspector = self.inspector_with(own.clone(), allowed).await?;
         self.metrics().set("claw_policy_info", &[("policy", &inspector.config().policy)], 1);
-        Ok((inspector, ActiveRules { own, revision: Some(revision), until, is_refused: false }))
+        let ends = activation.and_then(|a| a.signed).map(|signed| signed.not_after);
+        Ok((inspector, ActiveRules { own, revision: Some(revision), until, ends, is_refused: false }))
     }
 }

@@ -9,6 +9,7 @@ mod problem;
 mod reader;
 mod redis;
 mod refused;
+mod rules;
 mod sections;
 pub(crate) mod setting;
 pub(crate) mod table;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawexchange_audit::NoteVerifier;
 use clawexchange_detectors::Levels;
 use clawexchange_quarantine::S3Config;
 use clawexchange_ssg_core::{
@@ -173,6 +175,10 @@ pub struct Settings {
     pub categories: BTreeMap<Category, CategoryActionSetting>,
     /// Rules that are not in their usual mode.
     pub rules: BTreeMap<String, RuleMode>,
+    /// Public keys whose signatures of rule packs count.
+    pub rule_keys: Vec<NoteVerifier>,
+    /// Whether rule packs judge only if one of these keys has signed them.
+    pub require_signed_rules: bool,
     /// Plugins that are not set as usual.
     pub plugins: BTreeMap<String, PluginSetting>,
     /// How much a caller may have inspected without submitting it.
@@ -262,6 +268,7 @@ impl Settings {
 impl Reader<'_> {
     /// Everything, with something harmless in the place of each value that is wrong.
     fn settings(&mut self) -> Settings {
+        let rule_keys = self.rule_keys();
         let profile = self.word(&table::PROFILE, |text| match text {
             "strict" => Some(PolicyProfile::Strict),
             "permissive" => Some(PolicyProfile::Permissive),
@@ -318,6 +325,8 @@ impl Reader<'_> {
             bounds: self.bounds(),
             categories: self.categories(),
             rules: self.rules(),
+            require_signed_rules: self.is_signature_required(&rule_keys),
+            rule_keys,
             plugins: self.plugins(),
             inspect_bytes: self.inspect_bytes(),
             moderation: ModerationSettings {

@@ -242,7 +242,7 @@ async fn follow_rules(service: Service, mut stopped: watch::Receiver<bool>) {
             return;
         }
     };
-    let mut ticks = Ticks::new(EVERY, stopped.clone());
+    let (mut ticks, mut had_ended) = (Ticks::new(EVERY, stopped.clone()), false);
     while ticks.next().await {
         let looked = tokio::select! {
             biased;
@@ -258,8 +258,17 @@ async fn follow_rules(service: Service, mut stopped: watch::Receiver<bool>) {
             }
             Err(error) => tracing::warn!(code = error.code(), "rules in the database could not be read"),
         }
-        let is_refused = service.pipeline().rules().is_refused;
-        service.metrics().set("claw_rules_refused", &[], u64::from(is_refused));
+        let rules = service.pipeline().rules();
+        service.metrics().set("claw_rules_refused", &[], u64::from(rules.is_refused));
+        let ends = rules.ends.map_or(0, |ends| ends.as_micros().unsigned_abs() / 1_000_000);
+        service.metrics().set("claw_rules_signature_end_seconds", &[], ends);
+        let has_ended = rules.ends.is_some_and(|ends| ends <= service.clock().now());
+        if has_ended && !had_ended {
+            tracing::warn!(
+                "the signature of the active rule packs has ended; they go on to judge: sign them anew"
+            );
+        }
+        had_ended = has_ended;
     }
 }
 

@@ -19,7 +19,9 @@ pub(crate) use self::audit::{
 };
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
-pub(crate) use self::rules::{AllowArgs, AllowCommand, DryRun, ListRulesArgs, RulesCommand};
+pub(crate) use self::rules::{
+    AllowArgs, AllowCommand, DryRun, ListRulesArgs, RulesCommand, SignArgs, SigningKeyArgs,
+};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::token::TokenCommand;
 pub(crate) use self::watch::{DoctorArgs, HealthcheckArgs, TapArgs};

@@ -20,6 +20,7 @@ mod quarantine;
 mod retire;
 mod rules;
 pub(crate) mod serve;
+mod sign;
 mod simulate;
 mod spool;
 mod submit;

@@ -1,6 +1,6 @@
 //! Rule packs in operation: one version judges in every server a moment after it was activated, every answer is judged by
 //! one version as a whole, what cannot be used leaves the last good one in force, and everything is in the log.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/claw.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
@@ -257,6 +257,91 @@ fn an_allowance_ends_by_itself_and_a_host_is_one_too() {
     until("it is allowed", || tier() == "CLEAR");
     until("it is over", || tier() == found);
     assert_eq!(claw.json(&["rules", "allow", "list"])["items"], json!([]));
+    assert_eq!(served.stop(), Some(0));
+    claw.assert_verified();
+}
+
+/// A signing key and its public one.
+fn key(claw: &Claw, name: &str) -> (String, String) {
+    let file = claw.home.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(claw.run(&["keys", "generate", "--out", &file]).code, Some(0));
+    let public = claw.json(&["rules", "key", "--key", &file, "--name", "acme-rules"])["key"].clone();
+    (file, public.as_str().unwrap().to_owned())
+}
+
+fn sign(claw: &Claw, packs: &str, key: &str, serial: &str, ttl: &str) -> Value {
+    let by = ["--key", key, "--name", "acme-rules", "--serial", serial, "--ttl", ttl];
+    claw.json(&[&["rules", "sign", packs][..], &by].concat())
+}
+
+#[test]
+fn where_a_key_is_trusted_only_what_it_signed_and_nothing_older_judges() {
+    let mut claw = Claw::new();
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let (on, shadow) = (folder(&claw, "on", &pack("enforce")), folder(&claw, "shadow", &pack("shadow")));
+    let ((ours, public), (theirs, _)) = (key(&claw, "ours.key"), key(&claw, "theirs.key"));
+    claw.set("CLAW_RULES_TRUSTED_KEYS", &public);
+    let refused = |path: &str, wanted: &str| {
+        let answer = claw.run(&["rules", "activate", path, "--output", "json"]);
+        assert_eq!((answer.code, code(&answer)), (Some(4), json!(wanted)), "{}", answer.all());
+    };
+    refused(&on, "gateway/rules-untrusted");
+    sign(&claw, &on, &theirs, "7", "30d");
+    refused(&on, "gateway/rules-untrusted");
+    sign(&claw, &on, &ours, "7", "30d");
+    let made = claw.json(&["rules", "activate", &on]);
+    assert_eq!(made["number"], 1);
+    sign(&claw, &shadow, &ours, "6", "30d");
+    refused(&shadow, "gateway/rules-serial");
+    sign(&claw, &shadow, &ours, "7", "30d");
+    refused(&shadow, "gateway/rules-serial");
+    sign(&claw, &shadow, &ours, "8", "0s");
+    refused(&shadow, "gateway/rules-expired");
+    let signed = sign(&claw, &shadow, &ours, "8", "30d");
+    // A rule that was changed after it was signed.
+    std::fs::write(claw.home.path().join("shadow/acme.toml"), pack("off")).unwrap();
+    refused(&shadow, "gateway/rules-untrusted");
+    std::fs::write(claw.home.path().join("shadow/acme.toml"), pack("shadow")).unwrap();
+    assert_eq!(claw.json(&["rules", "activate", &shadow])["hash"], signed["hash"]);
+    assert_eq!(claw.json(&["rules", "history"])["items"][0]["serial"], 8);
+    assert_eq!(claw.json(&["rules", "rollback"])["hash"], made["hash"], "going back is a command of its own");
+    let told = claw.json(&["doctor", "--run", "rules"]).to_string();
+    assert!(told.contains("active as number 3") && !told.contains("ended"), "{told}");
+    // Without the key they came from, they judge no more.
+    let (_, other) = key(&claw, "other.key");
+    claw.set("CLAW_RULES_TRUSTED_KEYS", &other);
+    let answer = claw.run_with_input(&["submit", "-", "--agent", "b", "--output", "json"], b"hello");
+    assert_eq!((answer.code, code(&answer)), (Some(4), json!("gateway/rules-untrusted")), "{}", answer.all());
+    claw.set("CLAW_RULES_REQUIRE_SIGNATURE", "false");
+    assert_eq!(claw.run_with_input(&["submit", "-", "--agent", "c"], b"hello").code, Some(0));
+    claw.assert_verified();
+}
+
+#[test]
+fn a_signature_that_ends_is_warned_of_and_its_packs_go_on() {
+    let mut claw = Claw::new();
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let token = token(&claw, "market", "platform");
+    let on = folder(&claw, "on", &pack("enforce"));
+    let (ours, public) = key(&claw, "ours.key");
+    claw.set("CLAW_RULES_TRUSTED_KEYS", &public);
+    sign(&claw, &on, &ours, "1", "5s");
+    claw.json(&["rules", "activate", &on]);
+    let served = serve(&claw);
+    until("its end is noticed", || readyz(&served)["parts"]["rules"] == "degraded");
+    assert_eq!(
+        submit(served.public, &token, BADGE).status,
+        403,
+        "without them the gate would be a milder one"
+    );
+    let told = claw.run(&["doctor", "--run", "rules"]).all();
+    assert!(told.contains("their signature ended at"), "{told}");
+    let metrics = String::from_utf8(raw(served.admin, &get("/metrics", "")).unwrap().body).unwrap();
+    assert!(metrics.contains("claw_rules_signature_end_seconds 1"), "{metrics}");
+    // Signed anew, the same packs are active again, and nothing else about them has changed.
+    sign(&claw, &on, &ours, "2", "30d");
+    assert_eq!(claw.json(&["rules", "activate", &on])["number"], 2);
+    until("that is noticed", || readyz(&served)["parts"]["rules"] == "ok");
     assert_eq!(served.stop(), Some(0));
     claw.assert_verified();
 }

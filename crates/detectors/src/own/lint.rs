@@ -226,7 +226,7 @@ impl All {
             self.read.problems.push(file.problem(value.span().start, "rule is no list of tables", hint));
             return;
         };
-        for table in rules.iter() {
+        for table in rules {
             if self.read.rules.len() >= OwnPacks::RULES_MAX && self.whose == Whose::Own {
                 let what = format!("there are more than {} rules", OwnPacks::RULES_MAX);
                 let hint = "take out what is never found, or join patterns of one sort";
@@ -246,7 +246,7 @@ impl All {
     fn rule(&mut self, file: &File<'_>, table: &Spanned<DeValue<'_>>, mut spec: RuleSpec) {
         file.name.clone_into(&mut spec.pack);
         if self.whose == Whose::Shipped {
-            spec.pack = file.name.trim_end_matches(".toml").to_owned();
+            file.name.trim_end_matches(".toml").clone_into(&mut spec.pack);
         }
         let mut judge = Judge { file, table, whose: self.whose, id: spec.id.clone(), problems: Vec::new() };
         if self.known.contains(&spec.id) {
@@ -321,7 +321,7 @@ impl Judge<'_, '_> {
         match Pattern::named(&spec.id, spec.category, spec.score, &spec.labels) {
             Ok(_) => {}
             Err(error @ PatternError::Id) => {
-                self.say("id", None, error.to_string(), "write it as acme-token")
+                self.say("id", None, error.to_string(), "write it as acme-token");
             }
             Err(error @ PatternError::Label) => {
                 self.say("labels", None, error.to_string(), "write it as ACME_TOKEN");

@@ -10,7 +10,7 @@ use crate::levels::Levels;
 const PROBLEMS_MAX: usize = 50;
 
 /// Looks at every example of `rules`, with those that ship and `own`, all of them counting.
-pub(super) fn run(texts: &[PackText], rules: &[OwnRule], own: OwnPacks) -> PackReport {
+pub(super) fn run(texts: &[PackText], rules: &[OwnRule], own: &OwnPacks) -> PackReport {
     let mut report = PackReport {
         rules: rules.len(),
         examples: 0,

@@ -15,6 +15,7 @@ use clawexchange_ssg_core::{
 };
 
 use super::error::RulesError;
+use super::signed::Trust;
 
 /// Most allowances that hold at once: more are a rule that is wrong.
 pub const ALLOWANCES_MAX: usize = 1000;
@@ -22,6 +23,8 @@ pub const ALLOWANCES_MAX: usize = 1000;
 pub const ALLOWANCE_DAYS_MAX: u64 = 366;
 /// Longest value, which is the longest match of a rule.
 pub const ALLOWED_BYTES_MAX: usize = 9 << 10;
+/// How far back it is looked for a signature.
+const HISTORY_MAX: u32 = 1000;
 /// Longest owner and reason.
 pub const OWNER_CHARS_MAX: usize = 128;
 /// Longest reason: a sentence or two, as the log keeps it.
@@ -36,6 +39,7 @@ pub struct StoredRules {
     db: Database,
     keys: Arc<dyn KeyProvider>,
     clock: Arc<dyn Clock>,
+    trust: Trust,
 }
 
 /// Everything that is kept, as it was at one revision.
@@ -72,7 +76,19 @@ pub enum AllowWhat {
 impl StoredRules {
     /// The rules in `db`; `keys` make the codes of rows and of allowed values.
     pub fn new(db: Database, keys: impl KeyProvider, clock: impl Clock) -> Self {
-        Self { db, keys: Arc::new(keys), clock: Arc::new(clock) }
+        Self { db, keys: Arc::new(keys), clock: Arc::new(clock), trust: Trust::default() }
+    }
+
+    /// The same rules, of which only those judge whose signature counts.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Whose signatures count.
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Which change was the last.
@@ -86,8 +102,8 @@ impl StoredRules {
         // Asked first: what changes while the rest is read is seen by the next look.
         let revision = self.revision().await?;
         let activation = rules::active(&self.db.read()).await?;
-        let own = match activation.as_ref().and_then(|a| a.hash.as_deref()) {
-            Some(hash) => match self.packs(hash).await {
+        let own = match &activation {
+            Some(active) => match self.packs_of(active).await {
                 Err(error) if !error.is_refusal() => return Err(error),
                 read => read,
             },
@@ -99,6 +115,21 @@ impl StoredRules {
         let until = allowances.iter().map(|allowance| allowance.expires).min();
         let allowed = self.allow_list(allowances).await?;
         Ok(Kept { revision, activation, own, allowed, until })
+    }
+
+    async fn packs_of(&self, active: &Activation) -> Result<OwnPacks, RulesError> {
+        self.trust.check(active)?;
+        match &active.hash {
+            Some(hash) => self.packs(hash).await,
+            None => Ok(OwnPacks::default()),
+        }
+    }
+
+    /// The signature that stored packs were last activated with.
+    pub async fn note_of(&self, hash: &str) -> Result<Option<String>, RulesError> {
+        let all = self.history(HISTORY_MAX).await?.into_iter();
+        let mut notes = all.filter(|a| a.hash.as_deref() == Some(hash)).filter_map(|a| a.signed);
+        Ok(notes.next().map(|signed| signed.note))
     }
 
     /// Stored packs by their hash.
@@ -128,27 +159,41 @@ impl StoredRules {
         Ok(rules::activations(&self.db.read(), at_most).await?)
     }
 
-    /// Makes packs judge, in a transaction of the caller, and writes the event. None are the rules that ship, alone.
+    /// Makes packs judge, in a transaction of the caller, and writes the event. None are the rules that ship, alone. `note`
+    /// is their signature.
     ///
     /// `None`: they are active already, and nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// What [`Trust::signed`] refuses, and packs that are older than those that are active.
     pub async fn activate(
         &self,
         tx: &Tx,
         by: &Actor,
         own: &OwnPacks,
+        note: Option<&str>,
     ) -> Result<Option<Activation>, RulesError> {
+        let signed = self.trust.signed(own, note, self.clock.now())?;
         rules::lock(tx).await?;
         let active = rules::active(tx).await?;
         let hash = (!own.is_empty()).then(|| own.hash().to_owned());
-        if active.as_ref().map(|a| &a.hash) == Some(&hash) || active.is_none() && hash.is_none() {
+        let is_same = |active: &Activation| active.hash == hash && active.signed == signed;
+        if active.as_ref().map_or_else(|| hash.is_none(), is_same) {
             return Ok(None);
+        }
+        let before = active.as_ref().and_then(|a| a.signed.as_ref().map(|s| (s.serial, a.hash == hash)));
+        if let (Some(signed), Some((serial, are_same))) = (&signed, before)
+            && (signed.serial < serial || signed.serial == serial && !are_same)
+        {
+            return Err(RulesError::Serial { given: signed.serial, active: serial });
         }
         if let Some(hash) = &hash {
             let content = serde_json::to_vec(own.texts()).ok().ok_or(RulesError::Stopped)?;
             rules::put_bundle(tx, hash, &content, own.rules()).await?;
         }
         let number = active.as_ref().map_or(1, |a| a.number + 1);
-        let made = Activation::new(number, hash, number, None, said(by), self.clock.now());
+        let made = Activation::new(number, hash, number, signed, said(by), self.clock.now());
         self.put(tx, by, active.as_ref(), &made, "activated").await?;
         Ok(Some(made))
     }
@@ -159,6 +204,13 @@ impl StoredRules {
         rules::lock(tx).await?;
         let active = rules::active(tx).await?.ok_or(RulesError::NothingBefore)?;
         let (hash, restores, signed) = before(tx, &active).await?;
+        if self.trust.is_required && hash.is_some() {
+            let now = self.clock.now();
+            let signed = signed.as_ref().ok_or(RulesError::Untrusted { what: "are not signed" })?;
+            if signed.not_after <= now {
+                return Err(RulesError::Expired { at: signed.not_after });
+            }
+        }
         let made = Activation::new(active.number + 1, hash, restores, signed, said(by), self.clock.now());
         self.put(tx, by, Some(&active), &made, "rolled-back").await?;
         Ok(made)

@@ -30,6 +30,7 @@ pub(crate) struct RulesWatch {
     own: OwnPacks,
     seen: Option<Revision>,
     until: Option<Timestamp>,
+    ends: Option<Timestamp>,
 }
 
 impl RulesWatch {
@@ -37,8 +38,8 @@ impl RulesWatch {
     pub(crate) async fn new(parts: &Arc<Parts>, pipeline: &Pipeline) -> Result<Self, PartsError> {
         let (stored, active) = (parts.stored_rules().await?, pipeline.rules());
         let (parts, pipeline) = (Arc::clone(parts), pipeline.clone());
-        let (own, seen, until) = (active.own.clone(), active.revision, active.until);
-        Ok(Self { parts, pipeline, stored, own, seen, until })
+        let (own, seen, until, ends) = (active.own.clone(), active.revision, active.until, active.ends);
+        Ok(Self { parts, pipeline, stored, own, seen, until, ends })
     }
 
     /// Reads what is kept if it was changed since the last look or an allowance has ended, checks it as a whole, and has it
@@ -55,6 +56,7 @@ impl RulesWatch {
             return Ok(Looked::Same);
         }
         let kept = self.stored.load().await?;
+        let ends = kept.activation.and_then(|a| a.signed).map(|signed| signed.not_after);
         let (own, refused) = match kept.own {
             Ok(own) => (own, None),
             // What is allowed is heeded all the same: it may have ended.
@@ -67,6 +69,7 @@ impl RulesWatch {
             own: own.clone(),
             revision: Some(kept.revision),
             until: kept.until,
+            ends: if refused.is_some() { self.ends } else { ends },
             is_refused: refused.is_some(),
         };
         self.pipeline.judge_with(inspector, active);
@@ -74,6 +77,9 @@ impl RulesWatch {
         if before != policy {
             metrics.set("claw_policy_info", &[("policy", &before)], 0);
             metrics.set("claw_policy_info", &[("policy", &policy)], 1);
+        }
+        if refused.is_none() {
+            self.ends = ends;
         }
         (self.own, self.seen, self.until) = (own, Some(kept.revision), kept.until);
         Ok(match refused {

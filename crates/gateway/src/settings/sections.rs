@@ -1,6 +1,7 @@
 //! The order in which settings are read about.
 
 use super::objects;
+use super::rules::{REQUIRE_SIGNATURE, TRUSTED_KEYS};
 use super::setting::{Section, Setting};
 use super::table::{
     ACCEPTED, ACQUIRE_TIMEOUT, ADMIN_LISTEN, ADMIN_USER, ALLOW_HOSTS, AUDIT, AUDIT_OFF_REASON, AUTOBACKUP,
@@ -126,6 +127,8 @@ pub(crate) static SECTIONS: [Section; 13] = [
             &TIERS[2],
             &TIERS[3],
             &RULE_MODE,
+            &TRUSTED_KEYS,
+            &REQUIRE_SIGNATURE,
             &PLUGIN_ENABLED,
             &PLUGIN_FAILURE,
         ],

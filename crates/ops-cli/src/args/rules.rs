@@ -63,8 +63,22 @@ that it has, and says so in /readyz and claw_rules_refused.
 Examples:
   claw rules activate rules/ --dry-run
   claw rules activate rules/ --as ann
-  claw rules activate 3f0a71c2
+  claw rules activate 3f0a71c2 --dry-run
   claw rules activate --none";
+
+const SIGN_EXAMPLES: &str = "\
+The signature is written beside the packs: rules.note in a folder, or the name of a file and .note. In it stand the hash of
+the packs, the serial number and the last moment. `claw rules activate` asks for it where rules.trusted_keys names keys.
+
+Examples:
+  claw keys generate --out rules.key
+  claw rules key --key rules.key --name acme-rules
+  claw rules sign rules/ --key rules.key --name acme-rules --serial 7 --ttl 180d";
+
+const KEY_EXAMPLES: &str = "\
+Examples:
+  claw keys generate --out rules.key
+  claw rules key --key rules.key --name acme-rules";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Done again, it goes back further, at last to the rules that ship alone.
@@ -150,6 +164,12 @@ pub(crate) enum RulesCommand {
         #[command(flatten)]
         dry: DryRun,
     },
+    /// Signs packs, so that deployments that trust the key take them from nobody else.
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(SignArgs),
+    /// Prints the public key of a signing key, for rules.trusted_keys.
+    #[command(after_help = KEY_EXAMPLES)]
+    Key(SigningKeyArgs),
     /// Lists what was active, and when, and who did it; the last first.
     #[command(after_help = HISTORY_EXAMPLES)]
     History {
@@ -160,6 +180,30 @@ pub(crate) enum RulesCommand {
     /// Allows single values and hosts for a while, with an owner and a reason.
     #[command(subcommand, after_help = ALLOW_EXAMPLES)]
     Allow(AllowCommand),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SigningKeyArgs {
+    /// The file of the signing key: base64 of 32 bytes, as `claw keys generate --out` makes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// What the key is called: no spaces, no plus.
+    #[arg(long)]
+    pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SignArgs {
+    /// A file, or a folder of *.toml.
+    pub(crate) packs: PathBuf,
+    #[command(flatten)]
+    pub(crate) by: SigningKeyArgs,
+    /// A number that is greater than that of the packs before.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) serial: i64,
+    /// How long they may be activated: an age such as 30d or 180d.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) ttl: Duration,
 }
 
 /// `claw rules allow …`

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clawexchange_database::rules::Activation;
 use clawexchange_detectors::{AllowList, Detectors, DetectorsError, OwnPacks, RuleInfo};
 use clawexchange_gateway::{Intent, Parts, StoredRules};
+use clawexchange_ssg_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::args::{DryRun, Global};
@@ -23,15 +24,21 @@ pub(crate) async fn run(asked: Option<&Path>, dry: DryRun, global: &Global) -> R
     let by = command::actor(global)?;
     let parts = command::parts(global, Intent::Use)?;
     let stored = parts.stored_rules().await?;
-    let own = match asked {
-        None => OwnPacks::default(),
-        Some(path) if path.exists() => packs::read(path)?,
-        Some(path) => match hash(path) {
-            Some(prefix) => stored.packs(&stored.hash_like(&prefix).await?).await?,
-            // Says what is wrong with the path.
-            None => packs::read(path)?,
+    let (own, note) = match asked {
+        None => (OwnPacks::default(), None),
+        Some(path) => match hash(path).filter(|_| !path.exists()) {
+            Some(prefix) => {
+                let hash = stored.hash_like(&prefix).await?;
+                (stored.packs(&hash).await?, stored.note_of(&hash).await?)
+            }
+            None => (packs::read(path)?, packs::note(path)?),
         },
     };
+    // A dry run is refused for what the deed would be.
+    stored.trust().signed(&own, note.as_deref(), SystemClock::new().now())?;
+    if note.is_some() && stored.trust().keys.is_empty() {
+        output::say("note: the signature is not looked at: rules.trusted_keys names no key");
+    }
     let problems = own.try_out().problems;
     if !problems.is_empty() {
         return Err(DetectorsError::OwnPacks { problems }.into());
@@ -41,7 +48,7 @@ pub(crate) async fn run(asked: Option<&Path>, dry: DryRun, global: &Global) -> R
     if !dry.dry_run {
         parts.log().await?;
         let tx = parts.database().await?.begin().await?;
-        made = stored.activate(&tx, &by, &own).await?;
+        made = stored.activate(&tx, &by, &own, note.as_deref()).await?;
         tx.commit().await?;
         command::finish(&parts).await?;
     }
@@ -76,7 +83,7 @@ pub(crate) async fn history(limit: u32, global: &Global) -> Result<Exit, CliErro
         output::json(&json!({ "items": items }))?;
         return Ok(Exit::Ok);
     }
-    let mut rows = output::Rows::new(&["number", "when", "by", "packs", "how"]).right(0);
+    let mut rows = output::Rows::new(&["number", "when", "by", "packs", "serial", "until", "how"]).right(0);
     for a in &all {
         let how = match a.restores {
             0 => "rolled back to the rules that ship".to_owned(),
@@ -84,14 +91,20 @@ pub(crate) async fn history(limit: u32, global: &Global) -> Result<Exit, CliErro
             number => format!("rolled back to {number}"),
         };
         let packs = a.hash.as_deref().unwrap_or("none");
-        rows.row(&[&a.number.to_string(), &a.at.to_string(), &a.by, packs, &how]);
+        let serial = a.signed.as_ref().map(|s| s.serial.to_string()).unwrap_or_default();
+        let until = a.signed.as_ref().map(|s| s.not_after.to_string()).unwrap_or_default();
+        rows.row(&[&a.number.to_string(), &a.at.to_string(), &a.by, packs, &serial, &until, &how]);
     }
     rows.print()?;
     Ok(Exit::Ok)
 }
 
 fn as_json(a: &Activation) -> Value {
-    json!({"number": a.number, "hash": a.hash, "restores": a.restores, "by": a.by, "at": a.at})
+    let signed = a.signed.as_ref();
+    json!({
+        "number": a.number, "hash": a.hash, "restores": a.restores, "by": a.by, "at": a.at,
+        "serial": signed.map(|s| s.serial), "notAfter": signed.map(|s| s.not_after),
+    })
 }
 
 /// A hash, or the beginning of one, if a path is none of a file.
@@ -138,7 +151,7 @@ impl Change {
 
     fn print(&self, made: Option<&Activation>, dry: DryRun, global: &Global) -> Result<Exit, CliError> {
         let Self { hash, hash_before, policy, policy_before, added, removed, changed } = self;
-        let is_same = hash == hash_before;
+        let is_same = hash == hash_before && made.is_none();
         if global.is_json() {
             output::json(&json!({
                 "number": made.map(|a| a.number), "hash": hash, "hashBefore": hash_before, "policy": policy,

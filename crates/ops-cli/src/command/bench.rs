@@ -48,6 +48,7 @@ pub(crate) fn run(path: &Path, texts: Option<&Path>, global: &Global) -> Result<
         without_best = without_best.min(round(&plain, &texts, times));
         with_best = with_best.min(round(&with, &texts, times));
     }
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let speed = |took: Duration| bytes as f64 * times as f64 / took.as_secs_f64().max(1e-9) / 1e6;
     let ratio = with_best.as_secs_f64() / without_best.as_secs_f64().max(1e-9);
     if global.is_json() {

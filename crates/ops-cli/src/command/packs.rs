@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clawexchange_audit::NOTE_BYTES_MAX;
 use clawexchange_detectors::{DetectorsError, OwnPacks, PackText};
 
 use crate::command;
@@ -21,6 +22,27 @@ pub(crate) fn checked(
         Err(DetectorsError::OwnPacks { problems }) => Ok(Err(problems)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Where the signature of packs lies.
+pub(crate) fn note_path(packs: &Path) -> PathBuf {
+    if packs.is_dir() {
+        return packs.join("rules.note");
+    }
+    let mut name = packs.as_os_str().to_owned();
+    name.push(".note");
+    name.into()
+}
+
+/// The signature of packs, if there is one.
+pub(crate) fn note(packs: &Path) -> Result<Option<String>, CliError> {
+    let path = note_path(packs);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = command::read_bounded(&path, NOTE_BYTES_MAX)?;
+    // One that is no text is refused like any other that cannot be read.
+    Ok(Some(String::from_utf8(bytes).unwrap_or_default()))
 }
 
 fn texts(path: &Path) -> Result<Vec<PackText>, CliError> {

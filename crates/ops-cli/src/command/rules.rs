@@ -8,7 +8,7 @@ use clawexchange_ssg_core::{Escaped, Fault, FaultKind, RuleMode};
 use serde_json::{Value, json};
 
 use crate::args::{Global, ListRulesArgs, RulesCommand};
-use crate::command::{activate, allow, bench, packs};
+use crate::command::{activate, allow, bench, packs, sign};
 use crate::exit::Exit;
 use crate::report::CliError;
 use crate::{command, output};
@@ -22,6 +22,8 @@ pub(crate) async fn run(command: &RulesCommand, global: &Global) -> Result<Exit,
         RulesCommand::Bench { packs, texts } => bench::run(packs, texts.as_deref(), global),
         RulesCommand::Activate { packs, dry, .. } => activate::run(packs.as_deref(), *dry, global).await,
         RulesCommand::Rollback { dry } => activate::roll_back(*dry, global).await,
+        RulesCommand::Sign(args) => sign::run(args, global),
+        RulesCommand::Key(args) => sign::key(args, global),
         RulesCommand::History { limit } => activate::history(*limit, global).await,
         RulesCommand::Allow(command) => allow::run(command, global).await,
     }
