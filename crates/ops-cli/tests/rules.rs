@@ -178,6 +178,32 @@ fn what_was_altered_behind_the_log_is_refused_and_the_last_good_packs_go_on() {
     assert!(answer.text().contains("database_rule_activations 1"), "{}", answer.all());
 }
 
+#[test]
+fn a_submission_that_was_cut_short_before_a_switch_is_told_its_first_verdict_and_policy() {
+    let claw = Claw::on_sqlite();
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let token = token(&claw, "market", "platform");
+    let body = json!({"agentId": "agent-x", "trustLevel": "PLATFORM_BOT", "text": BADGE}).to_string();
+    let request = post("/v1/submit", &token, "Idempotency-Key: k\r\n", &body);
+    let served = serve(&claw);
+    let first = raw(served.public, &request).unwrap();
+    assert_eq!(first.status, 200);
+    assert_eq!(served.stop(), Some(0));
+    // As a process leaves it that dies between the log and the answer.
+    alter(&claw, "UPDATE database_idempotency SET status = NULL, answer = NULL");
+    let made = claw.json(&["rules", "activate", &folder(&claw, "rules", &pack("enforce"))]);
+    let served = serve(&claw);
+    let again = raw(served.public, &request).unwrap();
+    assert_eq!(again.status, 200, "{again:?}");
+    for member in ["inspectionId", "verdict", "policy"] {
+        assert_eq!(again.json()[member], first.json()[member], "{member}");
+    }
+    assert_ne!(json!(policy(&again)), made["policy"]);
+    assert_eq!(submit(served.public, &token, BADGE).status, 403, "what is new is judged by the new rules");
+    assert_eq!(served.stop(), Some(0));
+    claw.assert_verified();
+}
+
 fn alter(claw: &Claw, sql: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
