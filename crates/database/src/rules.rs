@@ -51,9 +51,11 @@ pub async fn bundle(on: &impl Statements, hash: &str) -> Result<Option<Vec<u8>>,
 
 /// The hashes of packs that begin so, at most two: whether there is one, none, or more than one.
 pub async fn bundles_like(on: &impl Statements, prefix: &str) -> Result<Vec<String>, DatabaseError> {
-    let sql = "SELECT hash FROM database_rule_bundles WHERE substr(hash, 1, $2) = $1 ORDER BY hash LIMIT 2";
-    let length = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
-    let rows = on.rows(sql, [prefix.into(), length.into()]).await?;
+    if !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT hash FROM database_rule_bundles WHERE hash LIKE $1 ORDER BY hash LIMIT 2";
+    let rows = on.rows(sql, [format!("{prefix}%").into()]).await?;
     rows.iter().map(|row| row.get("hash")).collect()
 }
 

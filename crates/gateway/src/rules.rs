@@ -103,8 +103,7 @@ impl Parts {
     /// Rules as they are kept in the database. Each change has its event in the log.
     pub async fn stored_rules(&self) -> Result<StoredRules, PartsError> {
         let (keys, clock) = (self.keys().await?.clone(), self.clock().await?.clone());
-        let settings = self.settings();
-        let trust = Trust::new(settings.rule_keys.clone(), settings.require_signed_rules);
+        let trust = self.settings().rule_trust.clone();
         Ok(StoredRules::new(self.database().await?.clone(), keys, clock).trusting(trust))
     }
 

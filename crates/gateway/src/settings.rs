@@ -22,7 +22,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clawexchange_audit::NoteVerifier;
 use clawexchange_detectors::Levels;
 use clawexchange_quarantine::S3Config;
 use clawexchange_ssg_core::{
@@ -31,6 +30,7 @@ use clawexchange_ssg_core::{
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::rules::Trust;
 pub use problem::{Problem, SettingsError};
 pub(crate) use problem::{nearest, printable, printable_path};
 use reader::Reader;
@@ -175,10 +175,8 @@ pub struct Settings {
     pub categories: BTreeMap<Category, CategoryActionSetting>,
     /// Rules that are not in their usual mode.
     pub rules: BTreeMap<String, RuleMode>,
-    /// Public keys whose signatures of rule packs count.
-    pub rule_keys: Vec<NoteVerifier>,
-    /// Whether rule packs judge only if one of these keys has signed them.
-    pub require_signed_rules: bool,
+    /// Whose signatures of rule packs count, and whether one is asked for.
+    pub rule_trust: Trust,
     /// Plugins that are not set as usual.
     pub plugins: BTreeMap<String, PluginSetting>,
     /// How much a caller may have inspected without submitting it.
@@ -268,7 +266,6 @@ impl Settings {
 impl Reader<'_> {
     /// Everything, with something harmless in the place of each value that is wrong.
     fn settings(&mut self) -> Settings {
-        let rule_keys = self.rule_keys();
         let profile = self.word(&table::PROFILE, |text| match text {
             "strict" => Some(PolicyProfile::Strict),
             "permissive" => Some(PolicyProfile::Permissive),
@@ -325,8 +322,7 @@ impl Reader<'_> {
             bounds: self.bounds(),
             categories: self.categories(),
             rules: self.rules(),
-            require_signed_rules: self.is_signature_required(&rule_keys),
-            rule_keys,
+            rule_trust: self.rule_trust(),
             plugins: self.plugins(),
             inspect_bytes: self.inspect_bytes(),
             moderation: ModerationSettings {

@@ -1,10 +1,9 @@
 //! Settings of rule packs: whose signature counts.
 
-use clawexchange_audit::NoteVerifier;
-
 use super::reader::Reader;
 use super::setting::{Setting, Usual};
 use super::value::{Kind, Value};
+use crate::rules::Trust;
 
 pub(super) static TRUSTED_KEYS: Setting = Setting::env(
     "CLAW_RULES_TRUSTED_KEYS",
@@ -22,21 +21,19 @@ pub(super) static REQUIRE_SIGNATURE: Setting = Setting::env(
 .key("rules.require_signature");
 
 impl Reader<'_> {
-    /// Whose signatures count. What is no key was told where it was read.
-    pub(super) fn rule_keys(&mut self) -> Vec<NoteVerifier> {
-        self.list(&TRUSTED_KEYS).iter().filter_map(|key| key.parse().ok()).collect()
-    }
-
-    /// Whoever trusts keys means to be asked for signatures, unless it is said otherwise.
-    pub(super) fn is_signature_required(&mut self, keys: &[NoteVerifier]) -> bool {
+    /// Whose signatures count. Whoever trusts keys means to be asked for signatures, unless it is said otherwise.
+    pub(super) fn rule_trust(&mut self) -> Trust {
+        // What is no key was told where it was read.
+        let keys: Vec<_> = self.list(&TRUSTED_KEYS).iter().filter_map(|key| key.parse().ok()).collect();
         let Some(Value::Boolean(is_required)) = self.value(&REQUIRE_SIGNATURE) else {
-            return !keys.is_empty();
+            let is_required = !keys.is_empty();
+            return Trust::new(keys, is_required);
         };
         if is_required && keys.is_empty() {
             let what = format!("no packs could judge: {} names no key", TRUSTED_KEYS.name());
             self.problem(REQUIRE_SIGNATURE.name(), what);
         }
-        is_required
+        Trust::new(keys, is_required)
     }
 }
 
@@ -53,14 +50,14 @@ mod tests {
 
     #[test]
     fn whoever_trusts_a_key_asks_for_signatures_unless_it_is_said_otherwise() {
-        let settings = Given::env(&[]).good();
-        assert!(settings.rule_keys.is_empty() && !settings.require_signed_rules);
-        let settings = Given::file(&format!("rules.trusted_keys = [\"{}\"]", key())).good();
-        assert_eq!((settings.rule_keys.len(), settings.require_signed_rules), (1, true));
+        let trust = Given::env(&[]).good().rule_trust;
+        assert!(trust.keys.is_empty() && !trust.is_required);
+        let trust = Given::file(&format!("rules.trusted_keys = [\"{}\"]", key())).good().rule_trust;
+        assert_eq!((trust.keys.len(), trust.is_required), (1, true));
         let mild = format!("[rules]\ntrusted_keys = [\"{}\"]\nrequire_signature = false", key());
-        assert!(!Given::file(&mild).good().require_signed_rules);
+        assert!(!Given::file(&mild).good().rule_trust.is_required);
         let both = Given::file("[rules.jwt]\nmode = \"off\"").with("CLAW_RULES_TRUSTED_KEYS", &key()).good();
-        assert_eq!((both.rule_keys.len(), both.rules.len()), (1, 1), "keys stand beside rules");
+        assert_eq!((both.rule_trust.keys.len(), both.rules.len()), (1, 1), "keys stand beside rules");
     }
 
     #[test]
