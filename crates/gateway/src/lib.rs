@@ -39,6 +39,7 @@ mod parts;
 mod pipeline;
 mod policy;
 mod refusals;
+mod remote;
 mod router;
 mod routes;
 mod rules;
@@ -69,7 +70,7 @@ pub use service::{Phase, Service};
 pub use settings::{
     ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
     LogFormat, ModerationSettings, Origin, Password, PluginSetting, PolicyProfile, Problem, RedisSettings,
-    Settings, SettingsError, Shown, Sources, TlsFiles,
+    RemoteMode, RemoteSettings, Settings, SettingsError, Shown, Sources, TlsFiles,
 };
 pub use states::{HeldStates, LimitStates, RuleStates, TokenStates};
 pub use view::limits_json;

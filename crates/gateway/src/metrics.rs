@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 56] = [
+pub const METRICS: [Metric; 57] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -105,6 +105,11 @@ pub const METRICS: [Metric; 56] = [
         "bool",
         &[],
         "1 while limits in the database are refused and the last good ones hold.",
+    ),
+    counter(
+        "claw_remote_questions_total",
+        &["outcome"],
+        "Questions to the classifier: answered, cached, paused (it is left alone), late, away, refused, malformed.",
     ),
     gauge(
         "claw_rules_refused",

@@ -25,6 +25,7 @@ use crate::error::PartsError;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::metrics::Metrics;
 use crate::pipeline::{Counters, Pipeline, PipelineParts, Shared};
+use crate::remote::{Remote, SharedRemote};
 use crate::settings::{KeySource, Settings};
 
 /// Where the keys of weeks lie.
@@ -66,6 +67,7 @@ pub struct Parts {
     redis: OnceCell<Option<RedisStore>>,
     limiter: OnceCell<Limiter>,
     detectors: OnceCell<Detectors>,
+    remote: OnceCell<Option<SharedRemote>>,
     tokens: OnceCell<Tokens>,
     desk: OnceCell<Desk>,
     pipeline: OnceCell<Pipeline>,
@@ -93,6 +95,7 @@ impl Parts {
             redis: OnceCell::new(),
             limiter: OnceCell::new(),
             detectors: OnceCell::new(),
+            remote: OnceCell::new(),
             tokens: OnceCell::new(),
             desk: OnceCell::new(),
             pipeline: OnceCell::new(),
@@ -440,6 +443,15 @@ impl Parts {
         let folder = self.folder().await?;
         self.lock.get_or_try_init(|| async { folder.lock() }).await?;
         Ok(())
+    }
+
+    /// The classifier that is asked, if there is one: one for all inspectors, so that what it knows outlives a switch.
+    pub(crate) async fn remote(&self) -> Result<Option<SharedRemote>, PartsError> {
+        let remote = self.remote.get_or_try_init(|| async {
+            let open = |settings| Remote::open(settings, self.metrics.clone()).map(SharedRemote::new);
+            self.settings.remote.as_ref().map(open).transpose()
+        });
+        Ok(remote.await?.clone())
     }
 
     /// Where the rules that ship are kept once they are ready.

@@ -5,6 +5,8 @@ mod signed;
 mod stored;
 mod watch;
 
+use std::time::Duration;
+
 use clawexchange_database::rules::Revision;
 use clawexchange_detectors::{AllowList, Detectors, DetectorsConfig, OwnPacks};
 use clawexchange_ssg_core::{Inspector, InspectorConfig, PluginFailure, PluginRegistry, Timestamp};
@@ -18,6 +20,7 @@ pub use self::stored::{
 pub(crate) use self::watch::{Looked, RulesWatch};
 use crate::error::PartsError;
 use crate::parts::Parts;
+use crate::remote::{REMOTE, SharedRemote};
 use crate::settings::Settings;
 
 /// The rules of one's own with which a pipeline judges.
@@ -35,6 +38,9 @@ pub(crate) struct ActiveRules {
     pub(crate) is_refused: bool,
 }
 
+/// How much longer than its own deadline the classifier's plugin may take, on a machine that has much to do.
+const REMOTE_SLACK: Duration = Duration::from_millis(50);
+
 /// The rules as they are set, `own` packs beside them, less what is allowed.
 fn detectors(settings: &Settings, own: OwnPacks, allowed: AllowList) -> Result<Detectors, PartsError> {
     let mut config = DetectorsConfig::default();
@@ -46,7 +52,11 @@ fn detectors(settings: &Settings, own: OwnPacks, allowed: AllowList) -> Result<D
     Ok(Detectors::configured(config)?)
 }
 
-fn inspector(settings: &Settings, detectors: &Detectors) -> Result<Inspector, PartsError> {
+fn inspector(
+    settings: &Settings,
+    detectors: &Detectors,
+    remote: Option<SharedRemote>,
+) -> Result<Inspector, PartsError> {
     let mut plugins = detectors.register(PluginRegistry::new())?;
     for (id, setting) in &settings.plugins {
         if !setting.enabled {
@@ -59,6 +69,16 @@ fn inspector(settings: &Settings, detectors: &Detectors) -> Result<Inspector, Pa
     config.thresholds = settings.thresholds;
     config.actions = settings.category_actions();
     config.policy = detectors.policy();
+    if let Some(remote) = remote {
+        // It keeps its own time; the limit of plugins is for one that hangs all the same.
+        config.plugin_timeout = config.plugin_timeout.max(remote.deadline() + REMOTE_SLACK);
+        let on_failure = match &settings.remote {
+            Some(settings) if remote.counts() => settings.on_failure,
+            // What is only watched holds nothing.
+            _ => PluginFailure::Ignore,
+        };
+        plugins = plugins.with(remote)?.on_failure(REMOTE, on_failure)?;
+    }
     Ok(Inspector::new(plugins, config))
 }
 
@@ -80,7 +100,7 @@ impl Parts {
 
     /// Judges with these rules, as it is set. Opens no data.
     pub fn inspector_of(&self, detectors: &Detectors) -> Result<Inspector, PartsError> {
-        inspector(self.settings(), detectors)
+        inspector(self.settings(), detectors, None)
     }
 
     /// Judges with the rules that ship. Opens no data.
@@ -88,15 +108,15 @@ impl Parts {
         self.inspector_of(self.detectors().await?)
     }
 
-    /// Judges with packs of one's own, less what is allowed. The rules are read on a thread for blocking work, so that
+    /// Judges with packs of one's own, less what is allowed, and asks the classifier if there is one. The rules are read on a thread for blocking work, so that
     /// nobody who submits waits for it.
     pub(crate) async fn inspector_with(
         &self,
         own: OwnPacks,
         allowed: AllowList,
     ) -> Result<Inspector, PartsError> {
-        let settings = self.settings().clone();
-        let make = move || inspector(&settings, &detectors(&settings, own, allowed)?);
+        let (settings, remote) = (self.settings().clone(), self.remote().await?);
+        let make = move || inspector(&settings, &detectors(&settings, own, allowed)?, remote);
         tokio::task::spawn_blocking(make).await.unwrap_or(Err(RulesError::Stopped.into()))
     }
 

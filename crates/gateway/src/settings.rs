@@ -9,6 +9,7 @@ mod problem;
 mod reader;
 mod redis;
 mod refused;
+mod remote;
 mod rules;
 mod sections;
 pub(crate) mod setting;
@@ -34,6 +35,7 @@ use crate::rules::Trust;
 pub use problem::{Problem, SettingsError};
 pub(crate) use problem::{nearest, printable, printable_path};
 use reader::Reader;
+pub use remote::{RemoteMode, RemoteSettings};
 use setting::Setting;
 use value::Value;
 pub use words::{
@@ -181,6 +183,8 @@ pub struct Settings {
     pub plugins: BTreeMap<String, PluginSetting>,
     /// How much a caller may have inspected without submitting it.
     pub inspect_bytes: ByteQuota,
+    /// The classifier that is asked, if there is one.
+    pub remote: Option<RemoteSettings>,
     /// How held content is reviewed.
     pub moderation: ModerationSettings,
     shown: Vec<Shown>,
@@ -325,6 +329,7 @@ impl Reader<'_> {
             rule_trust: self.rule_trust(),
             plugins: self.plugins(),
             inspect_bytes: self.inspect_bytes(),
+            remote: self.remote(),
             moderation: ModerationSettings {
                 grant: self.seconds(&table::GRANT),
                 claim: self.seconds(&table::CLAIM) * 60,

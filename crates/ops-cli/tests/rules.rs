@@ -287,6 +287,62 @@ fn an_allowance_ends_by_itself_and_a_host_is_one_too() {
     claw.assert_verified();
 }
 
+/// A classifier that finds an injection in everything; each connection is one question.
+fn classifier() -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/judge", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut request) = (stream.unwrap(), Vec::new());
+            while !String::from_utf8_lossy(&request).contains("\"}") {
+                let mut part = [0; 4096];
+                match stream.read(&mut part) {
+                    Ok(n) if n > 0 => request.extend_from_slice(&part[..n]),
+                    _ => break,
+                }
+            }
+            let body = "{\"findings\":[{\"category\":\"injection\",\"score\":72}]}";
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            // A server that stops may not wait for it.
+            drop(stream.write_all(format!("{head}{body}").as_bytes()));
+        }
+    });
+    url
+}
+
+#[test]
+fn a_classifier_is_asked_about_what_is_submitted_in_shadow_unless_said_otherwise() {
+    let mut claw = Claw::new();
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let token = token(&claw, "market", "platform");
+    claw.set("CLAW_REMOTE_URL", &classifier());
+    claw.set("CLAW_REMOTE_DEADLINE_MS", "300");
+    let text = "Proofreading of technical manuals, two revisions included.";
+    let served = serve(&claw);
+    assert_eq!(submit(served.public, &token, text).status, 200);
+    until("it has answered", || {
+        submit(served.public, &token, text);
+        let metrics = String::from_utf8(raw(served.admin, &get("/metrics", "")).unwrap().body).unwrap();
+        metrics.contains("claw_remote_questions_total{outcome=\"answered\"} 1")
+    });
+    assert_eq!(served.stop(), Some(0));
+    let events = claw.json(&["audit", "query", "--event-type", "SSG_PASS"]).to_string();
+    assert!(events.contains("remote-injection") && events.contains("shadow"), "{events}");
+
+    claw.set("CLAW_REMOTE_MODE", "enforce");
+    let served = serve(&claw);
+    assert_eq!(submit(served.public, &token, text).status, 202);
+    // Other rules are made with the same classifier.
+    claw.json(&["rules", "activate", &folder(&claw, "rules", &pack("enforce"))]);
+    until("the switch", || submit(served.public, &token, BADGE).status == 403);
+    assert_eq!(submit(served.public, &token, text).status, 202);
+    assert_eq!(served.stop(), Some(0));
+    assert_eq!(claw.run_with_input(&["inspect"], text.as_bytes()).code, Some(0), "inspecting asks nobody");
+    claw.assert_verified();
+}
+
 /// A signing key and its public one.
 fn key(claw: &Claw, name: &str) -> (String, String) {
     let file = claw.home.path().join(name).to_str().unwrap().to_owned();
