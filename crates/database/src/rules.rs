@@ -204,9 +204,9 @@ impl Allowed {
 
 /// Something that is not reported though a rule finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "who adds one says all of it")]
 pub struct Allowance {
-    /// Its own id.
+    /// Its own id, a UUID as text.
     pub id: String,
     /// What is allowed.
     pub kind: Allowed,
@@ -228,34 +228,8 @@ pub struct Allowance {
     pub expires: Timestamp,
     /// When it was taken back before that.
     pub ended: Option<Timestamp>,
-    /// How often it was written.
+    /// How often it was written: 1 when it is added.
     pub version: i64,
-}
-
-/// An allowance that is to be added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "who adds one says all of it")]
-pub struct NewAllowance {
-    /// Its own id, a UUID as text.
-    pub id: String,
-    /// What is allowed.
-    pub kind: Allowed,
-    /// Only findings of this rule; `None`: of any.
-    pub rule: Option<String>,
-    /// The key that the code was made with.
-    pub key: KeyId,
-    /// The code over the value or host.
-    pub fingerprint: [u8; 32],
-    /// Who answers for it.
-    pub owner: String,
-    /// Why.
-    pub reason: String,
-    /// Who adds it: the sort of actor, `:` and its id.
-    pub by: String,
-    /// When.
-    pub created: Timestamp,
-    /// Until when it holds.
-    pub expires: Timestamp,
 }
 
 impl Allowance {
@@ -281,10 +255,10 @@ impl Allowance {
 const ALLOWANCE: &str = "SELECT id, kind, rule, key_id, fingerprint, owner, reason, created_by, created_us, expires_us, \
                          ended_us, version FROM database_rule_allowances";
 
-/// Adds an allowance.
-pub async fn put_allowance(tx: &Tx, new: NewAllowance) -> Result<Allowance, DatabaseError> {
+/// Adds an allowance that nobody has taken back.
+pub async fn put_allowance(tx: &Tx, new: &Allowance) -> Result<(), DatabaseError> {
     let sql = "INSERT INTO database_rule_allowances (id, kind, rule, key_id, fingerprint, owner, reason, created_by, \
-               created_us, expires_us, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)";
+               created_us, expires_us, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let values = [
         new.id.as_str().into(),
         new.kind.as_str().into(),
@@ -296,23 +270,9 @@ pub async fn put_allowance(tx: &Tx, new: NewAllowance) -> Result<Allowance, Data
         new.by.as_str().into(),
         new.created.as_micros().into(),
         new.expires.as_micros().into(),
+        new.version.into(),
     ];
-    tx.execute(sql, values).await?;
-    let NewAllowance { id, kind, rule, key, fingerprint, owner, reason, by, created, expires } = new;
-    Ok(Allowance {
-        id,
-        kind,
-        rule,
-        key,
-        fingerprint,
-        owner,
-        reason,
-        by,
-        created,
-        expires,
-        ended: None,
-        version: 1,
-    })
+    tx.execute(sql, values).await.map(drop)
 }
 
 /// Takes an allowance back that was not; gives it as it is then. `None`: there is none that holds.

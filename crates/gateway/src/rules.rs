@@ -7,7 +7,7 @@ mod watch;
 
 use std::time::Duration;
 
-use clawexchange_database::rules::Revision;
+use clawexchange_database::rules::{Activation, Revision};
 use clawexchange_detectors::{AllowList, Detectors, DetectorsConfig, OwnPacks};
 use clawexchange_ssg_core::{Inspector, InspectorConfig, PluginFailure, PluginRegistry, Timestamp};
 
@@ -36,6 +36,11 @@ pub(crate) struct ActiveRules {
     pub(crate) ends: Option<Timestamp>,
     /// Other packs are active that cannot be used.
     pub(crate) is_refused: bool,
+}
+
+/// When the signature of what is active ends.
+fn end_of(activation: Option<Activation>) -> Option<Timestamp> {
+    activation?.signed.map(|signed| signed.not_after)
 }
 
 /// How much longer than its own deadline the classifier's plugin may take, on a machine that has much to do.
@@ -108,8 +113,8 @@ impl Parts {
         self.inspector_of(self.detectors().await?)
     }
 
-    /// Judges with packs of one's own, less what is allowed, and asks the classifier if there is one. The rules are read on a thread for blocking work, so that
-    /// nobody who submits waits for it.
+    /// Judges with packs of one's own, less what is allowed, and asks the classifier if there is one. The rules are read on
+    /// a thread for blocking work, so that nobody who submits waits for it.
     pub(crate) async fn inspector_with(
         &self,
         own: OwnPacks,
@@ -137,7 +142,7 @@ impl Parts {
         let own = own?;
         let inspector = self.inspector_with(own.clone(), allowed).await?;
         self.metrics().set("claw_policy_info", &[("policy", &inspector.config().policy)], 1);
-        let ends = activation.and_then(|a| a.signed).map(|signed| signed.not_after);
+        let ends = end_of(activation);
         Ok((inspector, ActiveRules { own, revision: Some(revision), until, ends, is_refused: false }))
     }
 }

@@ -235,7 +235,7 @@ async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
 
 /// By itself: making expressions takes a while.
 async fn follow_rules(service: Service, mut stopped: watch::Receiver<bool>) {
-    let mut watch = match RulesWatch::new(service.parts(), service.pipeline()).await {
+    let watch = match RulesWatch::new(service.parts(), service.pipeline()).await {
         Ok(watch) => watch,
         Err(error) => {
             tracing::error!(code = error.code(), "rules in the database are not watched");

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use claw::{Answer, Claw, until};
+use clawexchange_detectors::{OwnPacks, PackText};
 use clawexchange_testkit::postgres::{Durability, Server};
 use serde_json::{Value, json};
 use served::{Said, Served, get, post, raw, token};
@@ -176,6 +177,64 @@ fn what_was_altered_behind_the_log_is_refused_and_the_last_good_packs_go_on() {
     let answer = claw.run(&["audit", "verify"]);
     assert_eq!(answer.code, Some(6), "{}", answer.all());
     assert!(answer.text().contains("database_rule_activations 1"), "{}", answer.all());
+}
+
+/// Packs each of which is well, with more literals than all rules together may have.
+fn too_many() -> OwnPacks {
+    let rule = |rule: usize| {
+        let keywords: Vec<_> = (0..300).map(|n| format!("\"k{:05x}\"", rule * 300 + n)).collect();
+        format!(
+            "[[rule]]\nid = \"many-{rule}\"\ncategory = \"credentials\"\nscore = 40\ndescription = \"Many.\"\n\
+             keywords = [{}]\npattern = '\\bacme[0-9]{{4}}\\b'\npositive = [[\"acme12\", \"34\"]]\n\
+             negative = [[\"acme\"]]\n",
+            keywords.join(", ")
+        )
+    };
+    OwnPacks::read(vec![PackText::new("acme.toml", (0..220).map(rule).collect::<String>())]).unwrap()
+}
+
+#[test]
+fn packs_that_can_be_read_and_not_used_beside_those_that_ship_leave_the_last_good_ones() {
+    let claw = Claw::on_sqlite();
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let token = token(&claw, "market", "platform");
+    let made = claw.json(&["rules", "activate", &folder(&claw, "rules", &pack("enforce"))]);
+    let served = serve(&claw);
+    // As another release, with other rules, might have activated them.
+    let own = too_many();
+    let (hash, texts) = (own.hash(), serde_json::to_string(own.texts()).unwrap().replace('\'', "''"));
+    alter(
+        &claw,
+        &format!(
+            "INSERT INTO database_rule_bundles (hash, content, rules, added_us) \
+             VALUES ('{hash}', CAST('{texts}' AS BLOB), 220, 1)"
+        ),
+    );
+    alter(&claw, &format!("UPDATE database_rule_activations SET hash = '{hash}'"));
+    alter(&claw, "UPDATE database_rule_revision SET revision = revision + 1");
+    until("that is noticed", || readyz(&served)["parts"]["rules"] == "degraded");
+    assert_eq!(readyz(&served)["packs"], made["hash"]);
+    assert_eq!(submit(served.public, &token, BADGE).status, 403);
+    // What is allowed is heeded all the same.
+    let badge = b"acmebadge-90f2c17ab35d4e68";
+    let args = [
+        "rules",
+        "allow",
+        "add",
+        "--any-rule",
+        "--owner",
+        "ann",
+        "--reason",
+        "ours",
+        "--ttl",
+        "1d",
+        "--file",
+        "-",
+    ];
+    assert_eq!(claw.run_with_input(&args, badge).code, Some(0));
+    until("it is allowed", || submit(served.public, &token, BADGE).status == 200);
+    assert_eq!(readyz(&served)["parts"]["rules"], "degraded");
+    assert_eq!(served.stop(), Some(0));
 }
 
 #[test]

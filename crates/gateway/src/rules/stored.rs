@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawexchange_database::rules::{self, Activation, Allowance, Allowed, NewAllowance, Revision, Signed};
+use clawexchange_database::rules::{self, Activation, Allowance, Allowed, Revision, Signed};
 use clawexchange_database::{Database, STATE, STATE_CONTEXT, StateRow, Statements, Tx, outbox};
 use clawexchange_detectors::{AllowKey, AllowList, AllowedHost, AllowedValue, Host, OwnPacks, PackText};
 use clawexchange_ssg_core::{
@@ -25,7 +25,7 @@ pub const ALLOWANCE_DAYS_MAX: u64 = 366;
 pub const ALLOWED_BYTES_MAX: usize = 9 << 10;
 /// How far back it is looked for a signature.
 const HISTORY_MAX: u32 = 1000;
-/// Longest owner and reason.
+/// Longest owner: a name or an address.
 pub const OWNER_CHARS_MAX: usize = 128;
 /// Longest reason: a sentence or two, as the log keeps it.
 pub const REASON_CHARS_MAX: usize = 500;
@@ -281,21 +281,21 @@ impl StoredRules {
                 (Allowed::Host, None, code)
             }
         };
-        let id = EventId::fresh().to_string();
-        let (owner, reason, by_whom) = (owner.to_owned(), reason.to_owned(), said(by));
-        let new = NewAllowance {
-            id,
+        let made = Allowance {
+            id: EventId::fresh().to_string(),
             kind,
             rule,
             key,
             fingerprint,
-            owner,
-            reason,
-            by: by_whom,
+            owner: owner.to_owned(),
+            reason: reason.to_owned(),
+            by: said(by),
             created: now,
             expires: until,
+            ended: None,
+            version: 1,
         };
-        let made = rules::put_allowance(tx, new).await?;
+        rules::put_allowance(tx, &made).await?;
         self.tell(tx, by, &made, "allowed").await?;
         Ok(made)
     }

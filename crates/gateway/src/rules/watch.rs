@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use clawexchange_database::rules::Revision;
-use clawexchange_detectors::OwnPacks;
-use clawexchange_ssg_core::{Clock as _, Timestamp};
+use clawexchange_ssg_core::Clock as _;
 
 use super::error::RulesError;
-use super::{ActiveRules, StoredRules};
+use super::{ActiveRules, Kept, StoredRules, end_of};
 use crate::error::PartsError;
 use crate::parts::Parts;
 use crate::pipeline::Pipeline;
@@ -27,19 +25,13 @@ pub(crate) struct RulesWatch {
     parts: Arc<Parts>,
     pipeline: Pipeline,
     stored: StoredRules,
-    own: OwnPacks,
-    seen: Option<Revision>,
-    until: Option<Timestamp>,
-    ends: Option<Timestamp>,
 }
 
 impl RulesWatch {
     /// Follows the database for this pipeline, which judges with what was kept when it was opened.
     pub(crate) async fn new(parts: &Arc<Parts>, pipeline: &Pipeline) -> Result<Self, PartsError> {
-        let (stored, active) = (parts.stored_rules().await?, pipeline.rules());
-        let (parts, pipeline) = (Arc::clone(parts), pipeline.clone());
-        let (own, seen, until, ends) = (active.own.clone(), active.revision, active.until, active.ends);
-        Ok(Self { parts, pipeline, stored, own, seen, until, ends })
+        let stored = parts.stored_rules().await?;
+        Ok(Self { parts: Arc::clone(parts), pipeline: pipeline.clone(), stored })
     }
 
     /// Reads what is kept if it was changed since the last look or an allowance has ended, checks it as a whole, and has it
@@ -48,45 +40,46 @@ impl RulesWatch {
     /// # Errors
     ///
     /// The database does not answer: nothing is changed, and the next look asks again.
-    pub(crate) async fn look(&mut self) -> Result<Looked, PartsError> {
+    pub(crate) async fn look(&self) -> Result<Looked, PartsError> {
         let revision = self.stored.revision().await?;
         let now = self.parts.clock().await?.now();
-        let is_same = self.seen == Some(revision);
-        if is_same && self.until.is_none_or(|until| now < until) {
+        let before = self.pipeline.rules();
+        let is_same = before.revision == Some(revision);
+        if is_same && before.until.is_none_or(|until| now < until) {
             return Ok(Looked::Same);
         }
-        let kept = self.stored.load().await?;
-        let ends = kept.activation.and_then(|a| a.signed).map(|signed| signed.not_after);
-        let (own, refused) = match kept.own {
-            Ok(own) => (own, None),
-            // What is allowed is heeded all the same: it may have ended.
-            Err(error) => (self.own.clone(), Some(error)),
+        let Kept { revision, activation, own, allowed, until } = self.stored.load().await?;
+        let ready = match own {
+            Ok(own) => match self.parts.inspector_with(own.clone(), allowed.clone()).await {
+                // They can be read, and not beside the rules of this release.
+                Err(PartsError::Detectors(error)) => Err(error.into()),
+                made => Ok((own, made?)),
+            },
+            Err(error) => Err(error),
         };
-        let before = self.pipeline.inspector().config().policy.clone();
-        let inspector = self.parts.inspector_with(own.clone(), kept.allowed).await?;
-        let policy = inspector.config().policy.clone();
-        let active = ActiveRules {
-            own: own.clone(),
-            revision: Some(kept.revision),
-            until: kept.until,
-            ends: if refused.is_some() { self.ends } else { ends },
-            is_refused: refused.is_some(),
+        let (own, inspector, ends, refused) = match ready {
+            Ok((own, inspector)) => (own, inspector, end_of(activation), None),
+            Err(error) => {
+                // What is allowed is heeded all the same: it may have ended.
+                let own = before.own.clone();
+                let inspector = self.parts.inspector_with(own.clone(), allowed).await?;
+                (own, inspector, before.ends, Some(error))
+            }
         };
+        let policies = (self.pipeline.inspector().config().policy.clone(), inspector.config().policy.clone());
+        let is_refused = refused.is_some();
+        let active = ActiveRules { own, revision: Some(revision), until, ends, is_refused };
         self.pipeline.judge_with(inspector, active);
-        let metrics = self.parts.metrics();
-        if before != policy {
-            metrics.set("claw_policy_info", &[("policy", &before)], 0);
-            metrics.set("claw_policy_info", &[("policy", &policy)], 1);
+        let is_other = policies.0 != policies.1;
+        if is_other {
+            let metrics = self.parts.metrics();
+            metrics.set("claw_policy_info", &[("policy", &policies.0)], 0);
+            metrics.set("claw_policy_info", &[("policy", &policies.1)], 1);
         }
-        if refused.is_none() {
-            self.ends = ends;
-        }
-        (self.own, self.seen, self.until) = (own, Some(kept.revision), kept.until);
         Ok(match refused {
             Some(error) if !is_same => Looked::Refused(error),
-            Some(_) => Looked::Same,
-            None if before == policy => Looked::Same,
-            None => Looked::Changed,
+            None if is_other => Looked::Changed,
+            _ => Looked::Same,
         })
     }
 }
