@@ -98,16 +98,16 @@ fn as_json(a: &Allowance) -> Value {
 
 /// Reads the value. It is never an argument: those stand in lists of processes and in histories of shells.
 fn value(file: &Path) -> Result<String, CliError> {
-    let bytes = if file == Path::new("-") && std::io::stdin().is_terminal() {
+    let mut text = if file == Path::new("-") && std::io::stdin().is_terminal() {
         output::say("the value, ended by a line end; it is kept nowhere:");
         let mut line = String::new();
         let read = std::io::stdin().lock().read_line(&mut line);
         read.map_err(|e| CliError::io("read the value", e))?;
-        line.into_bytes()
+        line
     } else {
-        command::read_bounded(file, ALLOWED_BYTES_MAX + 2)?
+        // With its line end.
+        command::read_text(file, ALLOWED_BYTES_MAX + 2)?
     };
-    let mut text = String::from_utf8(bytes).ok().ok_or_else(|| CliError::usage("the value is not UTF-8"))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -90,14 +90,9 @@ fn round(detectors: &Detectors, texts: &[&str], times: usize) -> Duration {
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    let bytes = command::read_bounded(path, BYTES_MAX)?;
-    if bytes.len() > BYTES_MAX {
+    let text = command::read_text(path, BYTES_MAX)?;
+    if text.len() > BYTES_MAX {
         return Err(CliError::usage(format!("{} has more than {BYTES_MAX} bytes", path.display())));
     }
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let source =
-            std::io::Error::new(std::io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"));
-        CliError::io(format!("read {}", path.display()), source)
-    })
+    Ok(text)
 }

@@ -70,14 +70,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 fn text(file: &Path) -> Result<PackText, CliError> {
-    let bytes = command::read_bounded(file, OwnPacks::FILE_BYTES_MAX)?;
+    let text = command::read_text(file, OwnPacks::FILE_BYTES_MAX)?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        CliError::io(
-            format!("read {}", file.display()),
-            std::io::Error::new(std::io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}")),
-        )
-    })?;
     Ok(PackText::new(name, text))
 }
