@@ -396,8 +396,7 @@ impl Judge<'_, '_> {
             self.say("context", None, what, "leave some out");
         }
         for (at, word) in spec.context.iter().enumerate() {
-            let is_lower = self.whose == Whose::Shipped || *word == word.to_lowercase();
-            if word.is_empty() || word.len() > WORD_BYTES_MAX || !is_lower {
+            if word.is_empty() || word.len() > WORD_BYTES_MAX || *word != word.to_lowercase() {
                 let what = format!("a word near is 1 to {WORD_BYTES_MAX} bytes in lower case");
                 self.say("context", Some(at), what, "write it in lower case");
             }
