@@ -360,6 +360,9 @@ impl Metrics {
             self.set("claw_database_connections", &[("state", state)], 0);
         }
         self.set("claw_database_connections_max", &[], 0);
+        for outcome in ["answered", "cached", "paused", "late", "away", "refused", "malformed"] {
+            self.count("claw_remote_questions_total", &[("outcome", outcome)], 0);
+        }
         self.set("claw_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     }
 

@@ -105,9 +105,6 @@ impl Remote {
             .tcp_nodelay(true)
             .user_agent("clawexchange-gateway");
         let client = builder.build().ok().ok_or(wrong("no client can be made for it"))?;
-        for outcome in ["answered", "cached", "paused", "late", "away", "refused", "malformed"] {
-            metrics.count("claw_remote_questions_total", &[("outcome", outcome)], 0);
-        }
         Ok(Self {
             client,
             url,
