@@ -35,7 +35,7 @@ impl Detectors {
     }
 
     fn names_link_as_is(&self, text: &str) -> bool {
-        let wanted = |host: &str| !self.0.hosts.allows(host);
+        let wanted = |host: &str| self.allows_host(host).is_none();
         let found = hosts::each(text, wanted, &mut |named| {
             if is_link(text, &named) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 56] = [
+pub const METRICS: [Metric; 59] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -115,6 +115,23 @@ pub const METRICS: [Metric; 56] = [
         "bool",
         &[],
         "1 while limits in the database are refused and the last good ones hold.",
+    ),
+    counter(
+        "claw_remote_questions_total",
+        &["outcome"],
+        "Questions to the classifier: answered, cached, paused (it is left alone), late, away, refused, malformed.",
+    ),
+    gauge(
+        "claw_rules_refused",
+        "bool",
+        &[],
+        "1 while the active rule packs are refused and the last good ones go on to judge.",
+    ),
+    gauge(
+        "claw_rules_signature_end_seconds",
+        "seconds",
+        &[],
+        "When the signature of the active rule packs ends, in seconds since 1970; 0 if there is none.",
     ),
     gauge("claw_limiter_redis_away", "bool", &[], "1 while Redis does not answer; 0 without Redis."),
     gauge(
@@ -237,7 +254,7 @@ pub const METRICS: [Metric; 56] = [
         "claw_policy_info",
         "bool",
         &["policy"],
-        "Always 1; its label says which rules judge, as results do.",
+        "1 for the rules that judge, named as results name them; 0 for those that did before.",
     ),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),
 ];
@@ -339,6 +356,8 @@ impl Metrics {
         for name in [
             "claw_limiter_degraded",
             "claw_limiter_config_refused",
+            "claw_rules_refused",
+            "claw_rules_signature_end_seconds",
             "claw_limiter_redis_away",
             "claw_limiter_instances",
             "claw_limiter_unreplayed",
@@ -355,6 +374,9 @@ impl Metrics {
             self.set("claw_database_connections", &[("state", state)], 0);
         }
         self.set("claw_database_connections_max", &[], 0);
+        for outcome in ["answered", "cached", "paused", "late", "away", "refused", "malformed"] {
+            self.count("claw_remote_questions_total", &[("outcome", outcome)], 0);
+        }
         self.set("claw_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     }
 

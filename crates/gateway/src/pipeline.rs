@@ -4,7 +4,7 @@ mod campaigns;
 mod history;
 mod suspensions;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use clawexchange_audit::{AuditLog, Entry};
 use clawexchange_moderation::{Token, Tokens};
@@ -23,6 +23,7 @@ pub use self::history::HistoryMark;
 pub(crate) use self::history::{Counters, Shared};
 pub use self::suspensions::{Suspended, SuspensionChange};
 use crate::error::PartsError;
+use crate::rules::{ActiveRules, Judging};
 use crate::settings::{GateMode, GateModes};
 
 /// Limiter, gate and what they remember. Cheap to clone.
@@ -32,6 +33,8 @@ pub struct Pipeline(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     gate: Gate,
+    /// What of the rules is the deployment's own; the gate has them ready to judge.
+    rules: RwLock<Arc<ActiveRules>>,
     limiter: Limiter,
     log: AuditLog,
     vault: Vault,
@@ -44,6 +47,7 @@ struct Inner {
 /// What a pipeline is put together of.
 pub(crate) struct PipelineParts {
     pub(crate) gate: Gate,
+    pub(crate) rules: ActiveRules,
     pub(crate) limiter: Limiter,
     pub(crate) log: AuditLog,
     pub(crate) vault: Vault,
@@ -100,12 +104,14 @@ impl Pipeline {
         modes: GateModes,
         counters: Counters,
     ) -> Result<Self, PartsError> {
-        let PipelineParts { mut gate, limiter, log, vault, tokens, campaigns } = parts;
+        let PipelineParts { mut gate, rules, limiter, log, vault, tokens, campaigns } = parts;
         if let Some(lookout) = &campaigns {
             gate = gate.with_campaigns(lookout.clone());
         }
         let history = History::new(counters, &log).await?;
-        let me = Self(Arc::new(Inner { gate, limiter, log, vault, tokens, campaigns, modes, history }));
+        let rules = RwLock::new(Arc::new(rules));
+        let me =
+            Self(Arc::new(Inner { gate, rules, limiter, log, vault, tokens, campaigns, modes, history }));
         me.begin_history().await?;
         Ok(me)
     }
@@ -232,9 +238,23 @@ impl Pipeline {
         revoked
     }
 
-    /// What it judges with.
-    pub fn inspector(&self) -> &Inspector {
+    /// What it judges with now.
+    pub fn inspector(&self) -> Inspector {
         self.0.gate.inspector()
+    }
+
+    /// What of the rules is the deployment's own.
+    pub(crate) fn rules(&self) -> Arc<ActiveRules> {
+        Arc::clone(&self.0.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Judges with other rules from the next inspection on.
+    pub(crate) fn judge_with(&self, judging: Judging, rules: ActiveRules) {
+        if let Some(lookout) = &self.0.campaigns {
+            lookout.judge_with(judging.detectors);
+        }
+        self.0.gate.judge_with(judging.inspector);
+        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// `Ok`: the counters survive the end of power.
@@ -270,6 +290,7 @@ fn recorded_of(entry: &Entry) -> Option<Recorded> {
     let held =
         (entry.target_type.as_deref() == Some("quarantine")).then_some(entry.target_id.as_deref()).flatten();
     let mut said = Recorded::new(verdict, meta.get("tier")?.as_str()?.parse().ok()?, entry.created_at);
+    said.policy = meta.get("policy").and_then(|policy| policy.as_str()).map(ToOwned::to_owned);
     said.labels = labels.filter_map(|label| label.as_str().map(ToOwned::to_owned)).collect();
     said.hold = held.and_then(|id| id.parse().ok());
     said.is_repeat = meta.contains_key("repeatOf");

@@ -1,7 +1,7 @@
 //! Inspects, and sees to what follows from it: holds, records.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct Parts {
-    inspector: Inspector,
+    inspector: RwLock<Inspector>,
     quarantine: Box<dyn Quarantine>,
     audit: Box<dyn AuditSink>,
 }
@@ -104,6 +104,7 @@ pub struct Outcome {
 impl Gate {
     /// Puts a gate together.
     pub fn new(inspector: Inspector, quarantine: impl Quarantine, audit: impl AuditSink) -> Self {
+        let inspector = RwLock::new(inspector);
         let parts = Parts { inspector, quarantine: Box::new(quarantine), audit: Box::new(audit) };
         Self { parts: Arc::new(parts), campaigns: None, holds: true, logs_verdicts: true }
     }
@@ -131,9 +132,15 @@ impl Gate {
         self
     }
 
-    /// What it inspects with.
-    pub fn inspector(&self) -> &Inspector {
-        &self.parts.inspector
+    /// What it inspects with now.
+    pub fn inspector(&self) -> Inspector {
+        self.parts.inspector.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Inspects with another inspector from the next submission on. What is under way is judged to its end by the one that
+    /// it began with.
+    pub fn judge_with(&self, inspector: Inspector) {
+        *self.parts.inspector.write().unwrap_or_else(PoisonError::into_inner) = inspector;
     }
 
     /// Inspects content, holds it if need be, and records the verdict.
@@ -153,12 +160,13 @@ impl Gate {
 
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
         let inspection = submission.inspection.unwrap_or_else(InspectionId::fresh);
-        let mut assessment = self.parts.inspector.inspect_as(inspection, &submission.content).await;
-        self.count(inspection, &submission, &mut assessment).await;
+        let inspector = self.inspector();
+        let mut assessment = inspector.inspect_as(inspection, &submission.content).await;
+        self.count(inspection, &submission, &inspector, &mut assessment).await;
         if submission.shadow {
             assessment.only_watched();
         }
-        let is_by_failure = assessment.is_by_failure(&self.parts.inspector.config().thresholds);
+        let is_by_failure = assessment.is_by_failure(&inspector.config().thresholds);
         let event = verdict_event(&submission, &assessment, is_by_failure)?;
         if assessment.verdict() == Verdict::Quarantine && self.holds {
             return self.hold(submission, assessment, event).await;
@@ -175,12 +183,18 @@ impl Gate {
     }
 
     /// A trial run counts too, or it would not show what would be done.
-    async fn count(&self, inspection: InspectionId, submission: &Submission, assessment: &mut Assessment) {
+    async fn count(
+        &self,
+        inspection: InspectionId,
+        submission: &Submission,
+        inspector: &Inspector,
+        assessment: &mut Assessment,
+    ) {
         let Some(campaigns) = &self.campaigns else { return };
         let Submission { content, agent, owner, .. } = submission;
         let posted = Posted { inspection, content, assessment, agent, owner: owner.as_ref() };
         if let Some(campaign) = campaigns.count(posted).await {
-            assessment.in_campaign(campaign, &self.parts.inspector.config().thresholds);
+            assessment.in_campaign(campaign, &inspector.config().thresholds);
         }
     }
 

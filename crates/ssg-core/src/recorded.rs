@@ -29,6 +29,8 @@ pub struct Recorded {
     pub is_sanitized: bool,
     /// Of which campaign it was a part.
     pub campaign: Option<Campaign>,
+    /// The rules that judged.
+    pub policy: Option<String>,
 }
 
 impl Recorded {
@@ -44,6 +46,7 @@ impl Recorded {
             would_be: None,
             is_sanitized: false,
             campaign: None,
+            policy: None,
         }
     }
 }
@@ -65,6 +68,9 @@ impl Outcome {
         inspection.quarantine_id = said.hold;
         inspection.would_be = said.would_be;
         inspection.campaign = said.campaign;
+        if let Some(policy) = said.policy {
+            inspection.policy = policy;
+        }
         Some(Self { assessment: again, is_repeat: said.is_repeat, is_held: said.hold.is_some() })
     }
 }

@@ -391,6 +391,7 @@ fn operation() -> Value {
         "Readiness": object(&[
             ("status", word(&["ok", "degraded", "starting", "draining", "failing"])), ("parts", states),
             ("flags", json!({"type": "object", "additionalProperties": {"type": "boolean"}})), ("policy", text()),
+            ("packs?", text()),
         ]),
         "Document": {"type": "object"},
     })

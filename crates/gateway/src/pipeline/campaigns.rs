@@ -1,5 +1,7 @@
 //! Campaigns: sketches of the detectors, counted by the limiter's stores, judged for the gate.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use async_trait::async_trait;
 use clawexchange_audit::AuditLog;
 use clawexchange_detectors::{Detectors, Sketcher};
@@ -29,7 +31,8 @@ const LABEL: &str = "CAMPAIGN";
 #[derive(Clone, Debug)]
 pub(crate) struct Lookout {
     sketcher: Sketcher,
-    detectors: Detectors,
+    /// Those that judge, since hosts may be allowed for a while.
+    detectors: Arc<RwLock<Detectors>>,
     counter: CampaignCounter,
     metrics: Metrics,
 }
@@ -51,7 +54,13 @@ impl Lookout {
             Some(store) => CampaignCounter::shared(rules, &names, own, store),
             None => CampaignCounter::in_process(rules, &names, own),
         };
+        let detectors = Arc::new(RwLock::new(detectors));
         Ok(Self { sketcher, detectors, counter, metrics })
+    }
+
+    /// Goes by other rules from the next content on.
+    pub(super) fn judge_with(&self, detectors: Detectors) {
+        *self.detectors.write().unwrap_or_else(PoisonError::into_inner) = detectors;
     }
 
     async fn sketch(&self, content: &ContentEnvelope) -> Option<Sketch> {
@@ -60,7 +69,8 @@ impl Lookout {
     }
 
     async fn carries_lure(&self, posted: Posted<'_>) -> bool {
-        let (detectors, content) = (self.detectors.clone(), posted.content.clone());
+        let detectors = self.detectors.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let content = posted.content.clone();
         let seen = posted.assessment.clone();
         beside(posted.content, move || detectors.carries_lure(&content, &seen)).await
     }

@@ -1,5 +1,9 @@
 //! The order in which settings are read about.
 
+use super::remote::{
+    REMOTE_DEADLINE, REMOTE_FAILURE, REMOTE_MODE, REMOTE_PLAINTEXT, REMOTE_TOKEN, REMOTE_URL,
+};
+use super::rules::{REQUIRE_SIGNATURE, TRUSTED_KEYS};
 use super::setting::{Section, Setting};
 use super::table::{
     ACCEPTED, ACQUIRE_TIMEOUT, ADMIN_LISTEN, ADMIN_USER, ALLOW_HOSTS, AUDIT, AUDIT_OFF_REASON, AUTOBACKUP,
@@ -32,7 +36,7 @@ pub(super) const OBJECTS: &[&Setting] = &[
 ];
 
 /// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 14] = [
+pub(crate) static SECTIONS: [Section; 15] = [
     Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
     Section {
         title: "Database",
@@ -126,8 +130,21 @@ pub(crate) static SECTIONS: [Section; 14] = [
             &TIERS[2],
             &TIERS[3],
             &RULE_MODE,
+            &TRUSTED_KEYS,
+            &REQUIRE_SIGNATURE,
             &PLUGIN_ENABLED,
             &PLUGIN_FAILURE,
+        ],
+    },
+    Section {
+        title: "A classifier that is asked",
+        settings: &[
+            &REMOTE_URL,
+            &REMOTE_TOKEN,
+            &REMOTE_MODE,
+            &REMOTE_DEADLINE,
+            &REMOTE_FAILURE,
+            &REMOTE_PLAINTEXT,
         ],
     },
     Section { title: "Limits", settings: &[&INSPECT_HOUR, &INSPECT_MINUTE] },
