@@ -183,15 +183,11 @@ fn scaled(sum: i32, tokens: usize) -> i32 {
 }
 
 /// A sum of so many words counts so many thousandths: the square root of 24 / (words + 12).
-static SCALES: [i32; WINDOW_PIECES * words::PIECE_TOKENS_MAX + 1] = {
-    let mut scales = [0; WINDOW_PIECES * words::PIECE_TOKENS_MAX + 1];
-    let mut tokens = 0;
-    while tokens < scales.len() {
-        scales[tokens] = (24 * 1_000_000 / (tokens as u32 + 12)).isqrt().cast_signed();
-        tokens += 1;
-    }
-    scales
-};
+static SCALES: LazyLock<[i32; WINDOW_PIECES * words::PIECE_TOKENS_MAX + 1]> = LazyLock::new(|| {
+    let c: f64 = std::env::var("SC").ok().and_then(|v| v.parse().ok()).unwrap_or(12.0);
+    let m: usize = std::env::var("SM").ok().and_then(|v| v.parse().ok()).unwrap_or(3);
+    std::array::from_fn(|t| if t < m { 0 } else { ((24.0 * 1_000_000.0 / (t as f64 + c)).sqrt()) as i32 })
+});
 const SCALE_ONE: i32 = 1000;
 
 /// Which bucket an n-gram falls into.

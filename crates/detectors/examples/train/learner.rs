@@ -58,6 +58,10 @@ pub(crate) struct Learned {
 struct Learner<'s> {
     settings: &'s Settings,
     w: Vec<f64>,
+    sum: Vec<f64>,
+    drop: u64,
+    tick: u64,
+    kept: Vec<u32>,
     z: Vec<f64>,
     n: Vec<f64>,
 }
@@ -66,7 +70,7 @@ impl Learner<'_> {
     fn new(settings: &Settings) -> Learner<'_> {
         // Behind the buckets stand the biases.
         let len = settings.buckets + WINDOW_PIECES;
-        Learner { settings, w: vec![0.0; len], z: vec![0.0; len], n: vec![0.0; len] }
+        Learner { settings, drop: (envf("DROP", 0.0) * 256.0) as u64, tick: 0, kept: Vec::new(), sum: vec![0.0; len], w: vec![0.0; len], z: vec![0.0; len], n: vec![0.0; len] }
     }
 
     fn weight(&self, at: usize) -> f64 {
@@ -81,12 +85,24 @@ impl Learner<'_> {
         self.weight(self.settings.buckets + window.len() - 1) + sum * scale_of(window)
     }
 
-    fn update(&mut self, window: &[&Read], gradient: f64) {
-        self.step(self.settings.buckets + window.len() - 1, gradient, false);
-        let gradient = gradient * scale_of(window);
-        for at in window.iter().flat_map(|piece| &piece.buckets) {
-            self.step(*at as usize, gradient, true);
+    fn teach(&mut self, window: &[&Read], is_attack: bool, weight: f64) {
+        self.tick += 1;
+        let salt = mixed(self.tick);
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.clear();
+        kept.extend(window.iter().flat_map(|piece| &piece.buckets).copied().filter(|b| mixed(u64::from(*b) ^ salt) & 255 >= self.drop));
+        let up = scale_of(window) * 256.0 / (256 - self.drop) as f64;
+        let bias = self.settings.buckets + window.len() - 1;
+        let score = self.weight(bias) + up * kept.iter().map(|b| self.weight(*b as usize)).sum::<f64>();
+        let far = if is_attack { score } else { -score };
+        if far < sure() {
+            let gradient = (sigmoid(score) - if is_attack { 1.0 } else { 0.0 }) * weight;
+            self.step(bias, gradient, false);
+            for b in &kept {
+                self.step(*b as usize, gradient * up, true);
+            }
         }
+        self.kept = kept;
     }
 
     fn step(&mut self, at: usize, gradient: f64, is_held_back: bool) {
@@ -184,6 +200,7 @@ pub(crate) fn learn(texts: &[&Text], settings: &Settings) -> Learned {
     let cues = cues_of(texts, settings);
     let all: Vec<_> = texts.iter().map(|text| windows(text, &cues)).collect();
     let mut learner = Learner::new(settings);
+    let from = envf("FROM", 1000.0) as u32;
     for epoch in 0..settings.epochs {
         for at in order(texts.len(), epoch) {
             let (Some(text), Some(windows)) = (texts.get(at), all.get(at)) else { continue };
@@ -192,19 +209,23 @@ pub(crate) fn learn(texts: &[&Text], settings: &Settings) -> Learned {
                 let share = (8.0 / windows.len() as f64).min(1.0).sqrt();
                 for window in windows {
                     let score = learner.score(window);
-                    if score >= least && score < sure() {
-                        learner.update(window, (sigmoid(score) - 1.0) * text.weight * share);
+                    if score >= least {
+                        learner.teach(window, true, text.weight * share);
                     }
                 }
             } else {
                 for window in windows {
-                    let score = learner.score(window);
-                    if score > -sure() {
-                        learner.update(window, sigmoid(score) * text.weight);
-                    }
+                    learner.teach(window, false, text.weight);
                 }
             }
         }
+        if epoch >= from {
+            for (s, w) in learner.sum.iter_mut().zip(&learner.w) { *s += w; }
+        }
+    }
+    if from < settings.epochs {
+        let n = f64::from(settings.epochs - from);
+        learner.w = learner.sum.iter().map(|s| s / n).collect();
     }
     let mut weights: Vec<i8> = learner.w.iter().map(|w| whole(*w * HUNDRED) as i8).collect();
     let bias = std::array::from_fn(|k| whole(learner.weight(settings.buckets + k) * HUNDRED));
@@ -212,6 +233,7 @@ pub(crate) fn learn(texts: &[&Text], settings: &Settings) -> Learned {
     Learned { weights, cues, bias }
 }
 
+fn envf(name: &str, or: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or) }
 /// Beyond this score, in logits, a window teaches nothing.
 fn sure() -> f64 { std::env::var("SURE").ok().and_then(|v| v.parse().ok()).unwrap_or(4.0) }
 
