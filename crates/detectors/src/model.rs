@@ -21,8 +21,8 @@ use words::{Cues, Piece, each_gram, each_piece};
 pub(crate) const WINDOW_PIECES: usize = 4;
 /// Pieces further apart than this are not judged together: bytes of the folded text.
 const WINDOW_BYTES_MAX: usize = 1024;
-/// Fewer words say too little.
-pub(crate) const WINDOW_TOKENS_MIN: usize = 3;
+/// Fewer words say too little: rules know what can be said in five.
+pub(crate) const WINDOW_TOKENS_MIN: usize = 6;
 /// How many n-grams explain a window.
 const REASONS_MAX: usize = 5;
 /// How many windows of a reading are noticed: more say nothing new.
@@ -183,11 +183,15 @@ fn scaled(sum: i32, tokens: usize) -> i32 {
 }
 
 /// A sum of so many words counts so many thousandths: the square root of 24 / (words + 12).
-static SCALES: LazyLock<[i32; WINDOW_PIECES * words::PIECE_TOKENS_MAX + 1]> = LazyLock::new(|| {
-    let c: f64 = std::env::var("SC").ok().and_then(|v| v.parse().ok()).unwrap_or(12.0);
-    let m: usize = std::env::var("SM").ok().and_then(|v| v.parse().ok()).unwrap_or(3);
-    std::array::from_fn(|t| if t < m { 0 } else { ((24.0 * 1_000_000.0 / (t as f64 + c)).sqrt()) as i32 })
-});
+static SCALES: [i32; WINDOW_PIECES * words::PIECE_TOKENS_MAX + 1] = {
+    let mut scales = [0; WINDOW_PIECES * words::PIECE_TOKENS_MAX + 1];
+    let mut tokens = 0;
+    while tokens < scales.len() {
+        scales[tokens] = (24 * 1_000_000 / (tokens as u32 + 12)).isqrt().cast_signed();
+        tokens += 1;
+    }
+    scales
+};
 const SCALE_ONE: i32 = 1000;
 
 /// Which bucket an n-gram falls into.

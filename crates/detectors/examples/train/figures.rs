@@ -9,7 +9,7 @@ use clawexchange_detectors::Detectors;
 use clawexchange_detectors::model::learning::{Trained, is_told, scores};
 use clawexchange_ssg_core::{ContentEnvelope, Inspector, InspectorConfig, PluginRegistry, RuleMode};
 
-use crate::inputs::{FOLDS, Inputs, SOURCES, Text};
+use crate::inputs::{FOLDS, Inputs, SOURCES, Source, Text};
 use crate::learner::{Learned, Settings, learn};
 
 /// A text, judged by a model that has not seen it or one that begins like it.
@@ -43,7 +43,7 @@ pub(crate) fn held_out(inputs: &Inputs, settings: &Settings) -> Result<Vec<HeldO
         let rules = Rules::new().map_err(|e| e.to_string())?;
         let unseen = inputs.texts.iter().enumerate().filter(|(_, text)| text.fold == fold);
         let judged = unseen.map(|(at, text)| {
-            let by_rules = if std::env::var("NORULES").is_ok() { 0 } else { rules.points(&text.text).map_err(|e| e.to_string())? };
+            let by_rules = rules.points(&text.text).map_err(|e| e.to_string())?;
             let (score, span) = score(&model, &text.text)?.unzip();
             Ok(HeldOut { text: at, score, span: span.unwrap_or_default(), by_rules })
         });
@@ -117,29 +117,54 @@ pub(crate) fn table(inputs: &Inputs, judged: &[HeldOut], thresholds: [i32; 2]) -
         "{:<26} {:<8} {:>5}   noticed: {:>6} {:>6} {:>6}   held: {:>6} {:>6} {:>6}\n",
         "set", "sort", "texts", "rules", "model", "both", "rules", "model", "both"
     );
-    for (at, source) in SOURCES.iter().enumerate() {
-        for is_attack in [true, false] {
-            let of_set = judged.iter().filter(|one| {
-                inputs.texts.get(one.text).is_some_and(|t| t.source == at && t.is_attack == is_attack)
-            });
-            let points: Vec<[u32; 3]> = of_set.map(|one| points(one, thresholds)).collect();
-            if points.is_empty() {
-                continue;
+    each_set(inputs, judged, |source, sort, of_set| {
+        let points: Vec<_> = of_set.iter().map(|one| points(one, thresholds)).collect();
+        _ = write!(out, "{:<26} {sort:<8} {:>5}            ", source.name, points.len());
+        let shares = [NOTICED, HELD].map(|least| {
+            let by = |by: usize| share(points.iter().filter_map(|one| one.get(by)), least);
+            format!("{:>6} {:>6} {:>6}", by(0), by(1), by(2))
+        });
+        _ = writeln!(out, "{}", shares.join("         "));
+    });
+    out
+}
+
+/// The same of the model alone, for the sets that it is learned from: nothing else moves it.
+pub(crate) fn table_of_model(inputs: &Inputs, judged: &[HeldOut], thresholds: [i32; 2]) -> String {
+    let mut out = format!("{:<26} {:<8} {:>5} {:>8} {:>6}\n", "set", "sort", "texts", "noticed", "held");
+    each_set(inputs, judged, |source, sort, of_set| {
+        if source.is_learned() {
+            let points: Vec<_> = of_set.iter().map(|one| points(one, thresholds)[1]).collect();
+            let [noticed, held] = [NOTICED, HELD].map(|least| share(points.iter(), least));
+            _ = writeln!(out, "{:<26} {sort:<8} {:>5} {noticed:>8} {held:>6}", source.name, points.len());
+        }
+    });
+    out
+}
+
+/// Attacks and ordinary texts of each set, but of those that have no unseen texts.
+fn each_set(inputs: &Inputs, judged: &[HeldOut], mut found: impl FnMut(&Source, &str, &[&HeldOut])) {
+    for (at, source) in SOURCES.iter().enumerate().filter(|(_, source)| !source.is_put_together()) {
+        for (sort, is_attack) in [("attacks", true), ("ordinary", false)] {
+            let of_set: Vec<&HeldOut> = judged
+                .iter()
+                .filter(|one| inputs.texts.get(one.text).is_some_and(|t| t.source == at && t.is_attack == is_attack))
+                .collect();
+            if !of_set.is_empty() {
+                found(source, sort, &of_set);
             }
-            let share = |by: usize, least: u32| {
-                let part = points.iter().filter(|one| one.get(by).is_some_and(|points| *points >= least));
-                format!("{:.1}", 100.0 * part.count() as f64 / points.len() as f64)
-            };
-            let sort = if is_attack { "attacks" } else { "ordinary" };
-            _ = write!(out, "{:<26} {sort:<8} {:>5}            ", source.name, points.len());
-            let shares = [NOTICED, HELD].map(|least| {
-                let [rules, model, both] = [0, 1, 2].map(|by| share(by, least));
-                format!("{rules:>6} {model:>6} {both:>6}")
-            });
-            _ = writeln!(out, "{}", shares.join("         "));
         }
     }
-    out
+}
+
+/// How many of these have so many points, in percent.
+fn share<'p>(points: impl Iterator<Item = &'p u32>, least: u32) -> String {
+    let (mut all, mut part) = (0_u32, 0_u32);
+    for points in points {
+        all += 1;
+        part += u32::from(*points >= least);
+    }
+    format!("{:.1}", 100.0 * f64::from(part) / f64::from(all.max(1)))
 }
 
 /// The points of the rules, of the model, and of both, as they add up in one category.

@@ -1,5 +1,6 @@
 //! What the model is trained on: other people's texts, which stay where they are, and our own.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
 use std::io::Read as _;
@@ -20,6 +21,18 @@ pub(crate) struct Source {
     sort: Sort,
     pub(crate) licence: &'static str,
     pub(crate) from: &'static str,
+}
+
+impl Source {
+    /// Whether it is learned from, not only judged.
+    pub(crate) fn is_learned(&self) -> bool {
+        self.sort != Sort::Judged
+    }
+
+    /// Whether its sentences are put together out of the same parts, so that none of them is unseen.
+    pub(crate) fn is_put_together(&self) -> bool {
+        self.name.ends_with(".toml")
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,16 +76,16 @@ pub(crate) const SOURCES: [Source; 27] = [
     source("secret_ex_titus", 1.0, Sort::Ordinary, "Apache-2.0", "praetorian-inc/titus"),
     source("secret_secretlint", 1.0, Sort::Ordinary, "MIT", "secretlint/secretlint"),
     source("pii_presidio_unit", 1.0, Sort::Ordinary, "MIT", "microsoft/presidio"),
-    source("attacks-en.txt", 2.0, Sort::Attacks, OURS, OWN),
-    source("attacks-languages.txt", 2.0, Sort::Attacks, OURS, OWN),
-    source("ordinary-en.txt", 3.0, Sort::Ordinary, OURS, OWN),
-    source("ordinary-languages.txt", 3.0, Sort::Ordinary, OURS, OWN),
-    source("pack:injection", 2.0, Sort::Labelled, OURS, OWN),
-    source("pack:injection-languages", 2.0, Sort::Labelled, OURS, OWN),
-    source("pack:jailbreak", 2.0, Sort::Labelled, OURS, OWN),
-    source("pack:social-engineering", 3.0, Sort::Ordinary, OURS, OWN),
-    source("phrases.toml", 1.0, Sort::Labelled, OURS, OWN),
-    source("own.jsonl", 1.0, Sort::Judged, OURS, OWN),
+    source("attacks-en.txt", 12.0, Sort::Attacks, OURS, OWN),
+    source("attacks-languages.txt", 12.0, Sort::Attacks, OURS, OWN),
+    source("ordinary-en.txt", 12.0, Sort::Ordinary, OURS, OWN),
+    source("ordinary-languages.txt", 12.0, Sort::Ordinary, OURS, OWN),
+    source("pack:injection", 0.0, Sort::Judged, OURS, OWN),
+    source("pack:injection-languages", 0.0, Sort::Judged, OURS, OWN),
+    source("pack:jailbreak", 0.0, Sort::Judged, OURS, OWN),
+    source("pack:social-engineering", 0.0, Sort::Judged, OURS, OWN),
+    source("phrases.toml", 3.0, Sort::Labelled, OURS, OWN),
+    source("own.jsonl", 0.0, Sort::Judged, OURS, OWN),
 ];
 
 /// One text to learn from.
@@ -121,11 +134,14 @@ impl Inputs {
 
     fn of(wanted: &dyn Fn(&Source) -> bool, corpora: &Path, buckets: usize) -> Result<Self, Box<dyn Error>> {
         let (mut files, mut texts, mut all) = (Vec::new(), Vec::new(), Sha256::new());
+        let mut folds = Folds::default();
         for (at, source) in SOURCES.iter().enumerate().filter(|(_, source)| wanted(source)) {
             let (bytes, lines) = content(source, corpora)?;
             let sha256 = hex(&Sha256::digest(&bytes));
-            all.update(source.name.as_bytes());
-            all.update(sha256.as_bytes());
+            if source.is_learned() {
+                all.update(source.name.as_bytes());
+                all.update(sha256.as_bytes());
+            }
             let (mut attacks, mut ordinary) = (0, 0);
             for (text, label) in lines {
                 let is_attack = match source.sort {
@@ -142,10 +158,9 @@ impl Inputs {
                     continue;
                 }
                 if is_attack { attacks += 1 } else { ordinary += 1 }
-                let fold = fold_of(&pieces);
-                fn env(name: &str, or: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or) }
-                let w = if source.from == OWN { if is_attack { env("OWNA", 1.0) } else { env("OWNO", 1.0) } } else if source.name.starts_with("benign") { env("BEN", 1.0) } else if source.name.contains("wild") { env("WILD", 1.0) } else { 1.0 };
-                texts.push(Text { source: at, text, is_attack, weight: source.weight * w * if source.name == "phrases.toml" { env("PH", 0.1) } else { 1.0 }, is_learned: source.sort != Sort::Judged, fold, pieces });
+                let fold = folds.of(&pieces, is_attack);
+                let (weight, is_learned) = (source.weight, source.is_learned());
+                texts.push(Text { source: at, text, is_attack, weight, is_learned, fold, pieces });
             }
             files.push(Input { source, sha256, attacks, ordinary });
         }
@@ -153,65 +168,83 @@ impl Inputs {
     }
 }
 
-/// Texts that begin alike are variants of each other, and are held out together.
-fn fold_of(pieces: &[Read]) -> usize {
-    const ALIKE: usize = 8;
-    let first = pieces.iter().flat_map(|piece| &piece.cues).take(ALIKE);
-    let hash = first.fold(0xcbf2_9ce4_8422_2325_u64, |hash, cue| {
-        (hash ^ u64::from(*cue)).wrapping_mul(0x100_0000_01b3)
-    });
-    usize::try_from((hash >> 32) % FOLDS as u64).unwrap_or(0)
+/// Which part a text is held out with. Texts that begin alike are variants of each other, and so are attacks that
+/// have a long sentence in common: they are held out together.
+#[derive(Default)]
+struct Folds(HashMap<u64, usize>);
+
+impl Folds {
+    fn of(&mut self, pieces: &[Read], is_attack: bool) -> usize {
+        const ALIKE: usize = 8;
+        let first = hash(pieces.iter().flat_map(|piece| &piece.cues).take(ALIKE));
+        let own = usize::try_from((first >> 32) % FOLDS as u64).unwrap_or(0);
+        if !is_attack {
+            return own;
+        }
+        let long = pieces.iter().filter(|piece| piece.cues.len() >= ALIKE);
+        let sentences: Vec<u64> = long.map(|piece| hash(piece.cues.iter())).collect();
+        let fold = sentences.iter().find_map(|sentence| self.0.get(sentence)).copied().unwrap_or(own);
+        for sentence in sentences {
+            self.0.entry(sentence).or_insert(fold);
+        }
+        fold
+    }
+}
+
+fn hash<'c>(cues: impl Iterator<Item = &'c u16>) -> u64 {
+    cues.fold(0xcbf2_9ce4_8422_2325_u64, |hash, cue| (hash ^ u64::from(*cue)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The bytes of a source, and its texts with their labels.
-fn content(source: &Source, corpora: &Path) -> Result<(Vec<u8>, Vec<(String, bool)>), Box<dyn Error>> {
+fn content(source: &Source, corpora: &Path) -> Result<(Vec<u8>, Vec<Labelled>), Box<dyn Error>> {
     if let Some(pack) = source.name.strip_prefix("pack:") {
         let (found, not) = learning::examples(pack);
         let bytes = found.iter().chain(&not).flat_map(|text| [text.as_bytes(), b"\n"].concat()).collect();
         let found = found.into_iter().map(|text| (text, true));
         return Ok((bytes, found.chain(not.into_iter().map(|text| (text, false))).collect()));
     }
-    if source.name.ends_with(".txt") {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("training").join(source.name);
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
-        let lines = lines.map(|line| (line.replace("\\n", "\n"), false)).collect();
-        return Ok((text.into_bytes(), lines));
-    }
-    if source.name.ends_with(".toml") {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("training").join(source.name);
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let lines = phrases::sentences(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-        return Ok((text.into_bytes(), lines));
-    }
-    let path = if source.sort == Sort::Judged {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../eval").join(source.name)
-    } else {
-        corpora.join(format!("{}.jsonl.gz", source.name))
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = match source.name {
+        name if name.ends_with(".txt") || name.ends_with(".toml") => ours.join("training").join(name),
+        name if name.ends_with(".jsonl") => ours.join("../../eval").join(name),
+        name => corpora.join(format!("{name}.jsonl.gz")),
     };
-    let packed = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut text = String::new();
-    if source.sort == Sort::Judged {
-        text = String::from_utf8(packed.clone())?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        GzDecoder::new(&*bytes).read_to_string(&mut text)?;
     } else {
-        GzDecoder::new(&*packed).read_to_string(&mut text)?;
+        (&*bytes).read_to_string(&mut text)?;
     }
-    let mut lines = Vec::new();
+    let texts = if source.is_put_together() {
+        phrases::sentences(&text)
+    } else if source.name.ends_with(".txt") {
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
+        Ok(lines.map(|line| (line.replace("\\n", "\n"), false)).collect())
+    } else {
+        members(&text)
+    };
+    Ok((bytes, texts.map_err(|e| format!("{}: {e}", path.display()))?))
+}
+
+/// A text, and whether it is called an attack.
+type Labelled = (String, bool);
+
+/// The texts of lines of JSON.
+fn members(text: &str) -> Result<Vec<Labelled>, Box<dyn Error>> {
+    let mut all = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        let wrong = |e| format!("{}, line {}: {e}", path.display(), at + 1);
-        let line: serde_json::Value = serde_json::from_str(line).map_err(wrong)?;
+        let line: serde_json::Value =
+            serde_json::from_str(line).map_err(|e| format!("line {}: {e}", at + 1))?;
         let member = |name: &str| line.get(name).and_then(|value| value.as_str()).unwrap_or("");
-        // What is encoded reads like nothing.
-        if member("cat") == "obfuscation" {
-            continue;
+        let is_attack = line.get("label").and_then(serde_json::Value::as_u64) == Some(1);
+        // What is encoded reads like nothing, and some sets have attacks of other sorts.
+        let is_other = ["credential", "personal-data", "malicious-code", "social-engineering"].contains(&member("cat"));
+        if member("cat") != "obfuscation" && !(is_attack && is_other) {
+            all.push((member("text").to_owned(), is_attack));
         }
-        if source.sort == Sort::Judged && line.get("label").and_then(serde_json::Value::as_u64) == Some(1) && !matches!(member("cat"), "injection" | "jailbreak") {
-            continue;
-        }
-        let label = line.get("label").and_then(serde_json::Value::as_u64) == Some(1);
-        lines.push((member("text").to_owned(), label));
     }
-    Ok((packed, lines))
+    Ok(all)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -14,39 +14,43 @@ pub(crate) struct Settings {
     pub(crate) beta: f64,
     pub(crate) l1: f64,
     pub(crate) l2: f64,
+    /// The share of n-grams that are left out at each step, others every time, so that the model relies on none alone.
+    pub(crate) left_out: f64,
     /// How much more often than in ordinary sentences a cue stands in those of attacks.
     pub(crate) cue_ratio: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        fn env(name: &str, or: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or) }
         Self {
-            buckets: 1 << env("LOG2", 18.0) as u32,
-            epochs: env("EPOCHS", 6.0) as u32,
-            alpha: env("ALPHA", 0.05),
-            beta: env("BETA", 1.0),
-            l1: env("L1", 0.5),
-            l2: env("L2", 1.0),
-            cue_ratio: env("RATIO", 2.0),
+            buckets: 1 << 18,
+            epochs: 8,
+            alpha: 0.05,
+            beta: 1.0,
+            l1: 0.2,
+            l2: 1.0,
+            left_out: 0.3,
+            cue_ratio: 2.0,
         }
     }
 }
 
 impl std::fmt::Display for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { epochs, alpha, beta, l1, l2, cue_ratio, .. } = self;
+        let Self { epochs, alpha, beta, l1, l2, left_out, cue_ratio, .. } = self;
         write!(
             f,
-            "FTRL-proximal, {epochs} epochs, alpha {alpha}, beta {beta}, L1 {l1}, L2 {l2}; a cue stands {cue_ratio} times \
-             as often in attacks"
+            "FTRL-proximal, {epochs} epochs, alpha {alpha}, beta {beta}, L1 {l1}, L2 {l2}, {left_out} of the n-grams left \
+             out at each step; a cue stands {cue_ratio} times as often in attacks"
         )
     }
 }
 
 /// Weights are kept in hundredths of a logit, in eight bits.
 const HUNDRED: f64 = 100.0;
-fn wmax() -> f64 { 1.27 }
+const WEIGHT_MAX: f64 = 1.27;
+/// Beyond this score, in logits, a window teaches nothing.
+const SURE: f64 = 4.0;
 
 /// What was learned.
 pub(crate) struct Learned {
@@ -58,19 +62,18 @@ pub(crate) struct Learned {
 struct Learner<'s> {
     settings: &'s Settings,
     w: Vec<f64>,
-    sum: Vec<f64>,
-    drop: u64,
-    tick: u64,
-    kept: Vec<u32>,
     z: Vec<f64>,
     n: Vec<f64>,
+    steps: u64,
+    /// The buckets of one step, kept so that they are not allocated anew.
+    kept: Vec<u32>,
 }
 
 impl Learner<'_> {
     fn new(settings: &Settings) -> Learner<'_> {
         // Behind the buckets stand the biases.
-        let len = settings.buckets + WINDOW_PIECES;
-        Learner { settings, drop: (envf("DROP", 0.0) * 256.0) as u64, tick: 0, kept: Vec::new(), sum: vec![0.0; len], w: vec![0.0; len], z: vec![0.0; len], n: vec![0.0; len] }
+        let zeros = || vec![0.0; settings.buckets + WINDOW_PIECES];
+        Learner { settings, w: zeros(), z: zeros(), n: zeros(), steps: 0, kept: Vec::new() }
     }
 
     fn weight(&self, at: usize) -> f64 {
@@ -85,21 +88,28 @@ impl Learner<'_> {
         self.weight(self.settings.buckets + window.len() - 1) + sum * scale_of(window)
     }
 
+    /// Learns one window, without some of its n-grams.
     fn teach(&mut self, window: &[&Read], is_attack: bool, weight: f64) {
-        self.tick += 1;
-        let salt = mixed(self.tick);
+        const PARTS: u64 = 256;
+        let out = self.settings.left_out * PARTS as f64;
+        self.steps += 1;
+        let salt = mixed(self.steps);
         let mut kept = std::mem::take(&mut self.kept);
         kept.clear();
-        kept.extend(window.iter().flat_map(|piece| &piece.buckets).copied().filter(|b| mixed(u64::from(*b) ^ salt) & 255 >= self.drop));
-        let up = scale_of(window) * 256.0 / (256 - self.drop) as f64;
+        let all = window.iter().flat_map(|piece| &piece.buckets).copied();
+        kept.extend(all.filter(|bucket| (mixed(u64::from(*bucket) ^ salt) % PARTS) as f64 >= out));
+        let scale = scale_of(window) / (1.0 - self.settings.left_out);
         let bias = self.settings.buckets + window.len() - 1;
-        let score = self.weight(bias) + up * kept.iter().map(|b| self.weight(*b as usize)).sum::<f64>();
-        let far = if is_attack { score } else { -score };
-        if far < sure() {
-            let gradient = (sigmoid(score) - if is_attack { 1.0 } else { 0.0 }) * weight;
+        let mut sum = 0.0;
+        for bucket in &kept {
+            sum += self.weight(*bucket as usize);
+        }
+        let score = self.weight(bias) + sum * scale;
+        if (if is_attack { score } else { -score }) < SURE {
+            let gradient = (sigmoid(score) - f64::from(is_attack)) * weight;
             self.step(bias, gradient, false);
-            for b in &kept {
-                self.step(*b as usize, gradient * up, true);
+            for bucket in &kept {
+                self.step(*bucket as usize, gradient * scale, true);
             }
         }
         self.kept = kept;
@@ -119,15 +129,13 @@ impl Learner<'_> {
         } else {
             -(*z - l1.copysign(*z)) / ((s.beta + n.sqrt()) / s.alpha + s.l2)
         };
-        *w = w.clamp(-wmax(), wmax());
+        *w = w.clamp(-WEIGHT_MAX, WEIGHT_MAX);
     }
 }
 
 fn scale_of(window: &[&Read]) -> f64 {
     scale(window.iter().map(|piece| piece.cues.len()).sum())
 }
-
-fn frac() -> f64 { std::env::var("FRAC").ok().and_then(|v| v.parse().ok()).unwrap_or(0.5) }
 
 /// The windows of a text: how many pieces on end, and the last of them. Pieces without a cue are left out.
 fn windows<'t>(text: &'t Text, cues: &[u8]) -> Vec<Vec<&'t Read>> {
@@ -192,7 +200,7 @@ fn chosen(learner: &Learner<'_>, windows: &[Vec<&Read>], epoch: u32) -> f64 {
     }
     let mut scores: Vec<f64> = windows.iter().map(|window| learner.score(window)).collect();
     scores.sort_by(f64::total_cmp);
-    scores.get((scores.len() as f64 * frac()) as usize).copied().unwrap_or(f64::NEG_INFINITY)
+    scores.get(scores.len() / 2).copied().unwrap_or(f64::NEG_INFINITY)
 }
 
 /// Learns from these texts.
@@ -200,7 +208,6 @@ pub(crate) fn learn(texts: &[&Text], settings: &Settings) -> Learned {
     let cues = cues_of(texts, settings);
     let all: Vec<_> = texts.iter().map(|text| windows(text, &cues)).collect();
     let mut learner = Learner::new(settings);
-    let from = envf("FROM", 1000.0) as u32;
     for epoch in 0..settings.epochs {
         for at in order(texts.len(), epoch) {
             let (Some(text), Some(windows)) = (texts.get(at), all.get(at)) else { continue };
@@ -219,23 +226,12 @@ pub(crate) fn learn(texts: &[&Text], settings: &Settings) -> Learned {
                 }
             }
         }
-        if epoch >= from {
-            for (s, w) in learner.sum.iter_mut().zip(&learner.w) { *s += w; }
-        }
-    }
-    if from < settings.epochs {
-        let n = f64::from(settings.epochs - from);
-        learner.w = learner.sum.iter().map(|s| s / n).collect();
     }
     let mut weights: Vec<i8> = learner.w.iter().map(|w| whole(*w * HUNDRED) as i8).collect();
     let bias = std::array::from_fn(|k| whole(learner.weight(settings.buckets + k) * HUNDRED));
     weights.truncate(settings.buckets);
     Learned { weights, cues, bias }
 }
-
-fn envf(name: &str, or: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or) }
-/// Beyond this score, in logits, a window teaches nothing.
-fn sure() -> f64 { std::env::var("SURE").ok().and_then(|v| v.parse().ok()).unwrap_or(4.0) }
 
 /// To the nearest whole number, halves away from zero.
 fn whole(x: f64) -> i32 {

@@ -65,22 +65,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("{} texts read", inputs.texts.len());
     let judged = figures::held_out(&inputs, &settings)?;
     let thresholds = figures::thresholds(&inputs, &judged);
-    let table = figures::table(&inputs, &judged, thresholds);
-    print!("{table}");
+    print!("{}", figures::table(&inputs, &judged, thresholds));
+    let table = figures::table_of_model(&inputs, &judged, thresholds);
     for set in &arguments.misses {
         print!("{}", figures::worst(&inputs, &judged, set));
-    }
-    if std::env::var("DRY").is_ok() {
-        let of = |set: &str, attack: bool| { let mut v: Vec<i32> = judged.iter().filter(|j| { let t = &inputs.texts[j.text]; t.is_attack == attack && inputs::SOURCES[t.source].name.contains(set) }).map(|j| j.score.unwrap_or(i32::MIN)).collect(); v.sort_by(|a, b| b.cmp(a)); v };
-        let market = of("market", false);
-        print!("METRIC thr {thresholds:?} ");
-        for (set, attack) in [("attacks-en", true), ("attacks-lang", true), ("pack:", true), ("own.jsonl", true), ("own.jsonl", false), ("wild", true), ("bastion", true), ("promptsch", false), ("ordinary-en", false), ("ordinary-l", false)] {
-            let v = of(set, attack);
-            print!(" {set}:");
-            for cut in [2, 6, 12, 25] { print!("{:.0}/", 100.0 * v.iter().filter(|s| **s > market[cut].max(-100000)).count() as f64 / v.len() as f64); }
-        }
-        println!();
-        return Ok(());
     }
     let all: Vec<&Text> = inputs.texts.iter().filter(|text| text.is_learned).collect();
     let learned = learn(&all, &settings);

@@ -27,7 +27,7 @@ pub(crate) fn of(
     _ = writeln!(out, "held      from {upper} on");
     _ = writeln!(out, "learned   {settings}");
     _ = writeln!(out, "\nIts weights are learned from these texts, none of which is part of it:\n");
-    for input in &inputs.files {
+    for input in inputs.files.iter().filter(|input| input.source.is_learned()) {
         let source = input.source;
         _ = writeln!(
             out,
@@ -36,9 +36,9 @@ pub(crate) fn of(
         );
     }
     out.push_str(
-        "\nFigures in percent, of texts that the model judging them was not trained on, nor on any that begins alike.\n\
-         Rules: as they are without the model; they were written by people who had seen these sets. The model that\n\
-         ships is trained on all of them.\n\n",
+        "\nFigures of the model alone in percent, of texts that the model judging them was not trained on, nor on any\n\
+         that begins alike or, of attacks, has a long sentence in common. The model that ships is trained on all of\n\
+         them. `cargo xtask train` prints what the rules find beside it.\n\n",
     );
     out.push_str(table);
     out

@@ -233,43 +233,29 @@ const fn stands_alone(c: char) -> bool {
 /// its first word with its end, which tells questions from orders.
 pub(crate) fn each_gram(text: &str, piece: &Piece<'_>, found: &mut impl FnMut(u64, Range<usize>)) {
     let (mut last, mut before) = (Token::default(), Token::default());
-    let (mut long, mut long_before): (Option<Token>, Option<Token>) = (None, None);
     for (at, token) in piece.tokens.iter().enumerate() {
         let place = token.start..token.end;
-        let abl = *ABL;
-        if abl & 1 == 0 { found(mixed(token.hash ^ 0x11), place); }
+        found(mixed(token.hash ^ 0x11), place);
         if at > 0 {
             let pair = last.hash.wrapping_mul(PAIR).wrapping_add(token.hash);
-            if abl & 2 == 0 { found(mixed(pair), last.start..token.end); }
+            found(mixed(pair), last.start..token.end);
             if at > 1 {
                 let apart = before.hash.wrapping_mul(TRIPLE).wrapping_add(token.hash);
-                if abl & 4 == 0 { found(mixed(apart ^ 0x33), before.start..token.end); }
-                if abl & 8 == 0 { found(mixed(before.hash.wrapping_mul(TRIPLE) ^ pair), before.start..token.end); }
+                found(mixed(apart ^ 0x33), before.start..token.end);
+                found(mixed(before.hash.wrapping_mul(TRIPLE) ^ pair), before.start..token.end);
             }
         }
-        if token.end - token.start > 3 || token.is_beyond_ascii {
-            if let Some(l) = long {
-                if abl & 64 == 0 { found(mixed((u64::from(l.cue) << 16 | u64::from(token.cue)).wrapping_mul(PAIR) ^ 0x77), l.start..token.end); }
-                if let Some(b) = long_before {
-                    if abl & 128 == 0 { found(mixed((u64::from(b.cue) << 16 | u64::from(token.cue)).wrapping_mul(TRIPLE) ^ (if abl & 256 == 0 {0x77} else {0x99})), b.start..token.end); }
-                }
-            }
-            long_before = long;
-            long = Some(*token);
-            if abl & 512 == 0 { found(mixed(u64::from(token.cue) << 7 ^ 0x1234_5678), token.start..token.end); }
-        }
-        if !token.is_whole && abl & 16 == 0 {
+        if !token.is_whole {
             letters(text, token, found);
         }
         (before, last) = (last, *token);
     }
     if let Some(first) = piece.tokens.first() {
         let end = first.hash.wrapping_mul(PAIR) ^ u64::from(piece.ended_by).wrapping_mul(TRIPLE);
-        if *ABL & 32 == 0 { found(mixed(end), first.start..first.end); }
+        found(mixed(end), first.start..first.end);
     }
 }
 
-static ABL: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| std::env::var("ABL").ok().and_then(|v| v.parse().ok()).unwrap_or(0));
 fn letters(text: &str, token: &Token, found: &mut impl FnMut(u64, Range<usize>)) {
     let end = token.end.min(token.start + GRAM_BYTES_MAX);
     let bytes = text.as_bytes();
