@@ -144,12 +144,15 @@ impl Model<'_> {
     }
 
     /// The n-grams that speak loudest for an attack, the loudest first, and with no name what all others and the bias
-    /// come to. Together they are the score of the window, in hundredths of a logit. A gram that has a digit is not shown: it may be part of a secret.
+    /// come to. Together they are the score of the window, in hundredths of a logit. A gram that has a digit is not
+    /// named: it may be part of a secret.
     pub(crate) fn reasons(&self, folded: &str, strongest: &Strongest) -> Vec<(String, i32)> {
         let window = strongest.window.get(..strongest.pieces).unwrap_or(&[]);
         let mut all: Vec<(i32, Range<usize>)> = Vec::new();
+        let mut tokens = 0;
         each_piece(folded, Some(Cues(self.cues)), &mut |piece| {
             if window.contains(&piece.span()) {
+                tokens += piece.tokens.len();
                 each_gram(folded, piece, &mut |gram, place| all.push((self.weight(gram), place)));
             }
         });
@@ -160,7 +163,8 @@ impl Model<'_> {
                 *shown.entry(gram).or_default() += weight;
             }
         }
-        let mut loud: Vec<(&str, i32)> = shown.into_iter().filter(|(_, weight)| *weight > 0).collect();
+        let shown = shown.into_iter().map(|(gram, weight)| (gram, scaled(weight, tokens)));
+        let mut loud: Vec<(&str, i32)> = shown.filter(|(_, weight)| *weight > 0).collect();
         loud.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         loud.truncate(REASONS_MAX);
         let told: i32 = loud.iter().map(|(_, weight)| weight).sum();
@@ -231,13 +235,14 @@ mod tests {
 
     /// The score of a window, n-gram by n-gram.
     fn by_force(model: &Model<'_>, folded: &str, window: &Strongest) -> i32 {
-        let mut score = model.bias[window.pieces - 1];
+        let (mut sum, mut tokens) = (0, 0);
         each_piece(folded, None, &mut |piece| {
             if window.window[..window.pieces].contains(&piece.span()) {
-                each_gram(folded, piece, &mut |gram, _| score += model.weight(gram));
+                tokens += piece.tokens.len();
+                each_gram(folded, piece, &mut |gram, _| sum += model.weight(gram));
             }
         });
-        score
+        scaled(sum, tokens) + model.bias[window.pieces - 1]
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            buckets: 1 << 18,
+            buckets: 1 << 19,
             epochs: 8,
             alpha: 0.05,
             beta: 1.0,
