@@ -148,7 +148,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Ci { steps } => ci::run(&workspace, &steps),
         Command::Migrate { args } => launch::migrate(&workspace, &args),
         Command::Eval { corpora, args } => launch::eval(&workspace, &corpora, &args),
-        Command::Train { check, corpora, args } => launch::train(&workspace, check, corpora.as_deref(), &args),
+        Command::Train { check, corpora, args } => {
+            launch::train(&workspace, check, corpora.as_deref(), &args)
+        }
         Command::FailPoints => fail_points::run(&workspace),
         Command::Bench { name, args } => bench::run(&workspace, name.as_deref(), &args),
         Command::Features { crates, full } => features::run(&workspace, &crates, full),

@@ -226,7 +226,8 @@ impl Detectors {
         let exact = Matcher::new(&rules, Face::Exact)?;
         let folded = Matcher::new(&rules, Face::Folded)?;
         let (suppressed, bare) = (AtomicU64::new(0), OnceLock::new());
-        let inner = Inner { rules, exact, folded, bare, by_code, off, hosts, allowed, model, suppressed, policy };
+        let inner =
+            Inner { rules, exact, folded, bare, by_code, off, hosts, model, allowed, suppressed, policy };
         Ok(Self(Arc::new(inner)))
     }
 

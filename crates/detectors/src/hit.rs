@@ -99,6 +99,7 @@ pub(crate) fn finding(detectors: &Detectors, rule: &Rule, hit: &Hit, field: &Fie
     let finding =
         adjustments.fold(finding, |finding, (name, by)| finding.adjusted(Adjustment::new(name.clone(), *by)));
     let weighed = marks.weighed.iter();
-    let finding = weighed.fold(finding, |finding, (words, by)| finding.since(Evidence::new(words.clone(), *by)));
+    let finding =
+        weighed.fold(finding, |finding, (words, by)| finding.since(Evidence::new(words.clone(), *by)));
     if marks.is_proven && marks.instead_of.is_none() { finding.proven() } else { finding }
 }

@@ -37,9 +37,9 @@ mod hit;
 mod hosts;
 mod levels;
 mod literals;
+mod lure;
 #[doc(hidden)]
 pub mod model;
-mod lure;
 mod national;
 mod obfuscation;
 mod own;

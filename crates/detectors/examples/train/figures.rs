@@ -38,13 +38,14 @@ const WINDOWS_MAX: usize = 16;
 /// Trains without each part of the texts in turn, and judges that part.
 pub(crate) fn held_out(inputs: &Inputs, settings: &Settings) -> Result<Vec<HeldOut>, Box<dyn Error>> {
     let part = |fold: usize| -> Result<Vec<HeldOut>, String> {
-        let seen: Vec<&Text> = inputs.texts.iter().filter(|text| text.fold != fold && text.is_learned).collect();
+        let seen: Vec<&Text> =
+            inputs.texts.iter().filter(|text| text.fold != fold && text.is_learned).collect();
         let model = file(&learn(&seen, settings), inputs, [0, 0]);
         let rules = Rules::new().map_err(|e| e.to_string())?;
         let unseen = inputs.texts.iter().enumerate().filter(|(_, text)| text.fold == fold);
         let judged = unseen.map(|(at, text)| {
-            let by_rules = rules.points(&text.text).map_err(|e| e.to_string())?;
-            let (score, span) = score(&model, &text.text)?.unzip();
+            let by_rules = rules.points(&text.content).map_err(|e| e.to_string())?;
+            let (score, span) = score(&model, &text.content)?.unzip();
             Ok(HeldOut { text: at, score, span: span.unwrap_or_default(), by_rules })
         });
         judged.collect()
@@ -148,7 +149,9 @@ fn each_set(inputs: &Inputs, judged: &[HeldOut], mut found: impl FnMut(&Source, 
         for (sort, is_attack) in [("attacks", true), ("ordinary", false)] {
             let of_set: Vec<&HeldOut> = judged
                 .iter()
-                .filter(|one| inputs.texts.get(one.text).is_some_and(|t| t.source == at && t.is_attack == is_attack))
+                .filter(|one| {
+                    inputs.texts.get(one.text).is_some_and(|t| t.source == at && t.is_attack == is_attack)
+                })
                 .collect();
             if !of_set.is_empty() {
                 found(source, sort, &of_set);
@@ -201,7 +204,7 @@ pub(crate) fn worst(inputs: &Inputs, judged: &[HeldOut], set: &str) -> String {
             if is_attack { score } else { -score }
         });
         for (one, text) in of_set.into_iter().take(SHOWN) {
-            let sentence = text.text.get(one.span.clone()).unwrap_or("");
+            let sentence = text.content.get(one.span.clone()).unwrap_or("");
             let shown: String = sentence.chars().take(CHARS).collect();
             _ = writeln!(out, "{is_attack} {:?} {} {:?}", one.score, one.by_rules, shown);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -31,7 +32,12 @@ impl Source {
 
     /// Whether its sentences are put together out of the same parts, so that none of them is unseen.
     pub(crate) fn is_put_together(&self) -> bool {
-        self.name.ends_with(".toml")
+        self.extension() == "toml"
+    }
+
+    /// What the name ends with, of files of this tree.
+    fn extension(&self) -> &str {
+        self.name.rsplit_once('.').map_or("", |(_, extension)| extension)
     }
 }
 
@@ -92,7 +98,7 @@ pub(crate) const SOURCES: [Source; 27] = [
 pub(crate) struct Text {
     /// Its place in [`SOURCES`].
     pub(crate) source: usize,
-    pub(crate) text: String,
+    pub(crate) content: String,
     pub(crate) is_attack: bool,
     pub(crate) weight: f64,
     /// Whether it is learned from, not only judged.
@@ -157,10 +163,14 @@ impl Inputs {
                 if pieces.is_empty() {
                     continue;
                 }
-                if is_attack { attacks += 1 } else { ordinary += 1 }
+                if is_attack {
+                    attacks += 1;
+                } else {
+                    ordinary += 1;
+                }
                 let fold = folds.of(&pieces, is_attack);
                 let (weight, is_learned) = (source.weight, source.is_learned());
-                texts.push(Text { source: at, text, is_attack, weight, is_learned, fold, pieces });
+                texts.push(Text { source: at, content: text, is_attack, weight, is_learned, fold, pieces });
             }
             files.push(Input { source, sha256, attacks, ordinary });
         }
@@ -204,10 +214,10 @@ fn content(source: &Source, corpora: &Path) -> Result<(Vec<u8>, Vec<Labelled>), 
         return Ok((bytes, found.chain(not.into_iter().map(|text| (text, false))).collect()));
     }
     let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = match source.name {
-        name if name.ends_with(".txt") || name.ends_with(".toml") => ours.join("training").join(name),
-        name if name.ends_with(".jsonl") => ours.join("../../eval").join(name),
-        name => corpora.join(format!("{name}.jsonl.gz")),
+    let path = match source.extension() {
+        "txt" | "toml" => ours.join("training").join(source.name),
+        "jsonl" => ours.join("../../eval").join(source.name),
+        _ => corpora.join(format!("{}.jsonl.gz", source.name)),
     };
     let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut text = String::new();
@@ -216,13 +226,13 @@ fn content(source: &Source, corpora: &Path) -> Result<(Vec<u8>, Vec<Labelled>), 
     } else {
         (&*bytes).read_to_string(&mut text)?;
     }
-    let texts = if source.is_put_together() {
-        phrases::sentences(&text)
-    } else if source.name.ends_with(".txt") {
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
-        Ok(lines.map(|line| (line.replace("\\n", "\n"), false)).collect())
-    } else {
-        members(&text)
+    let texts = match source.extension() {
+        "toml" => phrases::sentences(&text),
+        "txt" => {
+            let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
+            Ok(lines.map(|line| (line.replace("\\n", "\n"), false)).collect())
+        }
+        _ => members(&text),
     };
     Ok((bytes, texts.map_err(|e| format!("{}: {e}", path.display()))?))
 }
@@ -239,7 +249,8 @@ fn members(text: &str) -> Result<Vec<Labelled>, Box<dyn Error>> {
         let member = |name: &str| line.get(name).and_then(|value| value.as_str()).unwrap_or("");
         let is_attack = line.get("label").and_then(serde_json::Value::as_u64) == Some(1);
         // What is encoded reads like nothing, and some sets have attacks of other sorts.
-        let is_other = ["credential", "personal-data", "malicious-code", "social-engineering"].contains(&member("cat"));
+        let is_other =
+            ["credential", "personal-data", "malicious-code", "social-engineering"].contains(&member("cat"));
         if member("cat") != "obfuscation" && !(is_attack && is_other) {
             all.push((member("text").to_owned(), is_attack));
         }
@@ -248,5 +259,8 @@ fn members(text: &str) -> Result<Vec<Labelled>, Box<dyn Error>> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut all, byte| {
+        _ = write!(all, "{byte:02x}");
+        all
+    })
 }

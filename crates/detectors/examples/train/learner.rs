@@ -1,7 +1,15 @@
 //! Logistic regression by FTRL-proximal, in an order that is always the same and with nothing but operations that
 //! every machine rounds alike: no function of a mathematical library is called.
 
-use clawexchange_detectors::model::learning::{CUES, Read, WINDOW_BYTES_MAX, WINDOW_PIECES, WINDOW_TOKENS_MIN, scale};
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "counts are far below what a float can hold, and weights are kept within bounds"
+)]
+
+use clawexchange_detectors::model::learning::{
+    CUES, Read, WINDOW_BYTES_MAX, WINDOW_PIECES, WINDOW_TOKENS_MIN, scale,
+};
 
 use crate::inputs::Text;
 
@@ -183,8 +191,8 @@ fn cues_of(texts: &[&Text], settings: &Settings) -> Vec<u8> {
     }
     let mut bits = vec![0_u8; CUES / 8];
     for (cue, [ordinary, attacks]) in often.iter().enumerate() {
-        let is_cue = *attacks > 0.0
-            && attacks / pieces[1] > settings.cue_ratio * (ordinary + 0.5) / pieces[0];
+        let is_cue =
+            *attacks > 0.0 && attacks / pieces[1] > settings.cue_ratio * (ordinary + 0.5) / pieces[0];
         if is_cue && let Some(byte) = bits.get_mut(cue >> 3) {
             *byte |= 1 << (cue & 7);
         }
@@ -285,7 +293,7 @@ mod tests {
         };
         let first = train();
         assert!(first == train());
-        assert_eq!(first.iter().filter(|b| **b != 0).count() > 10_000, true);
+        assert!(first.iter().filter(|b| **b != 0).count() > 10_000);
     }
 
     #[test]

@@ -52,7 +52,11 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
             _ => return Err(format!("{word} is not known; --help lists what is").into()),
         }
     }
-    if found.corpora.as_os_str().is_empty() { Err("--corpora DIR is missing".into()) } else { Ok(Some(found)) }
+    if found.corpora.as_os_str().is_empty() {
+        Err("--corpora DIR is missing".into())
+    } else {
+        Ok(Some(found))
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -84,7 +88,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         } else {
             fs::write(&path, made)?;
         }
-        eprintln!("{} {}", path.display(), if arguments.check { "is what its inputs make" } else { "written" });
+        eprintln!(
+            "{} {}",
+            path.display(),
+            if arguments.check { "is what its inputs make" } else { "written" }
+        );
     }
     Ok(())
 }

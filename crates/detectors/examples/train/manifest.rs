@@ -18,7 +18,8 @@ pub(crate) fn of(
 ) -> String {
     let used = learned.weights.iter().filter(|weight| **weight != 0).count();
     let cues: u32 = learned.cues.iter().map(|byte| byte.count_ones()).sum();
-    let mut out = String::from("model.bin: a linear model of attacks on agents, made by `cargo xtask train`.\n\n");
+    let mut out =
+        String::from("model.bin: a linear model of attacks on agents, made by `cargo xtask train`.\n\n");
     _ = writeln!(out, "sha256    {}", hex(&Sha256::digest(model)));
     _ = writeln!(out, "bytes     {}", model.len());
     _ = writeln!(out, "weights   {used} that are not zero in {} buckets", learned.weights.len());

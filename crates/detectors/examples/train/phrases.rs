@@ -53,7 +53,8 @@ fn every(template: &str, slots: &BTreeMap<String, Vec<String>>) -> Result<Vec<St
     let (name, after) = rest.split_once('}').ok_or("a brace is not closed")?;
     let choices = slots.get(name).ok_or_else(|| format!("there is no part {name}"))?;
     let tails = every(after, slots)?;
-    let whole = choices.iter().flat_map(|choice| tails.iter().map(move |tail| format!("{before}{choice}{tail}")));
+    let whole =
+        choices.iter().flat_map(|choice| tails.iter().map(move |tail| format!("{before}{choice}{tail}")));
     Ok(whole.collect())
 }
 

@@ -29,7 +29,15 @@ impl Detectors {
             }
             let (views, marks) = (seen.views.chain(seen.view), self.marks(folded, &strongest, seen));
             let redacted = format!("[{RULE}]");
-            hits.push(Hit { rule, span, redacted, views, checks: Vec::new(), marks: Some(marks), value: 0 });
+            hits.push(Hit {
+                rule,
+                span,
+                redacted,
+                views,
+                checks: Vec::new(),
+                marks: Some(Box::new(marks)),
+                value: 0,
+            });
             return;
         }
         let Some((strongest, span)) = told else { return };
@@ -52,18 +60,13 @@ impl Detectors {
                 redacted,
                 views,
                 checks: Vec::new(),
-                marks: Some(marks),
+                marks: Some(Box::new(marks)),
                 value: 0,
             });
         }
     }
 
-    fn marks(
-        &self,
-        folded: &str,
-        strongest: &Strongest,
-        seen: &crate::detectors::Seen<'_>,
-    ) -> Box<Marks> {
+    fn marks(&self, folded: &str, strongest: &Strongest, seen: &crate::detectors::Seen<'_>) -> Marks {
         let mut marks = Marks::default();
         if self.0.model.is_held(strongest.score) {
             marks.adjustments.push(("strong".to_owned(), HELD));
@@ -72,6 +75,6 @@ impl Detectors {
             marks.adjustments.push(("decoded".to_owned(), WRAPPED));
         }
         marks.weighed = self.0.model.reasons(folded, strongest);
-        Box::new(marks)
+        marks
     }
 }

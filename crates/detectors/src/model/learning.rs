@@ -36,7 +36,7 @@ pub struct Read {
 
 /// What the sum of the weights of so many words counts.
 pub fn scale(words: usize) -> f64 {
-    f64::from(super::SCALES.get(words).copied().unwrap_or(0)) / f64::from(super::SCALE_ONE)
+    f64::from(super::scale(words)) / f64::from(super::SCALE_ONE)
 }
 
 /// The pieces of a text, with buckets out of so many, a power of two.
@@ -95,15 +95,7 @@ impl Trained {
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { weights, cues, bias, lower, upper, inputs } = self;
-        Parts {
-            weights,
-            cues,
-            bias: *bias,
-            lower: *lower,
-            upper: *upper,
-            inputs: *inputs,
-        }
-        .to_bytes()
+        Parts { weights, cues, bias: *bias, lower: *lower, upper: *upper, inputs: *inputs }.to_bytes()
     }
 }
 

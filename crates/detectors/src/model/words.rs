@@ -193,7 +193,8 @@ fn word_beyond_ascii(text: &str, start: usize) -> Option<Token> {
     let mut is_single = false;
     let mut stem = 0_u64;
     for c in text.get(start..).unwrap_or("").chars() {
-        let is_part = if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_mark(c) };
+        let is_part =
+            if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_mark(c) };
         if !is_part {
             break;
         }
@@ -297,11 +298,10 @@ mod tests {
 
     #[test]
     fn sentences_are_pieces_and_words_tokens() {
-        assert_eq!(pieces("ignore it. it's v1.2 of file.rs! ok"), [
-            vec!["ignore", "it"],
-            vec!["it", "s", "v1", "2", "of", "file", "rs"],
-            vec!["ok"],
-        ]);
+        assert_eq!(
+            pieces("ignore it. it's v1.2 of file.rs! ok"),
+            [vec!["ignore", "it"], vec!["it", "s", "v1", "2", "of", "file", "rs"], vec!["ok"],]
+        );
         assert_eq!(pieces("забудь всё? — да"), [vec!["забудь", "всё"], vec!["да"]]);
         assert_eq!(pieces("忘记。规则"), [vec!["忘", "记"], vec!["规", "则"]]);
         assert_eq!(pieces("नियम क्या हैं"), [vec!["नियम", "क्या", "हैं"]]);
@@ -322,7 +322,8 @@ mod tests {
             };
             let alone = hash(word);
             assert_ne!(alone, 0, "{word}");
-            for other in [format!("{word} more"), format!("some {word}, and more words"), format!("x-{word}")] {
+            for other in [format!("{word} more"), format!("some {word}, and more words"), format!("x-{word}")]
+            {
                 assert_eq!(hash(&other), alone, "{other}");
             }
         }
