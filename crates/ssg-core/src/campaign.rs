@@ -94,6 +94,16 @@ pub struct Campaign {
     pub bits: u128,
 }
 
+/// For people.
+impl fmt::Display for Campaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owners, times, .. } = self;
+        let more = if self.or_more { "at least " } else { "" };
+        let by = if *owners == 1 { "owner" } else { "owners" };
+        write!(f, "the same {more}{times} times by {owners} {by} within an hour")
+    }
+}
+
 /// What stands in an event of content that is part of a campaign.
 const META: &str = "campaign";
 const BITS: &str = "sketch";
