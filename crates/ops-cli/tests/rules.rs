@@ -332,10 +332,13 @@ fn a_value_that_is_typed_is_not_shown() {
     let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
     // It is open here too, so that what was shown can be read when the command is gone.
     let terminal = File::options().read(true).write(true).open(name).unwrap();
-    let args = ["rules", "allow", "add", "--owner", "ann", "--reason", "a trial", "--ttl", "1d"];
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let rule = ["--rule", "aws-access-key", "--owner", "ann", "--reason", "a trial", "--ttl", "1d"];
+    let args = [&["rules", "allow", "add"][..], &rule].concat();
     let mut running = claw.command(&args).stdin(terminal.try_clone().unwrap()).spawn().unwrap();
     let mut said = BufReader::new(running.stderr.take().unwrap()).lines();
-    assert!(said.by_ref().any(|line| line.unwrap().contains("neither shown nor kept")));
+    let prompt = said.next().unwrap().unwrap();
+    assert!(prompt.contains("neither shown nor kept"), "{prompt}");
     let mut master = File::from(master);
     master.write_all(b"the value of the demo\n").unwrap();
     assert_eq!(running.wait().unwrap().code(), Some(0), "{:?}", said.collect::<Vec<_>>());

@@ -205,6 +205,14 @@ mod tests {
     }
 
     #[test]
+    fn people_are_told_how_many_and_whether_there_may_be_more() {
+        let campaign = Campaign::new(20, 21, 30, 2);
+        assert_eq!(campaign.to_string(), "the same 30 times by 20 owners within an hour");
+        let campaign = Campaign { or_more: true, ..Campaign::new(1, 1, 128, 128) };
+        assert_eq!(campaign.to_string(), "the same at least 128 times by 1 owner within an hour");
+    }
+
+    #[test]
     fn what_an_event_says_of_a_campaign_is_read_back_and_results_do_not_have_the_sketch() {
         for or_more in [false, true] {
             let campaign = Campaign { or_more, bits: 0xabc, ..Campaign::new(20, 21, 30, 2) };
