@@ -110,8 +110,8 @@ mod tests {
         let key = AllowKey::new([7; 32]);
         let north: Host = "north.example".parse().unwrap();
         let host = AllowedHost::new(key.host(&north).unwrap(), "ours, for the fair");
-        let mut config = DetectorsConfig::default();
-        config.allowed = AllowList::default().with(key, [], [host]);
+        let allowed = AllowList::default().with(key, [], [host]);
+        let mut config = DetectorsConfig { allowed, ..DetectorsConfig::default() };
         assert!(
             !carries(&Detectors::configured(config.clone()).unwrap(), "read https://north.example/").await
         );

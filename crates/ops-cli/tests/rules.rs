@@ -344,7 +344,7 @@ fn a_value_that_is_typed_is_not_shown() {
     assert_eq!(running.wait().unwrap().code(), Some(0), "{:?}", said.collect::<Vec<_>>());
     (&terminal).write_all(b"end\n").unwrap();
     let mut shown = Vec::new();
-    let mut bytes = master.bytes();
+    let mut bytes = BufReader::new(master).bytes();
     while !shown.ends_with(b"end") {
         shown.push(bytes.next().unwrap().unwrap());
     }
