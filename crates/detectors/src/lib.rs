@@ -42,6 +42,7 @@ mod rule;
 mod shape;
 mod view;
 mod wallets;
+mod ways;
 
 pub use detectors::{Detection, Detectors};
 pub use error::DetectorsError;

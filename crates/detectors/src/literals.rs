@@ -168,8 +168,20 @@ fn folded([a, b, c]: [u8; 3]) -> u64 {
 fn rarest(literal: &[u8]) -> (u16, [u8; 3]) {
     let grams =
         literal.windows(3).take(1000).zip(0..).filter_map(|(gram, at)| Some((at, *gram.first_chunk::<3>()?)));
-    let best = grams.min_by_key(|(_, gram)| gram.iter().map(|b| usualness(*b)).product::<u32>());
-    best.unwrap_or((0, [0; 3]))
+    grams.min_by_key(|(_, gram)| of_gram(gram)).unwrap_or((0, [0; 3]))
+}
+
+fn of_gram(gram: &[u8]) -> u32 {
+    gram.iter().map(|b| usualness(*b)).product()
+}
+
+/// How usual a literal is: as much as its rarest three bytes.
+pub(crate) fn usualness_of(literal: &[u8]) -> u32 {
+    let thousand = |missing: usize| 1000_u32.pow(u32::try_from(missing).unwrap_or(0));
+    match literal.len() {
+        short @ 0..3 => of_gram(literal) * thousand(3 - short),
+        _ => of_gram(&rarest(literal).1),
+    }
 }
 
 /// How usual a byte is in posts with code, roughly, in thousandths.

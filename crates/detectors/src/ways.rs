@@ -1,0 +1,207 @@
+//! The ways in which a rule matches, each looked for by itself.
+//!
+//! An expression of many ways is slow as a whole: an automaton remembers at each byte how far every way has come. One
+//! way alone is quick, where it is known where it may begin; and most texts have the literals of few ways.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use regex_automata::meta::{self, Regex};
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Hir;
+
+use crate::literals::Literals;
+use crate::rule::{Match, parsed};
+use crate::shape::{Shape, alternatives};
+
+/// All ways of a rule, in the order of its expression.
+pub(crate) struct Ways {
+    all: Vec<Way>,
+    /// The ways that may have a literal, by the place of the literal in the list of the rule.
+    of_literal: Vec<Vec<u16>>,
+}
+
+/// One way: an expression without alternatives at its top.
+pub(crate) struct Way {
+    pub(crate) shape: Shape,
+    /// Where it stands among the ways, and the expression of all of them; made when it is first needed.
+    pattern: String,
+    at: Option<usize>,
+    regex: OnceLock<Regex>,
+    heads: Option<Literals<16>>,
+}
+
+/// The longest texts whose beginnings of matches are all tried, in their own lengths; others are read in one go.
+const TRIED_MAX: usize = 16;
+
+impl Ways {
+    /// `literals` are those of the rule, in lower case.
+    pub(crate) fn of(pattern: &str, literals: &[String]) -> Self {
+        let hir = parsed(pattern);
+        let ways = alternatives(&hir).iter().enumerate();
+        let all: Vec<_> = ways.map(|(at, hir)| Way::new(hir, literals, pattern, Some(at))).collect();
+        let ways_of = |literal: usize| {
+            let has = |(way, at): (&Way, u16)| way.shape.has(literal).then_some(at);
+            all.iter().zip(0..).filter_map(has).collect()
+        };
+        let of_literal = (0..literals.len()).map(ways_of).collect();
+        Self { all, of_literal }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Way> {
+        self.all.iter()
+    }
+
+    pub(crate) fn get(&self, way: usize) -> Option<&Way> {
+        self.all.get(way)
+    }
+
+    /// The ways that may have this literal of the rule.
+    pub(crate) fn with_literal(&self, literal: usize) -> &[u16] {
+        self.of_literal.get(literal).map_or(&[], |ways| ways)
+    }
+}
+
+impl Way {
+    fn new(hir: &Hir, literals: &[String], pattern: &str, at: Option<usize>) -> Self {
+        let shape = Shape::of(hir, literals);
+        let heads = shape.heads.iter().flatten().map(|head| std::str::from_utf8(head).unwrap_or(""));
+        let heads = shape.heads.as_ref().map(|_| Literals::new(heads));
+        Self { shape, pattern: pattern.to_owned(), at, regex: OnceLock::new(), heads }
+    }
+
+    /// A whole expression, as if it were one way.
+    pub(crate) fn whole(pattern: &str) -> Self {
+        Self::new(&parsed(pattern), &[], pattern, None)
+    }
+
+    /// The first match that begins and ends in `within`.
+    pub(crate) fn find(&self, text: &str, within: Range<usize>) -> Option<Match> {
+        // The plain search is the faster one, and most windows have no match.
+        let whole = self.regex().search(&Input::new(text).span(within))?.range();
+        Some(self.matched(text, whole))
+    }
+
+    fn find_at(&self, text: &str, within: Range<usize>) -> Option<Match> {
+        let whole = self.regex().search(&Input::new(text).span(within).anchored(Anchored::Yes))?.range();
+        Some(self.matched(text, whole))
+    }
+
+    /// A match with its value: what stands in parentheses, if anything does.
+    fn matched(&self, text: &str, whole: Range<usize>) -> Match {
+        let regex = self.regex();
+        let groups = regex.captures_len();
+        if groups < 2 {
+            return Match { value: whole.clone(), whole };
+        }
+        let mut captures = regex.create_captures();
+        let again = Input::new(text).span(whole.clone()).anchored(Anchored::Yes);
+        regex.search_captures(&again, &mut captures);
+        let value = (1..groups).find_map(|group| captures.get_group(group));
+        Match { value: value.map_or_else(|| whole.clone(), |v| v.range()), whole }
+    }
+
+    fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| {
+            let hir = parsed(&self.pattern);
+            let way = self.at.and_then(|at| alternatives(&hir).get(at)).unwrap_or(&hir);
+            #[expect(clippy::expect_used, reason = "a test makes the expression of every rule that ships")]
+            let regex = meta::Builder::new()
+                // Half a megabyte holds the states that posts lead to; with the usual two, all rules together
+                // would take as much as the rest of the process.
+                .configure(
+                    meta::Config::new()
+                        .hybrid_cache_capacity(512 << 10)
+                        .utf8_empty(false)
+                        .nfa_size_limit(Some(8 << 20)),
+                )
+                .build_from_hir(way)
+                .expect("the expression of a rule that ships can be made");
+            regex
+        })
+    }
+}
+
+/// A part of a text in which a way is looked for.
+pub(crate) struct Part<'r> {
+    way: &'r Way,
+    /// Where the way stands among those of its rule.
+    order: usize,
+    pub(crate) within: Range<usize>,
+    /// Where the beginnings of matches stand, in order, if few do.
+    starts: Option<Vec<usize>>,
+    /// The next match, and from where on it is the next.
+    next: Option<(usize, Option<Match>)>,
+}
+
+impl<'r> Part<'r> {
+    pub(crate) fn new(way: &'r Way, order: usize, within: Range<usize>) -> Self {
+        Self { way, order, within, starts: None, next: None }
+    }
+
+    /// Looks for beginnings; false if there are none.
+    pub(crate) fn begin(&mut self, text: &str) -> bool {
+        let Some(heads) = &self.way.heads else { return true };
+        let mut starts = Vec::new();
+        let here = text.as_bytes().get(self.within.clone()).unwrap_or(&[]);
+        heads.each(here, &mut |_, at| {
+            starts.push(self.within.start + at);
+            true
+        });
+        if starts.is_empty() {
+            return false;
+        }
+        if starts.len() * self.way.shape.reach.min(here.len()) <= TRIED_MAX * here.len() {
+            starts.sort_unstable();
+            starts.dedup();
+            self.starts = Some(starts);
+        }
+        true
+    }
+
+    /// The first match that begins at `from` or behind it.
+    fn next(&mut self, text: &str, from: usize) -> Option<&Match> {
+        let is_known = self.next.as_ref().is_some_and(|(known, next)| {
+            *known <= from && next.as_ref().is_none_or(|m| m.whole.start >= from)
+        });
+        if !is_known {
+            let from = from.max(self.within.start);
+            let next = match &self.starts {
+                _ if from >= self.within.end => None,
+                None => self.way.find(text, from..self.within.end),
+                Some(starts) => {
+                    let first = starts.partition_point(|at| *at < from);
+                    let here = starts.get(first..).unwrap_or(&[]).iter();
+                    here.clone().find_map(|at| self.way.find_at(text, *at..self.within.end))
+                }
+            };
+            self.next = Some((from, next));
+        }
+        self.next.as_ref().and_then(|(_, next)| next.as_ref())
+    }
+}
+
+/// The first match in any of the parts that begins at `from` or behind it: of those that begin at one place, that of
+/// the first way.
+pub(crate) fn first_of(parts: &mut [Part<'_>], text: &str, from: usize) -> Option<Match> {
+    let each = parts.iter_mut().filter_map(|part| {
+        let order = part.order;
+        part.next(text, from).map(|m| (m.whole.start, order, m))
+    });
+    each.min_by_key(|(start, order, _)| (*start, *order)).map(|(.., m)| m.clone())
+}
+
+/// Takes the parts from the front that lie over or beside each other; all of the text that they are about.
+pub(crate) fn cluster<'r>(parts: &mut Vec<Part<'r>>) -> Option<(Range<usize>, Vec<Part<'r>>)> {
+    let mut all = parts.first()?.within.clone();
+    let mut len = 0;
+    while let Some(part) = parts.get(len).filter(|part| part.within.start <= all.end) {
+        all.end = all.end.max(part.within.end);
+        len += 1;
+    }
+    Some((all, parts.drain(..len).collect()))
+}
