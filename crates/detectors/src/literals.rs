@@ -20,9 +20,24 @@ pub(crate) struct Literals<const WORDS: usize> {
 #[derive(Clone, Copy)]
 struct Entry {
     hash: u64,
+    /// Up to eight bytes of the literal from the gram on, without regard to case, and which bytes these are: most
+    /// texts that have the gram do not go on as the literal does.
+    head: u64,
+    mask: u64,
     literal: u16,
     /// Where in the literal the gram begins.
     offset: u16,
+}
+
+impl Entry {
+    fn of(hash: u64, literal: u16, bytes: &[u8], offset: u16) -> Self {
+        let mut here = [0; 8];
+        let from = bytes.get(usize::from(offset)..).unwrap_or(&[]);
+        here.iter_mut().zip(from).for_each(|(to, b)| *to = *b);
+        let missing = 8_usize.saturating_sub(from.len());
+        let mask = u64::MAX.checked_shr(u32::try_from(missing * 8).unwrap_or(0)).unwrap_or(0);
+        Self { hash, head: (u64::from_le_bytes(here) | CASE) & mask, mask, literal, offset }
+    }
 }
 
 /// Makes letters of both cases alike, and some other bytes too: a filter may.
@@ -45,14 +60,14 @@ impl<const WORDS: usize> Literals<WORDS> {
                 [] => {}
                 [one] => single.push((one, number)),
                 // Whatever stands behind it.
-                [a, b] => entries.extend((0..=u8::MAX).filter(|c| c & 0x20 != 0).map(|c| Entry {
-                    hash: Self::hash(folded([a, b, c])),
-                    literal: number,
-                    offset: 0,
-                })),
+                [a, b] => entries.extend(
+                    (0..=u8::MAX)
+                        .filter(|c| c & 0x20 != 0)
+                        .map(|c| Entry::of(Self::hash(folded([a, b, c])), number, literal, 0)),
+                ),
                 _ => {
                     let (offset, gram) = rarest(literal);
-                    entries.push(Entry { hash: Self::hash(folded(gram)), literal: number, offset });
+                    entries.push(Entry::of(Self::hash(folded(gram)), number, literal, offset));
                 }
             }
         }
@@ -146,7 +161,9 @@ impl<const WORDS: usize> Literals<WORDS> {
         let word = Self::word(hash);
         let bounds = self.starts.get(word).zip(self.starts.get(word + 1));
         let entries = bounds.and_then(|(start, end)| self.entries.get(*start as usize..*end as usize));
-        for entry in entries.into_iter().flatten().filter(|entry| entry.hash == hash) {
+        let here = eight(text, place) | CASE;
+        let alike = |entry: &&Entry| entry.hash == hash && here & entry.mask == entry.head;
+        for entry in entries.into_iter().flatten().filter(alike) {
             let literal = self.lower.get(usize::from(entry.literal)).map_or(&[][..], |l| l);
             if let Some(start) = place.checked_sub(usize::from(entry.offset))
                 && let Some(here) = text.get(start..start + literal.len())
@@ -158,6 +175,17 @@ impl<const WORDS: usize> Literals<WORDS> {
         }
         true
     }
+}
+
+/// Eight bytes, or as many as there are.
+fn eight(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or(&[]);
+    let whole = rest.first_chunk::<8>().copied();
+    u64::from_le_bytes(whole.unwrap_or_else(|| {
+        let mut some = [0; 8];
+        some.iter_mut().zip(rest).for_each(|(to, b)| *to = *b);
+        some
+    }))
 }
 
 fn folded([a, b, c]: [u8; 3]) -> u64 {

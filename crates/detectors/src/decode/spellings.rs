@@ -5,19 +5,22 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-
-use super::words::{is_known, parted, turned};
+use super::words::{Turned, is_known, parted};
 use super::{Decoded, rewritten};
 use crate::view::Map;
 
 pub(crate) fn unwrap(text: &str, out: &mut Vec<Decoded>) {
-    static ROTATED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| turned(rot13));
-    static REVERSED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| turned(reversed));
-    if has_words(text, &ROTATED) {
+    static ROTATED: LazyLock<Turned> = LazyLock::new(|| Turned::new(rot13));
+    static REVERSED: LazyLock<Turned> = LazyLock::new(|| Turned::new(reversed));
+    let (mut rotated, mut turned) = (Met::default(), Met::default());
+    for run in text.as_bytes().split(|b| !b.is_ascii_alphanumeric()) {
+        rotated.see(run, &ROTATED);
+        turned.see(run, &REVERSED);
+    }
+    if rotated.is_enough {
         out.push(Decoded { name: "rot13", text: rot13(text), map: Map::Shifted(0) });
     }
-    if has_words(text, &REVERSED) {
+    if turned.is_enough {
         out.push(Decoded { name: "reversed", text: reversed(text), map: Map::Reversed(text.len()) });
         by_word(text, out);
     }
@@ -25,21 +28,24 @@ pub(crate) fn unwrap(text: &str, out: &mut Vec<Decoded>) {
     spaced(text, out);
 }
 
-/// Whether different words of attacks stand in it, turned, with so many letters in all: a short one may be a chance,
+/// Whether different words of attacks were met, turned, with so many letters in all: a short one may be a chance,
 /// such as a loop that is a pool.
-fn has_words(text: &str, words: &LazyLock<Option<AhoCorasick>>) -> bool {
+#[derive(Default)]
+struct Met<'t> {
+    first: Option<&'t [u8]>,
+    is_enough: bool,
+}
+
+impl<'t> Met<'t> {
     const LETTERS_MIN: usize = 9;
-    let Some(words) = &**words else { return false };
-    let bytes = text.as_bytes();
-    let is_part = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-    let mut first = None;
-    words.find_overlapping_iter(text).any(|found| {
-        if is_part(found.start().checked_sub(1)) || is_part(Some(found.end())) {
-            return false;
+
+    fn see(&mut self, run: &'t [u8], words: &Turned) {
+        if self.is_enough || !words.has(run) {
+            return;
         }
-        let (word, letters) = *first.get_or_insert((found.pattern(), found.len()));
-        word != found.pattern() && letters + found.len() >= LETTERS_MIN
-    })
+        let first = *self.first.get_or_insert(run);
+        self.is_enough = !first.eq_ignore_ascii_case(run) && first.len() + run.len() >= Self::LETTERS_MIN;
+    }
 }
 
 fn rot13(text: &str) -> String {
