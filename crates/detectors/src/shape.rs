@@ -50,12 +50,45 @@ const PARTS_MAX: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bytes([u64; 4]);
 
-/// The ways in which an expression matches, the first of which wins where two begin at one place.
-pub(crate) fn alternatives(hir: &Hir) -> &[Hir] {
-    match hir.kind() {
-        HirKind::Alternation(ways) => ways,
-        _ => std::slice::from_ref(hir),
+/// An expression is taken apart into so many ways at most.
+const WAYS_MAX: usize = 128;
+
+/// The ways in which an expression matches, the first of which wins where two begin at one place. Alternatives behind
+/// what can match in one way only are ways too; those that are nothing but strings stay together.
+pub(crate) fn alternatives(hir: &Hir) -> Vec<Hir> {
+    let mut ways = vec![hir.clone()];
+    loop {
+        let more: Vec<Hir> = ways.iter().flat_map(|way| parted(way).unwrap_or_else(|| vec![way.clone()])).collect();
+        if more.len() == ways.len() || more.len() > WAYS_MAX {
+            return ways;
+        }
+        ways = more;
     }
+}
+
+/// One step of it; none where there is nothing to part.
+fn parted(hir: &Hir) -> Option<Vec<Hir>> {
+    match hir.kind() {
+        HirKind::Alternation(ways) => Some(grouped(ways)),
+        HirKind::Concat(parts) => {
+            let is_fixed =
+                |part: &&Hir| matches!(part.kind(), HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_));
+            let at = parts.iter().take_while(is_fixed).count();
+            let (before, rest) = parts.split_at_checked(at)?;
+            let (part, behind) = rest.split_first()?;
+            let HirKind::Alternation(ways) = part.kind() else { return None };
+            let whole =
+                |way: Hir| Hir::concat([before, &[way], behind].concat());
+            strings(part).is_none().then(|| grouped(ways).into_iter().map(whole).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Alternatives, those one after the other that are nothing but strings as one.
+fn grouped(ways: &[Hir]) -> Vec<Hir> {
+    let groups = ways.chunk_by(|one, next| strings(one).is_some() && strings(next).is_some());
+    groups.map(|group| Hir::alternation(group.to_vec())).collect()
 }
 
 impl Shape {

@@ -37,9 +37,9 @@ const TRIED_MAX: usize = 16;
 impl Ways {
     /// `literals` are those of the rule, in lower case.
     pub(crate) fn of(pattern: &str, literals: &[String]) -> Self {
-        let hir = parsed(pattern);
-        let ways = alternatives(&hir).iter().enumerate();
-        let all: Vec<_> = ways.map(|(at, hir)| Way::new(hir, literals, pattern, Some(at))).collect();
+        let ways = alternatives(&parsed(pattern));
+        let all: Vec<_> =
+            ways.iter().enumerate().map(|(at, hir)| Way::new(hir, literals, pattern, Some(at))).collect();
         let ways_of = |literal: usize| {
             let has = |(way, at): (&Way, u16)| way.shape.has(literal).then_some(at);
             all.iter().zip(0..).filter_map(has).collect()
@@ -108,7 +108,7 @@ impl Way {
     fn regex(&self) -> &Regex {
         self.regex.get_or_init(|| {
             let hir = parsed(&self.pattern);
-            let way = self.at.and_then(|at| alternatives(&hir).get(at)).unwrap_or(&hir);
+            let way = self.at.and_then(|at| alternatives(&hir).into_iter().nth(at)).unwrap_or(hir);
             #[expect(clippy::expect_used, reason = "a test makes the expression of every rule that ships")]
             let regex = meta::Builder::new()
                 // Half a megabyte holds the states that posts lead to; with the usual two, all rules together
@@ -119,7 +119,7 @@ impl Way {
                         .utf8_empty(false)
                         .nfa_size_limit(Some(8 << 20)),
                 )
-                .build_from_hir(way)
+                .build_from_hir(&way)
                 .expect("the expression of a rule that ships can be made");
             regex
         })
