@@ -7,7 +7,7 @@ use crate::error::DetectorsError;
 use crate::literals::Literals;
 use crate::pack::Face;
 use crate::rule::{Match, Rule};
-use crate::ways::{self, Part, cluster};
+use crate::ways::{self, Part, Ways};
 
 /// The rules that look at one reading of a text.
 pub(crate) struct Matcher {
@@ -86,11 +86,14 @@ impl Matcher {
                 parts.extend(narrowed.drain(..).map(|within| Part::new(way, order, within)));
             }
             parts.sort_unstable_by_key(|part| part.within.start);
-            while let Some((all, mut parts)) = cluster(&mut parts) {
-                if skip(&all) {
+            while let Some((all, mut parts)) = Ways::cluster(&mut parts) {
+                if skip(&all) || !rule.may_match(text, &all) {
                     continue;
                 }
-                parts.retain_mut(|part| rule.may_match(text, &part.within) && part.begin(text));
+                rule.ways().begin(text, &all, &mut parts);
+                if parts.is_empty() {
+                    continue;
+                }
                 work.searched_bytes += parts.iter().map(|part| part.within.len()).sum::<usize>();
                 let mut next = |from: usize| ways::first_of(&mut parts, text, from);
                 if search(rule, text, all, &mut next, &mut |m| found(usize::from(at), m)).is_break() {

@@ -7,8 +7,11 @@
 /// Finds literals. `WORDS`, a power of two, is the size of its filter: 64 bits each.
 pub(crate) struct Literals<const WORDS: usize> {
     filter: Box<[u64; WORDS]>,
-    /// Where the entries of each bucket begin; one more at the end.
+    /// How many bits are set in the words before each.
+    ranks: Vec<u32>,
+    /// Where the entries of each bit that is set begin; one more at the end.
     starts: Vec<u32>,
+    /// By the bits of their grams.
     entries: Vec<Entry>,
     /// In lower case.
     lower: Vec<Box<[u8]>>,
@@ -52,7 +55,7 @@ impl<const WORDS: usize> Literals<WORDS> {
     /// Literals by their place in the list, which are fewer than 65,536 and none empty.
     pub(crate) fn new<'a>(list: impl Iterator<Item = &'a str>) -> Self {
         let lower: Vec<Box<[u8]>> = list.map(|l| l.to_ascii_lowercase().into_bytes().into()).collect();
-        let mut filter = Box::new([0; WORDS]);
+        let mut filter: Box<[u64; WORDS]> = Box::new([0; WORDS]);
         let (mut entries, mut single) = (Vec::new(), Vec::new());
         for (at, literal) in lower.iter().enumerate() {
             let Ok(number) = u16::try_from(at) else { break };
@@ -78,9 +81,14 @@ impl<const WORDS: usize> Literals<WORDS> {
                 *word |= 1 << (entry.hash & 63);
             }
         }
-        let bucket = |word: usize| entries.partition_point(|entry| (Self::word(entry.hash)) < word);
-        let starts = (0..=WORDS).map(|word| u32::try_from(bucket(word)).unwrap_or(u32::MAX)).collect();
-        Self { filter, starts, entries, lower, single }
+        let ranks = filter.iter().scan(0, |sum, word| Some(std::mem::replace(sum, *sum + word.count_ones()))).collect();
+        let groups = entries.chunk_by(|one, next| one.hash == next.hash).map(<[Entry]>::len);
+        let ends = groups.scan(0, |end, len| {
+            *end += u32::try_from(len).unwrap_or(u32::MAX);
+            Some(*end)
+        });
+        let starts = std::iter::once(0).chain(ends).collect();
+        Self { filter, ranks, starts, entries, lower, single }
     }
 
     const fn hash(gram: u64) -> u64 {
@@ -158,11 +166,13 @@ impl<const WORDS: usize> Literals<WORDS> {
         hash: u64,
         found: &mut impl FnMut(usize, usize) -> bool,
     ) -> bool {
-        let word = Self::word(hash);
-        let bounds = self.starts.get(word).zip(self.starts.get(word + 1));
+        let (word, bit) = (Self::word(hash), hash & 63);
+        let before = self.filter.get(word).map_or(0, |word| word & ((1 << bit) - 1));
+        let group = self.ranks.get(word).map_or(0, |rank| rank + before.count_ones()) as usize;
+        let bounds = self.starts.get(group).zip(self.starts.get(group + 1));
         let entries = bounds.and_then(|(start, end)| self.entries.get(*start as usize..*end as usize));
         let here = eight(text, place) | CASE;
-        let alike = |entry: &&Entry| entry.hash == hash && here & entry.mask == entry.head;
+        let alike = |entry: &&Entry| here & entry.mask == entry.head;
         for entry in entries.into_iter().flatten().filter(alike) {
             let literal = self.lower.get(usize::from(entry.literal)).map_or(&[][..], |l| l);
             if let Some(start) = place.checked_sub(usize::from(entry.offset))

@@ -11,8 +11,9 @@ use crate::literals::{usualness, usualness_of};
 pub(crate) struct Shape {
     /// The longest match, in bytes.
     pub(crate) reach: usize,
-    /// The strings of which one begins each match, in lower case; none where matches begin in other ways.
-    pub(crate) heads: Option<Vec<Vec<u8>>>,
+    /// The first bytes of the strings of which one begins each match, in lower case; none where matches begin in other
+    /// ways.
+    pub(crate) heads: Option<Vec<String>>,
     /// What every match has in a row; none where it would say nothing.
     run: Option<Run>,
     /// How a match lies around its literal; none where that is not known.
@@ -460,11 +461,20 @@ fn with_rarest_literals(parts: &[Part], literals: &[String]) -> Option<usize> {
 
 /// Heads are looked for if each has at least so many bytes.
 const HEAD_BYTES_MIN: usize = 3;
+/// And no more than so many of them, so that they are few.
+const HEAD_BYTES_MAX: usize = 5;
 
-fn heads(parts: &[Part]) -> Option<Vec<Vec<u8>>> {
-    let heads = parts.first()?.strings.clone()?;
-    let is_rare = |head: &Vec<u8>| head.len() >= HEAD_BYTES_MIN && std::str::from_utf8(head).is_ok();
-    heads.iter().all(is_rare).then_some(heads)
+fn heads(parts: &[Part]) -> Option<Vec<String>> {
+    let strings = parts.first()?.strings.as_ref()?;
+    let head = |string: &Vec<u8>| {
+        let string = std::str::from_utf8(string).ok().filter(|s| s.len() >= HEAD_BYTES_MIN)?;
+        let end = (HEAD_BYTES_MIN..=HEAD_BYTES_MAX.min(string.len())).rev().find(|at| string.is_char_boundary(*at));
+        string.get(..end?).map(ToOwned::to_owned)
+    };
+    let mut heads = strings.iter().map(head).collect::<Option<Vec<_>>>()?;
+    heads.sort_unstable();
+    heads.dedup();
+    Some(heads)
 }
 
 /// How a match lies around the literal that its expression asks for.

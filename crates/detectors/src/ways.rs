@@ -19,6 +19,10 @@ pub(crate) struct Ways {
     all: Vec<Way>,
     /// The ways that may have a literal, by the place of the literal in the list of the rule.
     of_literal: Vec<Vec<u16>>,
+    /// How matches begin, of the ways of which that is known.
+    heads: Literals<64>,
+    /// The ways of each head.
+    of_head: Vec<Vec<u16>>,
 }
 
 /// One way: an expression without alternatives at its top.
@@ -28,7 +32,6 @@ pub(crate) struct Way {
     pattern: String,
     at: Option<usize>,
     regex: OnceLock<Regex>,
-    heads: Option<Literals<16>>,
 }
 
 /// The longest texts whose beginnings of matches are all tried, in their own lengths; others are read in one go.
@@ -45,7 +48,49 @@ impl Ways {
             all.iter().zip(0..).filter_map(has).collect()
         };
         let of_literal = (0..literals.len()).map(ways_of).collect();
-        Self { all, of_literal }
+        let mut heads: Vec<&String> = all.iter().filter_map(|way| way.shape.heads.as_ref()).flatten().collect();
+        heads.sort_unstable();
+        heads.dedup();
+        let begin_with = |head: &&String| {
+            let begins = |(way, at): (&Way, u16)| way.shape.heads.as_ref()?.binary_search(head).ok().map(|_| at);
+            all.iter().zip(0..).filter_map(begins).collect()
+        };
+        let of_head = heads.iter().map(begin_with).collect();
+        let heads = Literals::new(heads.into_iter().map(String::as_str));
+        Self { all, of_literal, heads, of_head }
+    }
+
+    /// Takes the parts from the front that lie over or beside each other, and all of the text that they are about.
+    pub(crate) fn cluster<'r>(parts: &mut Vec<Part<'r>>) -> Option<(Range<usize>, Vec<Part<'r>>)> {
+        let mut all = parts.first()?.within.clone();
+        let mut len = 0;
+        while let Some(part) = parts.get(len).filter(|part| part.within.start <= all.end) {
+            all.end = all.end.max(part.within.end);
+            len += 1;
+        }
+        Some((all, parts.drain(..len).collect()))
+    }
+
+    /// Looks where matches may begin, and leaves out the parts in which none can.
+    pub(crate) fn begin(&self, text: &str, all: &Range<usize>, parts: &mut Vec<Part<'_>>) {
+        if parts.iter().all(|part| part.way.shape.heads.is_none()) {
+            return;
+        }
+        let mut starts: Vec<Vec<usize>> = vec![Vec::new(); self.all.len()];
+        let here = text.as_bytes().get(all.clone()).unwrap_or(&[]);
+        self.heads.each(here, &mut |head, at| {
+            for &way in self.of_head.get(head).into_iter().flatten() {
+                if let Some(starts) = starts.get_mut(usize::from(way)) {
+                    starts.push(all.start + at);
+                }
+            }
+            true
+        });
+        for starts in &mut starts {
+            starts.sort_unstable();
+            starts.dedup();
+        }
+        parts.retain_mut(|part| part.begin(starts.get(part.order).map_or(&[], |starts| starts)));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -68,10 +113,7 @@ impl Ways {
 
 impl Way {
     fn new(hir: &Hir, literals: &[String], pattern: &str, at: Option<usize>) -> Self {
-        let shape = Shape::of(hir, literals);
-        let heads = shape.heads.iter().flatten().map(|head| std::str::from_utf8(head).unwrap_or(""));
-        let heads = shape.heads.as_ref().map(|_| Literals::new(heads));
-        Self { shape, pattern: pattern.to_owned(), at, regex: OnceLock::new(), heads }
+        Self { shape: Shape::of(hir, literals), pattern: pattern.to_owned(), at, regex: OnceLock::new() }
     }
 
     /// A whole expression, as if it were one way.
@@ -94,14 +136,14 @@ impl Way {
     /// A match with its value: what stands in parentheses, if anything does.
     fn matched(&self, text: &str, whole: Range<usize>) -> Match {
         let regex = self.regex();
-        let groups = regex.captures_len();
-        if groups < 2 {
+        if regex.captures_len() < 2 {
             return Match { value: whole.clone(), whole };
         }
         let mut captures = regex.create_captures();
         let again = Input::new(text).span(whole.clone()).anchored(Anchored::Yes);
         regex.search_captures(&again, &mut captures);
-        let value = (1..groups).find_map(|group| captures.get_group(group));
+        // A way has some of the groups of its rule, and keeps their numbers.
+        let value = captures.iter().skip(1).flatten().next();
         Match { value: value.map_or_else(|| whole.clone(), |v| v.range()), whole }
     }
 
@@ -143,24 +185,18 @@ impl<'r> Part<'r> {
         Self { way, order, within, starts: None, next: None }
     }
 
-    /// Looks for beginnings; false if there are none.
-    pub(crate) fn begin(&mut self, text: &str) -> bool {
-        let Some(heads) = &self.way.heads else { return true };
-        let mut starts = Vec::new();
-        let here = text.as_bytes().get(self.within.clone()).unwrap_or(&[]);
-        heads.each(here, &mut |_, at| {
-            starts.push(self.within.start + at);
-            true
-        });
-        if starts.is_empty() {
-            return false;
+    /// Takes those of the places, in order, at which a match in it may begin; false if there are none.
+    fn begin(&mut self, starts: &[usize]) -> bool {
+        if self.way.shape.heads.is_none() {
+            return true;
         }
-        if starts.len() * self.way.shape.reach.min(here.len()) <= TRIED_MAX * here.len() {
-            starts.sort_unstable();
-            starts.dedup();
-            self.starts = Some(starts);
+        let place = |at: usize| starts.partition_point(|start| *start < at);
+        let here = starts.get(place(self.within.start)..place(self.within.end)).unwrap_or(&[]);
+        let len = self.within.len();
+        if here.len() * self.way.shape.reach.min(len) <= TRIED_MAX * len {
+            self.starts = Some(here.to_vec());
         }
-        true
+        !here.is_empty()
     }
 
     /// The first match that begins at `from` or behind it.
@@ -193,15 +229,4 @@ pub(crate) fn first_of(parts: &mut [Part<'_>], text: &str, from: usize) -> Optio
         part.next(text, from).map(|m| (m.whole.start, order, m))
     });
     each.min_by_key(|(start, order, _)| (*start, *order)).map(|(.., m)| m.clone())
-}
-
-/// Takes the parts from the front that lie over or beside each other; all of the text that they are about.
-pub(crate) fn cluster<'r>(parts: &mut Vec<Part<'r>>) -> Option<(Range<usize>, Vec<Part<'r>>)> {
-    let mut all = parts.first()?.within.clone();
-    let mut len = 0;
-    while let Some(part) = parts.get(len).filter(|part| part.within.start <= all.end) {
-        all.end = all.end.max(part.within.end);
-        len += 1;
-    }
-    Some((all, parts.drain(..len).collect()))
 }
