@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::literals::{usualness, usualness_of};
+use crate::literals::{rarity_of_literal, usualness};
 
 /// Bounds on matches: where they may lie, and what they must have.
 #[derive(Debug)]
@@ -451,12 +451,12 @@ fn literals_of(hir: &Hir, literals: &[String]) -> Option<Vec<usize>> {
 
 /// The part whose literals stand in the fewest texts.
 fn with_rarest_literals(parts: &[Part], literals: &[String]) -> Option<usize> {
-    let usual = |part: &Part| {
+    let rarity = |part: &Part| {
         let of_part = part.literals.as_ref()?.iter().filter_map(|at| literals.get(*at));
-        of_part.map(|literal| usualness_of(literal.as_bytes())).max()
+        of_part.map(|literal| rarity_of_literal(literal.as_bytes())).min()
     };
-    let known = parts.iter().enumerate().filter_map(|(at, part)| Some((usual(part)?, at)));
-    known.min().map(|(_, at)| at)
+    let known = parts.iter().enumerate().filter_map(|(at, part)| Some((rarity(part)?, at)));
+    known.max_by_key(|(rarity, at)| (*rarity, std::cmp::Reverse(*at))).map(|(_, at)| at)
 }
 
 /// Heads are looked for if each has at least so many bytes.

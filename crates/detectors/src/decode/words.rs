@@ -100,7 +100,8 @@ pub(crate) struct Turned {
 }
 
 impl Turned {
-    const LETTERS_MIN: usize = 4;
+    /// Shorter words are hardly ever meant.
+    pub(crate) const LETTERS_MIN: usize = 4;
     const LETTERS_MAX: usize = 16;
 
     pub(crate) fn new(turn: fn(&str) -> String) -> Self {
