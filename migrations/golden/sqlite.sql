@@ -13,6 +13,8 @@ CREATE INDEX audit_logs_by_type ON audit_logs (event_type, created_us)
 CREATE INDEX database_idempotency_until ON database_idempotency (until_us)
 -- index database_master_keys_active
 CREATE UNIQUE INDEX database_master_keys_active ON database_master_keys (state) WHERE state = 'ACTIVE'
+-- index database_rule_allowances_live
+CREATE INDEX database_rule_allowances_live ON database_rule_allowances (expires_us) WHERE ended_us IS NULL
 -- index encryption_keys_master
 CREATE INDEX encryption_keys_master ON encryption_keys (master_key_id)
 -- index encryption_keys_week
@@ -137,6 +139,14 @@ CREATE TABLE database_master_keys ( id TEXT NOT NULL PRIMARY KEY, state TEXT NOT
 CREATE TABLE database_outbox ( seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, event BLOB NOT NULL, created_us INTEGER NOT NULL, aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)) ) STRICT
 -- table database_root_keys
 CREATE TABLE database_root_keys ( id TEXT NOT NULL PRIMARY KEY, wrapped BLOB NOT NULL, master_key_id TEXT NOT NULL, created_us INTEGER NOT NULL, wrapped_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID
+-- table database_rule_activations
+CREATE TABLE database_rule_activations ( number INTEGER NOT NULL PRIMARY KEY CHECK (number >= 1), -- None: the rules that ship, alone. hash TEXT CHECK (length(hash) = 64), -- The activation whose packs it brings back, 0 what was before the first; its own number if it brings back none. restores INTEGER NOT NULL CHECK (restores BETWEEN 0 AND number), -- What was signed, with its serial number and its end; all three or none. signature TEXT CHECK (length(signature) BETWEEN 1 AND 65536), serial INTEGER CHECK (serial >= 0), not_after_us INTEGER, activated_by TEXT NOT NULL CHECK (length(activated_by) BETWEEN 1 AND 200), activated_us INTEGER NOT NULL, CHECK ((signature IS NULL) = (serial IS NULL)), CHECK ((signature IS NULL) = (not_after_us IS NULL)), CHECK (hash IS NOT NULL OR signature IS NULL) ) STRICT
+-- table database_rule_allowances
+CREATE TABLE database_rule_allowances ( id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 36), kind TEXT NOT NULL CHECK (kind IN ('VALUE', 'HOST')), -- Only findings of this rule; none: of any. rule TEXT CHECK (length(rule) BETWEEN 1 AND 64), key_id TEXT NOT NULL, fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32), owner TEXT NOT NULL CHECK (length(owner) BETWEEN 1 AND 128), reason TEXT NOT NULL CHECK (length(reason) BETWEEN 1 AND 500), created_by TEXT NOT NULL CHECK (length(created_by) BETWEEN 1 AND 200), created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL CHECK (expires_us > created_us), ended_us INTEGER, version INTEGER NOT NULL CHECK (version >= 1), CHECK (kind = 'VALUE' OR rule IS NULL) ) STRICT, WITHOUT ROWID
+-- table database_rule_bundles
+CREATE TABLE database_rule_bundles ( hash TEXT NOT NULL PRIMARY KEY CHECK (length(hash) = 64), content BLOB NOT NULL CHECK (length(content) BETWEEN 1 AND 8388608), rules INTEGER NOT NULL CHECK (rules >= 0), added_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID
+-- table database_rule_revision
+CREATE TABLE database_rule_revision ( one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL ) STRICT
 -- table encryption_keys
 CREATE TABLE encryption_keys ( id TEXT NOT NULL PRIMARY KEY, record_id TEXT NOT NULL UNIQUE REFERENCES quarantine_records (id), encrypted_data_key BLOB NOT NULL, master_key_id TEXT NOT NULL, algorithm TEXT NOT NULL, created_at INTEGER NOT NULL, wrapped_at INTEGER NOT NULL , week_key_id TEXT REFERENCES quarantine_week_keys (id)) STRICT
 -- table moderation_tokens
@@ -199,6 +209,18 @@ CREATE TRIGGER audit_tiles_no_delete BEFORE DELETE ON audit_tiles BEGIN SELECT R
 CREATE TRIGGER audit_tiles_no_replace BEFORE INSERT ON audit_tiles WHEN EXISTS (SELECT 1 FROM audit_tiles WHERE (log = NEW.log AND level = NEW.level AND tile_index = NEW.tile_index) OR rowid = NEW.rowid) BEGIN SELECT RAISE(ABORT, 'append-only: tiles are not replaced'); END
 -- trigger audit_tiles_only_grow
 CREATE TRIGGER audit_tiles_only_grow BEFORE UPDATE ON audit_tiles WHEN NEW.log <> OLD.log OR NEW.level <> OLD.level OR NEW.tile_index <> OLD.tile_index OR NEW.width <= OLD.width OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes BEGIN SELECT RAISE(ABORT, 'append-only: a tile only grows'); END
+-- trigger database_rule_activations_added
+CREATE TRIGGER database_rule_activations_added AFTER INSERT ON database_rule_activations BEGIN UPDATE database_rule_revision SET revision = revision + 1; END
+-- trigger database_rule_activations_changed
+CREATE TRIGGER database_rule_activations_changed AFTER UPDATE ON database_rule_activations BEGIN UPDATE database_rule_revision SET revision = revision + 1; END
+-- trigger database_rule_activations_gone
+CREATE TRIGGER database_rule_activations_gone AFTER DELETE ON database_rule_activations BEGIN UPDATE database_rule_revision SET revision = revision + 1; END
+-- trigger database_rule_allowances_added
+CREATE TRIGGER database_rule_allowances_added AFTER INSERT ON database_rule_allowances BEGIN UPDATE database_rule_revision SET revision = revision + 1; END
+-- trigger database_rule_allowances_changed
+CREATE TRIGGER database_rule_allowances_changed AFTER UPDATE ON database_rule_allowances BEGIN UPDATE database_rule_revision SET revision = revision + 1; END
+-- trigger database_rule_allowances_gone
+CREATE TRIGGER database_rule_allowances_gone AFTER DELETE ON database_rule_allowances BEGIN UPDATE database_rule_revision SET revision = revision + 1; END
 -- trigger encryption_keys_held
 CREATE TRIGGER encryption_keys_held BEFORE DELETE ON encryption_keys WHEN EXISTS (SELECT 1 FROM quarantine_holds h WHERE h.record_id = OLD.record_id AND h.lifted_at IS NULL) BEGIN SELECT RAISE(ABORT, 'a legal hold keeps this key'); END
 -- trigger moderation_tokens_fixed

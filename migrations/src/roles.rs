@@ -9,7 +9,7 @@ use crate::all;
 
 /// What the application does with each table. One of the log that is not here is read and nothing else: the functions
 /// that append to it run with the owner's rights. A test sees to it that every other table is here.
-const TABLES: [(&str, &str); 25] = [
+const TABLES: [(&str, &str); 29] = [
     ("clawexchange_migrations", "SELECT"),
     ("database_deployment", "SELECT, UPDATE (key_id)"),
     ("database_outbox", "SELECT, INSERT, DELETE"),
@@ -19,6 +19,10 @@ const TABLES: [(&str, &str); 25] = [
     ("database_master_keys", "SELECT, INSERT, UPDATE"),
     ("database_instances", "SELECT, INSERT, UPDATE, DELETE"),
     ("database_adoptions", "SELECT"),
+    ("database_rule_bundles", "SELECT, INSERT"),
+    ("database_rule_activations", "SELECT, INSERT"),
+    ("database_rule_allowances", "SELECT, INSERT, UPDATE (ended_us, version)"),
+    ("database_rule_revision", "SELECT, UPDATE"),
     ("audit_subjects", "SELECT, INSERT, UPDATE (key_id, wrapped_key)"),
     ("quarantine_records", "SELECT, INSERT, UPDATE, DELETE"),
     (

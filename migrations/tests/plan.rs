@@ -12,11 +12,12 @@ use clawexchange_ssg_core::Timestamp;
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// What has been released or will be: it only ever grows, at the end of each crate's part.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "database_0001_base",
     "database_0002_idempotency",
     "database_0003_keys",
     "database_0004_adoptions",
+    "database_0005_rules",
     "audit_0001_log",
     "audit_0002_tree",
     "quarantine_0001_records",

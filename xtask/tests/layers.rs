@@ -80,7 +80,8 @@ const FOREIGN: [(&str, &[&str]); 7] = [
     ("sea-orm-migration", &["database"]),
     ("ring", &["database", "audit", "quarantine", "moderation"]),
     ("rust-s3", &["quarantine"]),
-    ("reqwest", &["quarantine"]),
+    // Objects in a bucket, and the classifier that may be asked.
+    ("reqwest", &["quarantine", "gateway"]),
     ("deadpool-redis", &["rate-limiter"]),
     ("redis", &[]),
 ];

@@ -81,6 +81,18 @@ fn nothing_is_left_for_later_and_no_test_is_switched_off() {
 }
 
 #[test]
+fn what_a_build_leaves_behind_is_not_kept() {
+    let listed =
+        std::process::Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("Cargo.toml"), "git lists the tree");
+    let left: Vec<&str> =
+        listed.split('\0').filter(|file| file.split('/').any(|part| part == "target")).collect();
+    assert_eq!(left, [""; 0], "take it out, and keep it out with .gitignore");
+}
+
+#[test]
 fn an_exception_from_a_lint_says_why() {
     let bare = ["#[al", "low("].concat();
     for file in sources() {

@@ -42,6 +42,7 @@ pub mod outbox;
 mod plan;
 mod postgres;
 mod rows;
+pub mod rules;
 mod schema;
 mod sqlite;
 mod steps;

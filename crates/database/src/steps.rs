@@ -92,7 +92,7 @@ macro_rules! step {
 }
 
 /// What this crate itself keeps: deployment, outbox, leases, idempotency keys, names of
-/// keys. Every plan begins with it.
+/// keys, rule packs. Every plan begins with it.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "database",
     table: "clawexchange_database_migrations",
@@ -101,5 +101,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         crate::step!("database_0002_idempotency", "0002_idempotency", evidence: &[]),
         crate::step!("database_0003_keys", "0003_keys", evidence: &["database_root_keys"]),
         crate::step!("database_0004_adoptions", "0004_adoptions", evidence: &["database_adoptions"]),
+        crate::step!("database_0005_rules", "0005_rules", evidence: &["database_rule_activations"]),
     ],
 };

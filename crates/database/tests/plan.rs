@@ -51,6 +51,7 @@ async fn up_down_up_on_empty_and_filled_tables() {
             "database_0002_idempotency",
             "database_0003_keys",
             "database_0004_adoptions",
+            "database_0005_rules",
             ONE.name
         ]
     );
@@ -77,6 +78,7 @@ async fn up_down_up_on_empty_and_filled_tables() {
         [
             TWO.name,
             ONE.name,
+            "database_0005_rules",
             "database_0004_adoptions",
             "database_0003_keys",
             "database_0002_idempotency",
@@ -94,7 +96,7 @@ async fn two_at_once_run_each_step_once() {
     let (one, two) = (open(&folder).await, open(&folder).await);
     let plan = Plan::of([notes(&[ONE, TWO])]);
     let (a, b) = tokio::join!(plan.up(&one, None, NOW), plan.up(&two, None, NOW));
-    assert_eq!(a.unwrap().len() + b.unwrap().len(), 6);
+    assert_eq!(a.unwrap().len() + b.unwrap().len(), 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

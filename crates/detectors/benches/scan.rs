@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use clawexchange_detectors::Detectors;
+use clawexchange_detectors::{Detectors, Sketcher};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const ORDINARY: &str = "Offer: I label images of road signs, 40 a minute, in three passes, and check each batch by hand. \
@@ -37,5 +37,18 @@ fn scan(c: &mut Criterion) {
     c.bench_function("ready", |b| b.iter(|| Detectors::new(black_box(&std::collections::BTreeMap::new()))));
 }
 
-criterion_group!(benches, scan);
+fn sketch(c: &mut Criterion) {
+    let sketcher = Sketcher::new(&[7; 32]);
+    let mut group = c.benchmark_group("sketch");
+    for bytes in [280, 4 << 10, 64 << 10] {
+        let text = of_size(ORDINARY, bytes);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_with_input(BenchmarkId::new("ordinary", bytes), &text, |b, text| {
+            b.iter(|| sketcher.sketch_text(black_box(text)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scan, sketch);
 criterion_main!(benches);

@@ -19,6 +19,12 @@ impl Cover {
         Self(merged)
     }
 
+    /// Whether all of a span is covered.
+    pub(crate) fn holds(&self, span: &Range<usize>) -> bool {
+        let at = self.0.partition_point(|s| s.end <= span.start);
+        self.0.get(at).is_some_and(|s| s.start <= span.start && span.end <= s.end)
+    }
+
     pub(crate) fn meets(&self, span: &Range<usize>) -> bool {
         self.0.get(self.0.partition_point(|s| s.end <= span.start)).is_some_and(|s| s.start < span.end)
     }

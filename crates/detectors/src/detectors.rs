@@ -13,18 +13,19 @@ use clawexchange_ssg_core::{
     Category, Confidence, Field, PluginRegistry, RegistryError, RuleMode, Severity, Suppression,
 };
 
+use crate::allowed::AllowList;
 use crate::context::Telling;
-use crate::cover::Cover;
 use crate::decode;
 use crate::engine::{Found, Matcher, Skip, Work};
 use crate::error::DetectorsError;
-use crate::explain::{Bare, KEPT_MAX, Refusal, Refusals};
+use crate::explain::{Bare, Refusal, Refusals};
 use crate::fold::{fold, is_disguised};
 use crate::hash::ContentHash;
 use crate::hit::{Hit, finding, marks_of};
-use crate::hosts::{self, HostPolicy, Lists};
+use crate::hosts::{Excuse, HostPolicy, Lists};
 use crate::levels::Levels;
 use crate::obfuscation;
+use crate::own::OwnPacks;
 use crate::pack::{Face, PACKS, Pack};
 use crate::plugins;
 use crate::rule::{Match, Rule, RuleInfo};
@@ -57,10 +58,28 @@ pub(crate) struct Inner {
     pub(crate) by_code: BTreeMap<String, usize>,
     /// What is switched off, for the list.
     off: Vec<Rule>,
-    hosts: Lists,
+    pub(crate) hosts: Lists,
+    /// What may be posted all the same.
+    pub(crate) allowed: AllowList,
     /// Findings that were not reported, since all hosts that they name are allowed.
     suppressed: AtomicU64,
     policy: String,
+}
+
+/// What detectors are made of, besides the packs that ship.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DetectorsConfig {
+    /// Modes by rule; each id must be known. They win over those that packs say.
+    pub modes: BTreeMap<String, RuleMode>,
+    /// Hosts that may and may not be named.
+    pub hosts: HostPolicy,
+    /// Up to which level of paranoia rules count, and up to which they are looked for.
+    pub levels: Levels,
+    /// Packs of one's own.
+    pub own: OwnPacks,
+    /// Single values and hosts that may be posted all the same.
+    pub allowed: AllowList,
 }
 
 /// One place in a text at which a rule matched.
@@ -152,39 +171,58 @@ impl Detectors {
         Self::of_packs(&PACKS, modes, policy, levels)
     }
 
+    /// The same with all that may be set, packs of one's own included.
+    pub fn configured(config: DetectorsConfig) -> Result<Self, DetectorsError> {
+        Self::assembled(&PACKS, config)
+    }
+
     pub(crate) fn of_packs(
         packs: &[(&str, &str)],
         modes: &BTreeMap<String, RuleMode>,
-        policy: HostPolicy,
+        hosts: HostPolicy,
         levels: Levels,
     ) -> Result<Self, DetectorsError> {
+        let config = DetectorsConfig { modes: modes.clone(), hosts, levels, ..DetectorsConfig::default() };
+        Self::assembled(packs, config)
+    }
+
+    fn assembled(packs: &[(&str, &str)], config: DetectorsConfig) -> Result<Self, DetectorsError> {
+        let DetectorsConfig { modes, hosts: policy, levels, own, allowed } = config;
         let (mut rules, mut off, mut hash) = (Vec::new(), Vec::new(), ContentHash::default());
+        let mut specs = Vec::new();
         for (name, text) in packs {
             hash.part(text.as_bytes());
-            for spec in Pack::read(name, text)?.rule {
-                let mode = modes.get(&spec.id).copied().unwrap_or_else(|| levels.mode_of(spec.level));
-                let rule = Rule::new(spec, mode, name)?;
-                if mode == RuleMode::Off { &mut off } else { &mut rules }.push(rule);
-            }
+            specs.extend(Pack::read(name, text)?.rule);
         }
-        for (id, mode) in modes {
+        specs.extend(own.specs().cloned());
+        for spec in specs {
+            let said = modes.get(&spec.id).or_else(|| own.mode_of(&spec.id)).copied().or(spec.mode);
+            let mode = said.unwrap_or_else(|| levels.mode_of(spec.level));
+            let pack = spec.pack.clone();
+            let rule = Rule::new(spec, mode, &pack)?;
+            if mode == RuleMode::Off { &mut off } else { &mut rules }.push(rule);
+        }
+        for (id, mode) in &modes {
             if !rules.iter().chain(&off).any(|rule| rule.id() == id) {
-                let ids = rules.iter().chain(&off).map(Rule::id);
-                let nearest = ids.min_by_key(|known| distance(known, id)).unwrap_or_default().to_owned();
-                return Err(DetectorsError::UnknownRule { id: id.chars().take(64).collect(), nearest });
+                return Err(unknown(id, rules.iter().chain(&off)));
             }
             hash.part(format!("{id}={mode:?}").as_bytes());
         }
         let (hosts, spelled) = policy.compiled()?;
         hash.part(spelled.as_bytes());
         hash.part(&[levels.level(), levels.detection()]);
+        if !own.is_empty() {
+            hash.part(own.hash().as_bytes());
+        }
+        allowed.add_to(&mut hash);
         let by_code = rules.iter().enumerate().filter(|(_, r)| r.spec.pattern.is_empty());
         let by_code = by_code.map(|(at, r)| (r.id().to_owned(), at)).collect();
         let policy = format!("claw@{}+{}", env!("CARGO_PKG_VERSION"), hash.hex(16));
         let exact = Matcher::new(&rules, Face::Exact)?;
         let folded = Matcher::new(&rules, Face::Folded)?;
         let (suppressed, bare) = (AtomicU64::new(0), OnceLock::new());
-        Ok(Self(Arc::new(Inner { rules, exact, folded, bare, by_code, off, hosts, suppressed, policy })))
+        let inner = Inner { rules, exact, folded, bare, by_code, off, hosts, allowed, suppressed, policy };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Everything that is found in a text, by place. A rule that is found at 101 places of one reading of the text is
@@ -239,6 +277,18 @@ impl Detectors {
     /// Every rule that ships, those that are switched off last.
     pub fn rules(&self) -> impl Iterator<Item = RuleInfo<'_>> {
         self.0.rules.iter().chain(&self.0.off).map(Rule::info)
+    }
+
+    /// What a rule is, by its id.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that id; the error names the nearest.
+    pub fn rule_named(&self, id: &str) -> Result<RuleInfo<'_>, DetectorsError> {
+        let mut all = self.0.rules.iter().chain(&self.0.off);
+        all.find(|rule| rule.id() == id)
+            .map(Rule::info)
+            .ok_or_else(|| unknown(id, self.0.rules.iter().chain(&self.0.off)))
     }
 
     pub(crate) fn rule(&self, at: usize) -> Option<&Rule> {
@@ -388,35 +438,6 @@ impl Detectors {
         if *places < PLACES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    /// Looks for hosts that are denied.
-    fn look_for_hosts(&self, views: &Views<'_>, view: usize, hits: &mut Vec<Hit>) {
-        let Some(&rule) = self.0.by_code.get("denied-host") else { return };
-        if self.0.hosts.deny.is_empty() {
-            return;
-        }
-        let mut places = BTreeMap::new();
-        let denied = |host: &str| self.0.hosts.deny.has(host);
-        let _enough = hosts::each(views.text(view), denied, &mut |named| {
-            hits.push(Hit {
-                rule,
-                span: views.place(view, named.span),
-                redacted: "[denied-host]".to_owned(),
-                views: views.chain(view),
-                checks: Vec::new(),
-                marks: None,
-                value: hash_of(&named.host),
-            });
-            self.enough(rule, true, &mut places)
-        });
-    }
-
-    /// Whether all hosts that a command names are allowed. What was wrapped or disguised is not excused: there one
-    /// host may look like another.
-    fn is_excused(&self, sent: &str, place: &Range<usize>) -> bool {
-        let Lists { allow, deny } = &self.0.hosts;
-        !allow.is_empty() && hosts::are_all(sent, place, |host| allow.has(host) && !deny.has(host))
-    }
-
     /// Whether the rule itself was found there, not something that is told about.
     fn add(&self, reading: &Reading<'_>, rule: usize, m: &Match, hits: &mut Vec<Hit>) -> bool {
         let &Reading { seen: &Seen { views, view, telling, refusals }, folded } = reading;
@@ -444,11 +465,11 @@ impl Detectors {
         }
         if found.spec.category == Category::MaliciousCode && chain.is_empty() {
             let whole = folded.map_or_else(|| m.whole.clone(), |(_, map)| map.source(&m.whole));
-            if self.is_excused(sent, &crate::view::whole_characters(sent, whole)) {
+            if let Some(Excuse(by)) = self.excuse(sent, &crate::view::whole_characters(sent, whole)) {
                 if found.is_enforced() && refusals.is_none() {
                     self.0.suppressed.fetch_add(1, Ordering::Relaxed);
                 }
-                return refuse(Suppression::AllowedHost, None);
+                return refuse(Suppression::AllowedHost, by.as_deref());
             }
         }
         let told = found.spec.quotable && chain.is_empty() && telling.is_about(&span, found.spec.category);
@@ -461,7 +482,15 @@ impl Detectors {
             }
         }
         let site = crate::checks::Site { text, whole: m.whole.clone(), value: m.value.clone() };
-        let (checks, marks) = marks_of(found, &site, &chain, quoted.map(|_| rule));
+        let (checks, mut marks) = marks_of(found, &site, &chain, quoted.map(|_| rule));
+        // As it was found, or, where that is another spelling, as it was sent.
+        let as_sent = || sent.get(span.clone()).filter(|_| chain.is_empty() || chain == ["unicode"]);
+        let allowed = &self.0.allowed;
+        let why = allowed.value(found.id(), &value).or_else(|| allowed.value(found.id(), as_sent()?));
+        let is_allowed = why.is_some();
+        if let Some(why) = why {
+            marks.get_or_insert_default().allowed = Some(why.to_owned());
+        }
         hits.push(Hit {
             rule: quoted.unwrap_or(rule),
             span,
@@ -471,7 +500,8 @@ impl Detectors {
             marks,
             value: hash_of(&value),
         });
-        quoted.is_none()
+        // Places that are allowed must not keep others from being looked for.
+        quoted.is_none() && !is_allowed
     }
 
     pub(crate) fn add_by_code(&self, id: &str, span: Range<usize>, hits: &mut Vec<Hit>) {
@@ -479,64 +509,6 @@ impl Detectors {
         let redacted = format!("[{id}]");
         let (views, checks) = (Vec::new(), Vec::new());
         hits.push(Hit { rule, span, redacted, views, checks, marks: None, value: 0 });
-    }
-
-    /// One hit a rule and place, without those that say again what a stronger one at the same place says; and that
-    /// something was wrapped, where something was found in it.
-    fn settled(&self, mut hits: Vec<Hit>, refusals: Option<&Refusals>) -> Vec<Hit> {
-        hits.sort_by(|a, b| {
-            (a.rule, a.span.start, a.span.end, a.views.len()).cmp(&(
-                b.rule,
-                b.span.start,
-                b.span.end,
-                b.views.len(),
-            ))
-        });
-        hits.dedup_by(|b, a| a.rule == b.rule && a.span == b.span);
-        let mut wrapped: Vec<Range<usize>> = Vec::new();
-        for hit in &hits {
-            let weighs = |r: &Rule| r.is_enforced() && r.spec.score >= 30 && !is_contact(r);
-            let counts = self.rule(hit.rule).is_some_and(weighs);
-            if counts && !hit.views.is_empty() {
-                wrapped.push(hit.span.clone());
-            }
-        }
-        for span in wrapped {
-            self.add_by_code("wrapped-finding", span, &mut hits);
-        }
-        // What is only watched takes the place of nothing.
-        let is_private = |r: &Rule| {
-            r.is_enforced() && matches!(r.spec.category, Category::Credentials | Category::PersonalData)
-        };
-        let is_strong = |r: &Rule| is_private(r) && !r.spec.generic;
-        let is_named = |r: &Rule| r.is_enforced() && is_contact(r) && !r.spec.generic;
-        let cover = |wanted: &dyn Fn(&Rule) -> bool| {
-            Cover::of(hits.iter().filter(|h| self.rule(h.rule).is_some_and(wanted)).map(|h| &h.span))
-        };
-        let (private, strong, named) = (cover(&is_private), cover(&is_strong), cover(&is_named));
-        let gives_way = |hit: &Hit| {
-            self.rule(hit.rule).is_some_and(|rule| {
-                let generic = rule.spec.generic;
-                generic && strong.meets(&hit.span)
-                    || is_contact(rule) && private.meets(&hit.span)
-                    || is_contact(rule) && generic && named.meets(&hit.span)
-            })
-        };
-        if let Some(refusals) = refusals {
-            for hit in hits.iter().filter(|hit| gives_way(hit)).take(KEPT_MAX) {
-                let over = |h: &&Hit| {
-                    let Some(rule) = self.rule(h.rule) else { return false };
-                    let is_over =
-                        is_strong(rule) || h.rule != hit.rule && (is_private(rule) || is_named(rule));
-                    is_over && h.span.start < hit.span.end && hit.span.start < h.span.end
-                };
-                let by = hits.iter().find(over).and_then(|h| self.rule(h.rule)).map(|r| r.id().to_owned());
-                let Hit { rule, span, redacted, views, .. } = hit.clone();
-                refusals.note(Refusal { rule, span, redacted, views, reason: Suppression::GaveWay, by });
-            }
-        }
-        hits.retain(|hit| !gives_way(hit));
-        hits
     }
 }
 
@@ -581,8 +553,14 @@ pub(crate) fn hash_of(value: &str) -> u64 {
     hash.finish()
 }
 
+fn unknown<'a>(id: &str, rules: impl Iterator<Item = &'a Rule>) -> DetectorsError {
+    let id: String = id.chars().take(64).collect();
+    let nearest = rules.map(Rule::id).min_by_key(|known| distance(known, &id)).unwrap_or_default().to_owned();
+    DetectorsError::UnknownRule { id, nearest }
+}
+
 /// Levenshtein's distance, for naming the id that somebody meant.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {
         let mut corner = i;

@@ -2,6 +2,8 @@
 
 use clawexchange_ssg_core::{Fault, FaultKind};
 
+use crate::own::PackProblem;
+
 /// Why no detectors were made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +46,18 @@ pub enum DetectorsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Rule packs of one's own are not usable.
+    #[error("{}", list(problems))]
+    OwnPacks {
+        /// All that is wrong with them, one or more.
+        problems: Vec<PackProblem>,
+    },
+}
+
+fn list(problems: &[PackProblem]) -> String {
+    let n = problems.len();
+    let head = format!("{n} problem{} in rule packs", if n == 1 { "" } else { "s" });
+    problems.iter().fold(head, |text, problem| format!("{text}\n  {problem}"))
 }
 
 impl Fault for DetectorsError {
@@ -54,6 +68,7 @@ impl Fault for DetectorsError {
             Self::Host { .. } => "detectors/host",
             Self::TooManyHosts { .. } => "detectors/too-many-hosts",
             Self::Pack { .. } => "detectors/pack",
+            Self::OwnPacks { .. } => "detectors/own-packs",
         }
     }
 
@@ -64,6 +79,7 @@ impl Fault for DetectorsError {
             | Self::Host { .. }
             | Self::TooManyHosts { .. } => FaultKind::Configuration,
             Self::Pack { .. } => FaultKind::Internal,
+            Self::OwnPacks { .. } => FaultKind::Invalid,
         }
     }
 
@@ -80,6 +96,9 @@ impl Fault for DetectorsError {
                 Some("Write *.example.com in place of many hosts below one name.".to_owned())
             }
             Self::Pack { .. } => None,
+            Self::OwnPacks { .. } => {
+                Some("Mend the lines that are named; docs/rules.md describes the format.".to_owned())
+            }
         }
     }
 }

@@ -33,6 +33,15 @@ pub(crate) struct Marks {
     pub(crate) instead_of: Option<usize>,
     /// It is evidence by itself.
     pub(crate) is_proven: bool,
+    /// Why its value may be posted all the same.
+    pub(crate) allowed: Option<String>,
+}
+
+impl Hit {
+    /// Why it is not reported though it was found.
+    pub(crate) fn allowed(&self) -> Option<&str> {
+        self.marks.as_ref()?.allowed.as_deref()
+    }
 }
 
 /// What it adds to an attack that it was wrapped in what nobody reads by eye.
@@ -68,7 +77,7 @@ pub(crate) fn marks_of(
     if attacks && chain.iter().any(|view| UNREADABLE.contains(view)) {
         marks.adjustments.push(("decoded".to_owned(), WRAPPED));
     }
-    let Marks { failed, adjustments, instead_of, is_proven } = &marks;
+    let Marks { failed, adjustments, instead_of, is_proven, .. } = &marks;
     let is_plain = failed.is_empty() && adjustments.is_empty() && instead_of.is_none() && !is_proven;
     (passed, if is_plain { None } else { Some(Box::new(marks)) })
 }

@@ -1,5 +1,6 @@
 //! Hosts that an operator trusts, and those that nobody may name.
 
+mod found;
 mod named;
 
 use std::collections::HashSet;
@@ -9,7 +10,9 @@ use std::str::FromStr;
 
 use crate::error::DetectorsError;
 
-pub(crate) use named::{are_all, each};
+pub(crate) use found::Excuse;
+use named::are_all;
+pub(crate) use named::{Named, each};
 
 /// How many hosts a list may have: what an operator can still look after by hand.
 pub(crate) const HOSTS_MAX: usize = 1000;

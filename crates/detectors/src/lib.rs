@@ -17,8 +17,11 @@
 //! assert_eq!(found[0].redacted, "AKIA…");
 //! ```
 //!
+//! Packs of one's own are read beside those that ship: [`OwnPacks`].
+//!
 //! There are no features.
 
+mod allowed;
 mod checks;
 mod context;
 mod cover;
@@ -34,21 +37,28 @@ mod hit;
 mod hosts;
 mod levels;
 mod literals;
+mod lure;
 mod national;
 mod obfuscation;
+mod own;
 mod pack;
 mod plugins;
 mod rule;
+mod settle;
 mod shape;
+mod sketch;
 mod view;
 mod wallets;
 mod ways;
 
-pub use detectors::{Detection, Detectors};
+pub use allowed::{AllowKey, AllowList, AllowedHost, AllowedValue};
+pub use detectors::{Detection, Detectors, DetectorsConfig};
 pub use error::DetectorsError;
 pub use hosts::{Host, HostPolicy};
 pub use levels::Levels;
+pub use own::{OwnPacks, PackProblem, PackReport, PackText};
 pub use rule::RuleInfo;
+pub use sketch::Sketcher;
 
 /// Everything that all rules find in a text, by place.
 ///

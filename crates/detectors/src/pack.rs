@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clawexchange_ssg_core::{Category, Confidence, Severity};
+use clawexchange_ssg_core::{Category, Confidence, RuleMode, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DetectorsError;
@@ -46,6 +46,9 @@ pub(crate) struct Pack {
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub(crate) struct RuleSpec {
     pub(crate) id: String,
+    /// The pack that has it, for lists.
+    #[serde(skip)]
+    pub(crate) pack: String,
     pub(crate) category: Category,
     /// Its points. They may be left to severity and confidence.
     #[serde(default)]
@@ -66,6 +69,9 @@ pub(crate) struct RuleSpec {
     /// Where its format is described: the provider's own page, or the standard with its section.
     #[serde(default, skip_serializing)]
     pub(crate) source: String,
+    /// Whether it counts, whatever its level: a new rule of one's own begins in shadow. It is no part of what it looks for.
+    #[serde(default, skip_serializing)]
+    pub(crate) mode: Option<RuleMode>,
     /// From which level of paranoia on it is looked for, 1 to 4: the higher, the more ordinary texts it is found in.
     #[serde(default = "lowest_level")]
     pub(crate) level: u8,
@@ -112,10 +118,8 @@ pub(crate) struct RuleSpec {
     pub(crate) quotable: bool,
     /// Texts in parts, joined before use, so that no whole token stands in the file.
     #[serde(default, skip_serializing)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "examples are the rules' tests"))]
     pub(crate) positive: Vec<Vec<String>>,
     #[serde(default, skip_serializing)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "examples are the rules' tests"))]
     pub(crate) negative: Vec<Vec<String>>,
 }
 
@@ -142,19 +146,42 @@ const fn lowest_level() -> u8 {
     1
 }
 
+/// An expression with its terms has at most so many bytes: four times what the longest has that ships.
+pub(crate) const PATTERN_BYTES_MAX: usize = 64 << 10;
+
+/// A pattern with its terms put in, the first of them first; `None` if it gets too long by that.
+pub(crate) fn with_terms(pattern: &str, terms: &BTreeMap<String, String>) -> Option<String> {
+    let mut pattern = pattern.to_owned();
+    for (term, words) in terms {
+        let name = format!("{{{{{term}}}}}");
+        let places = pattern.matches(&name).count();
+        // Told before it is made: terms in terms double with each.
+        let more = places.checked_mul(words.len() + "(?:)".len())?;
+        if pattern.len().checked_add(more)? > PATTERN_BYTES_MAX {
+            return None;
+        }
+        if places > 0 {
+            pattern = pattern.replace(&name, &format!("(?:{words})"));
+        }
+    }
+    (pattern.len() <= PATTERN_BYTES_MAX).then_some(pattern)
+}
+
 impl Pack {
     /// Reads one file.
     pub(crate) fn read(name: &str, text: &str) -> Result<Self, DetectorsError> {
         let mut pack: Self = toml::from_str(text)
             .map_err(|e| DetectorsError::Pack { pack: name.to_owned(), reason: e.message().to_owned() })?;
         for rule in &mut pack.rule {
+            name.clone_into(&mut rule.pack);
             rule.score = rule.points().map_err(|reason| DetectorsError::Pack {
                 pack: name.to_owned(),
                 reason: format!("rule {}: {reason}", rule.id),
             })?;
-            for (term, words) in &pack.terms {
-                rule.pattern = rule.pattern.replace(&format!("{{{{{term}}}}}"), &format!("(?:{words})"));
-            }
+            rule.pattern = with_terms(&rule.pattern, &pack.terms).ok_or_else(|| DetectorsError::Pack {
+                pack: name.to_owned(),
+                reason: format!("rule {}: its expression is too long with its terms", rule.id),
+            })?;
         }
         Ok(pack)
     }
@@ -162,7 +189,7 @@ impl Pack {
 
 impl RuleSpec {
     /// The points that it says, or those that follow from its two axes.
-    fn points(&self) -> Result<u32, &'static str> {
+    pub(crate) fn points(&self) -> Result<u32, &'static str> {
         let Some(percent) = self.confidence else { return Ok(self.score) };
         let confidence = Confidence::percent(percent).ok_or("a confidence is at most 100 percent")?;
         match (self.score, self.severity) {
@@ -176,8 +203,6 @@ impl RuleSpec {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-
-    use clawexchange_ssg_core::RuleMode;
 
     use super::*;
     use crate::hash::version_of;
@@ -269,6 +294,7 @@ mod tests {
         assert_eq!(plain, version(&|_| {}));
         assert_eq!(plain, version(&|s| s.positive.clear()), "examples are its tests");
         assert_eq!(plain, version(&|s| s.description.push('!')));
+        assert_eq!(plain, version(&|s| s.mode = Some(RuleMode::Shadow)), "a mode is not what it looks for");
         for (at, changed) in [
             version(&|s| s.score += 1),
             version(&|s| s.level += 1),

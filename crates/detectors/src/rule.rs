@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use clawexchange_ssg_core::{Category, Confidence, Pattern, RuleMode, Severity, Suppression};
+use regex_automata::meta::{self, Regex};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
@@ -40,6 +41,20 @@ pub struct RuleInfo<'a> {
     pub source: &'a str,
     /// Whether it counts.
     pub mode: RuleMode,
+    /// The pack that has it.
+    pub pack: &'a str,
+    /// Public beginnings of its format.
+    pub prefixes: &'a [String],
+    /// Literals of which each match has one.
+    pub keywords: &'a [String],
+    /// Words of which one must stand near.
+    pub context: &'a [String],
+    /// What a match must pass, by name.
+    pub checks: &'a [String],
+    /// What is noted when a match passes it, by name.
+    pub proofs: &'a [String],
+    /// Its expression; empty for what is found by code.
+    pub pattern: &'a str,
 }
 
 /// One rule. Its expression is made when it is first needed: most texts need few.
@@ -123,6 +138,13 @@ impl Rule {
             level: self.spec.level,
             source: &self.spec.source,
             mode: self.pattern.mode(),
+            pack: &self.spec.pack,
+            prefixes: &self.spec.prefixes,
+            keywords: &self.spec.keywords,
+            context: &self.spec.context,
+            checks: &self.spec.checks,
+            proofs: &self.spec.proofs,
+            pattern: &self.spec.pattern,
         }
     }
 
@@ -224,6 +246,21 @@ impl Rule {
     }
 }
 
+/// An expression, ready to be searched for.
+#[expect(clippy::result_large_err, reason = "it is made for people, once a rule")]
+pub(crate) fn compiled(hir: &Hir) -> Result<Regex, meta::BuildError> {
+    meta::Builder::new()
+        // Half a megabyte holds the states that posts lead to; with the usual two, all rules together
+        // would take as much as the rest of the process.
+        .configure(
+            meta::Config::new()
+                .hybrid_cache_capacity(512 << 10)
+                .utf8_empty(false)
+                .nfa_size_limit(Some(8 << 20)),
+        )
+        .build_from_hir(hir)
+}
+
 /// What it means that a match did not pass a check, which stands in the pack as `word`.
 fn refused_by(check: Check, word: &str) -> Suppression {
     const STANDS_FOR_SOMETHING: [&str; 5] =
@@ -239,13 +276,13 @@ fn refused_by(check: Check, word: &str) -> Suppression {
     }
 }
 
-/// Bytes, not characters: repetitions stay small, and spans are widened to whole characters afterwards.
-#[expect(clippy::expect_used, reason = "a test parses the expression of every rule that ships")]
+#[expect(clippy::expect_used, reason = "expressions are parsed once when packs are checked")]
 pub(crate) fn parsed(pattern: &str) -> Hir {
-    ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .build()
-        .parse(pattern)
-        .expect("the expression of a rule that ships can be parsed")
+    try_parsed(pattern).expect("the expression of a checked rule can be parsed")
+}
+
+/// Bytes, not characters: repetitions stay small, and spans are widened to whole characters afterwards.
+#[expect(clippy::result_large_err, reason = "it is made for people, once a rule")]
+pub(crate) fn try_parsed(pattern: &str) -> Result<Hir, regex_syntax::Error> {
+    ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::checks::is_wallet_key;
 use crate::detectors::{Detectors, hash_of};
-use crate::hit::Hit;
+use crate::hit::{Hit, Marks};
 use crate::view::Views;
 
 /// A key in the import format has 51 or 52 characters.
@@ -25,7 +25,11 @@ impl Detectors {
         let mut places = BTreeMap::new();
         for (id, span) in look(views.text(view)) {
             let Some(&rule) = self.0.by_code.get(id) else { continue };
-            let value = hash_of(views.text(view).get(span.clone()).unwrap_or(""));
+            let key = views.text(view).get(span.clone()).unwrap_or("");
+            let (value, allowed) = (hash_of(key), self.0.allowed.value(id, key));
+            let marks =
+                allowed.map(|why| Box::new(Marks { allowed: Some(why.to_owned()), ..Marks::default() }));
+            let counts = marks.is_none();
             let redacted = format!("[{id}]");
             let checks = if id == "wallet-import-key" { vec!["base58check"] } else { Vec::new() };
             hits.push(Hit {
@@ -34,10 +38,10 @@ impl Detectors {
                 redacted,
                 views: views.chain(view),
                 checks,
-                marks: None,
+                marks,
                 value,
             });
-            if self.enough(rule, true, &mut places).is_break() {
+            if self.enough(rule, counts, &mut places).is_break() {
                 break;
             }
         }

@@ -6,12 +6,12 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use regex_automata::meta::{self, Regex};
+use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
 use crate::literals::Literals;
-use crate::rule::{Match, parsed};
+use crate::rule::{Match, compiled, parsed};
 use crate::shape::{Shape, alternatives};
 
 /// All ways of a rule, in the order of its expression.
@@ -151,18 +151,8 @@ impl Way {
         self.regex.get_or_init(|| {
             let hir = parsed(&self.pattern);
             let way = self.at.and_then(|at| alternatives(&hir).into_iter().nth(at)).unwrap_or(hir);
-            #[expect(clippy::expect_used, reason = "a test makes the expression of every rule that ships")]
-            let regex = meta::Builder::new()
-                // Half a megabyte holds the states that posts lead to; with the usual two, all rules together
-                // would take as much as the rest of the process.
-                .configure(
-                    meta::Config::new()
-                        .hybrid_cache_capacity(512 << 10)
-                        .utf8_empty(false)
-                        .nfa_size_limit(Some(8 << 20)),
-                )
-                .build_from_hir(&way)
-                .expect("the expression of a rule that ships can be made");
+            #[expect(clippy::expect_used, reason = "expressions are made once when packs are checked")]
+            let regex = compiled(&way).expect("the expression of a checked rule can be made");
             regex
         })
     }

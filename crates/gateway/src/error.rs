@@ -15,6 +15,7 @@ use clawexchange_ssg_core::{
 };
 
 use crate::folder::FolderError;
+use crate::rules::RulesError;
 
 /// Why a part could not be opened or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,9 @@ pub enum PartsError {
     /// The rules.
     #[error(transparent)]
     Detectors(#[from] DetectorsError),
+    /// The rules as they are kept.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The plugins.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -121,6 +125,12 @@ pub enum PartsError {
         /// The key that says so.
         key: String,
     },
+    /// The classifier that is to be asked cannot be.
+    #[error("the classifier cannot be asked: {what}")]
+    Remote {
+        /// What is wrong.
+        what: &'static str,
+    },
     /// There is nothing to lift.
     #[error("{agent} is not suspended")]
     NotSuspended {
@@ -143,6 +153,7 @@ impl PartsError {
             Self::Quarantine(e) => e,
             Self::Limits(e) => e,
             Self::Detectors(e) => e,
+            Self::Rules(e) => e,
             Self::Registry(e) => e,
             Self::Gate(e) => e,
             Self::Event(e) => e,
@@ -166,6 +177,7 @@ impl Fault for PartsError {
             Self::Listen { .. } => "gateway/listen",
             Self::Tls { .. } => "gateway/tls",
             Self::CountersOfAnother { .. } => "gateway/counters-of-another",
+            Self::Remote { .. } => "gateway/remote",
             Self::NotSuspended { .. } => "gateway/not-suspended",
             Self::NoAgent => "gateway/no-agent",
             other => other.inner().map_or("gateway/parts", Fault::code),
@@ -183,6 +195,7 @@ impl Fault for PartsError {
             Self::KeyGone { .. }
             | Self::WrongKey { .. }
             | Self::Tls { .. }
+            | Self::Remote { .. }
             | Self::CountersOfAnother { .. } => FaultKind::Configuration,
             Self::State { .. } | Self::Listen { .. } => FaultKind::Unavailable,
             other => other.inner().map_or(FaultKind::Internal, Fault::kind),
@@ -201,6 +214,7 @@ impl Fault for PartsError {
             Self::Tls { .. } => Some("CLAW_TLS_CERT_FILE is a chain and CLAW_TLS_KEY_FILE its key, both in PEM".to_owned()),
             Self::CountersOfAnother { key, .. } => Some(format!("set CLAW_REDIS_PREFIX to one that no other deployment has; if that one is gone, take its mark away: redis-cli DEL {key}")),
             Self::NotSuspended { .. } => Some("`claw limits suspended` lists who is; a quota of 0 is lifted with `claw limits override`".to_owned()),
+            Self::Remote { .. } => Some("CLAW_REMOTE_URL and CLAW_REMOTE_TOKEN say where it is and what it is shown".to_owned()),
             Self::NoAgent => Some("name it with `agentId` in the line or with --agent".to_owned()),
             Self::Port(e) => e.hint(),
             other => other.inner().and_then(Fault::hint),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clawexchange_database::outbox;
 use clawexchange_rate_limiter::{Ask, EndpointTier, LimitError, WhenAway};
-use clawexchange_ssg_core::{AgentId, ContentEnvelope, Fault as _, RiskTier};
+use clawexchange_ssg_core::{AgentId, Clock as _, ContentEnvelope, Fault as _, RiskTier};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -39,6 +39,9 @@ pub struct Readiness {
     pub flags: BTreeMap<&'static str, bool>,
     /// The rules that judge: `<pack>@<version>+<hash>`, as on every result.
     pub policy: String,
+    /// The packs of the deployment's own among them, by their hash; none are active unless it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packs: Option<String>,
 }
 
 impl Readiness {
@@ -103,11 +106,14 @@ impl Service {
         // Verdicts that pass or refuse are kept meanwhile; only holds cannot be made.
         let is_kept = database == PartState::Failing && self.log().can_keep();
         let audit = |is_on| if is_on && is_kept { PartState::Degraded } else { on(is_on) };
+        let rules = self.pipeline().rules();
+        let is_odd = rules.is_refused || rules.ends.is_some_and(|ends| ends <= self.clock().now());
         let parts = BTreeMap::from([
             ("database", database),
             ("limiter", limiter),
             ("quarantine", on(settings.quarantine_enabled)),
             ("audit", audit(settings.audit_enabled)),
+            ("rules", if is_odd { PartState::Degraded } else { PartState::Ok }),
         ]);
         let objects = self.check_bucket(&mut last.bucket).await;
         let states = || parts.values().copied();
@@ -127,7 +133,8 @@ impl Service {
         let parts = parts.into_iter().chain(objects.map(|state| ("objects", state))).collect();
         let flags = settings.flags().into_iter().collect();
         let policy = self.pipeline().inspector().config().policy.clone();
-        let found = Readiness { status, parts, flags, policy };
+        let packs = (!rules.own.is_empty()).then(|| rules.own.hash().to_owned());
+        let found = Readiness { status, parts, flags, policy, packs };
         last.found = Some((Instant::now(), found.clone()));
         found
     }

@@ -39,8 +39,10 @@ mod parts;
 mod pipeline;
 mod policy;
 mod refusals;
+mod remote;
 mod router;
 mod routes;
+mod rules;
 mod serve;
 mod service;
 mod settings;
@@ -59,14 +61,18 @@ pub use pipeline::{Charge, Decided, HistoryMark, Limited, Pipeline, Submitted, S
 pub use policy::NotAccepted;
 pub use router::router;
 pub use routes::{Access, On, ROUTES, RequestBody, Route};
+pub use rules::{
+    ALLOWANCE_DAYS_MAX, ALLOWANCES_MAX, ALLOWED_BYTES_MAX, AllowWhat, Kept, OWNER_CHARS_MAX,
+    REASON_CHARS_MAX, RulesError, StoredRules, Trust, sign_packs,
+};
 pub use serve::{Addresses, Server};
 pub use service::{Phase, Service};
 pub use settings::{
     ByteQuota, CategoryActionSetting, DatabaseSettings, Environment, GateMode, GateModes, KeySource,
     LogFormat, ModerationSettings, Origin, Password, PluginSetting, PolicyProfile, Problem, RedisSettings,
-    Settings, SettingsError, Shown, Sources, TlsFiles,
+    RemoteMode, RemoteSettings, Settings, SettingsError, Shown, Sources, TlsFiles,
 };
-pub use states::{HeldStates, LimitStates, TokenStates};
+pub use states::{HeldStates, LimitStates, RuleStates, TokenStates};
 pub use view::limits_json;
 
 /// The examples of the README.

@@ -58,7 +58,7 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], about: &'s
 }
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 54] = [
+pub const METRICS: [Metric; 59] = [
     seconds(
         "claw_http_request_duration_seconds",
         &["route", "method", "status"],
@@ -93,6 +93,16 @@ pub const METRICS: [Metric; 54] = [
         &[],
         "Submissions that could not be judged, held or recorded, and were not passed on.",
     ),
+    counter(
+        "claw_campaign_texts_total",
+        &["outcome"],
+        "Submissions that were part of a campaign, by whether that called for a label or for a hold.",
+    ),
+    counter(
+        "claw_campaign_alone_total",
+        &[],
+        "Questions about campaigns that Redis did not answer, so that this process alone has counted.",
+    ),
     counter("claw_gate_shadow_verdicts_total", &["would_be"], "Verdicts that shadow mode did not carry out."),
     counter(
         "claw_limiter_decisions_total",
@@ -105,6 +115,23 @@ pub const METRICS: [Metric; 54] = [
         "bool",
         &[],
         "1 while limits in the database are refused and the last good ones hold.",
+    ),
+    counter(
+        "claw_remote_questions_total",
+        &["outcome"],
+        "Questions to the classifier: answered, cached, paused (it is left alone), late, away, refused, malformed.",
+    ),
+    gauge(
+        "claw_rules_refused",
+        "bool",
+        &[],
+        "1 while the active rule packs are refused and the last good ones go on to judge.",
+    ),
+    gauge(
+        "claw_rules_signature_end_seconds",
+        "seconds",
+        &[],
+        "When the signature of the active rule packs ends, in seconds since 1970; 0 if there is none.",
     ),
     gauge("claw_limiter_redis_away", "bool", &[], "1 while Redis does not answer; 0 without Redis."),
     gauge(
@@ -227,7 +254,7 @@ pub const METRICS: [Metric; 54] = [
         "claw_policy_info",
         "bool",
         &["policy"],
-        "Always 1; its label says which rules judge, as results do.",
+        "1 for the rules that judge, named as results name them; 0 for those that did before.",
     ),
     gauge("claw_start_time_seconds", "seconds", &[], "When the process began, in seconds since 1970."),
 ];
@@ -298,6 +325,9 @@ impl Metrics {
         for decision in ["allowed", "denied", "degraded"] {
             self.count("claw_limiter_decisions_total", &[("decision", decision)], 0);
         }
+        for outcome in ["label", "hold"] {
+            self.count("claw_campaign_texts_total", &[("outcome", outcome)], 0);
+        }
         for why in ["timeout", "error"] {
             self.count("claw_limiter_redis_failures_total", &[("why", why)], 0);
         }
@@ -308,6 +338,7 @@ impl Metrics {
             self.count("claw_http_connections_refused_total", &[("listener", listener)], 0);
         }
         for name in [
+            "claw_campaign_alone_total",
             "claw_limiter_redis_commands_total",
             "claw_limiter_redis_openings_total",
             "claw_limiter_redis_script_losses_total",
@@ -325,6 +356,8 @@ impl Metrics {
         for name in [
             "claw_limiter_degraded",
             "claw_limiter_config_refused",
+            "claw_rules_refused",
+            "claw_rules_signature_end_seconds",
             "claw_limiter_redis_away",
             "claw_limiter_instances",
             "claw_limiter_unreplayed",
@@ -341,6 +374,9 @@ impl Metrics {
             self.set("claw_database_connections", &[("state", state)], 0);
         }
         self.set("claw_database_connections_max", &[], 0);
+        for outcome in ["answered", "cached", "paused", "late", "away", "refused", "malformed"] {
+            self.count("claw_remote_questions_total", &[("outcome", outcome)], 0);
+        }
         self.set("claw_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     }
 

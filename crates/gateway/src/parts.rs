@@ -18,16 +18,15 @@ use clawexchange_quarantine::{
 };
 use clawexchange_rate_limiter::stored::{StoredLimits, Watch};
 use clawexchange_rate_limiter::{Limiter, MemoryConfig, MemoryStore, RedisStore, WhenAway};
-use clawexchange_ssg_core::{
-    Clock as _, EventId, Fault as _, Gate, Inspector, InspectorConfig, PluginFailure, PluginRegistry,
-    SystemClock,
-};
+use clawexchange_ssg_core::{Clock as _, EventId, Fault as _, Gate, SystemClock};
 use tokio::sync::OnceCell;
 
 use crate::error::PartsError;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::metrics::Metrics;
-use crate::pipeline::{Counters, Pipeline, PipelineParts, Shared};
+use crate::pipeline::{Counters, Lookout, Pipeline, PipelineParts, Shared};
+use crate::remote::{Remote, SharedRemote};
+use crate::rules::Judging;
 use crate::settings::{KeySource, Settings};
 
 /// Where the keys of weeks lie.
@@ -69,6 +68,7 @@ pub struct Parts {
     redis: OnceCell<Option<RedisStore>>,
     limiter: OnceCell<Limiter>,
     detectors: OnceCell<Detectors>,
+    remote: OnceCell<Option<SharedRemote>>,
     tokens: OnceCell<Tokens>,
     desk: OnceCell<Desk>,
     pipeline: OnceCell<Pipeline>,
@@ -96,6 +96,7 @@ impl Parts {
             redis: OnceCell::new(),
             limiter: OnceCell::new(),
             detectors: OnceCell::new(),
+            remote: OnceCell::new(),
             tokens: OnceCell::new(),
             desk: OnceCell::new(),
             pipeline: OnceCell::new(),
@@ -445,33 +446,18 @@ impl Parts {
         Ok(())
     }
 
-    /// The detectors with the modes and levels that are set.
-    pub async fn detectors(&self) -> Result<&Detectors, PartsError> {
-        self.detectors
-            .get_or_try_init(|| async {
-                let Settings { rules, levels, .. } = &self.settings;
-                Ok(Detectors::with_levels(rules, self.settings.host_policy()?, *levels)?)
-            })
-            .await
+    /// The classifier that is asked, if there is one: one for all inspectors, so that what it knows outlives a switch.
+    pub(crate) async fn remote(&self) -> Result<Option<SharedRemote>, PartsError> {
+        let remote = self.remote.get_or_try_init(|| async {
+            let open = |settings| Remote::open(settings, self.metrics.clone()).map(SharedRemote::new);
+            self.settings.remote.as_ref().map(open).transpose()
+        });
+        Ok(remote.await?.clone())
     }
 
-    /// An inspector; opens no data.
-    pub async fn inspector(&self) -> Result<Inspector, PartsError> {
-        let detectors = self.detectors().await?;
-        let mut plugins = detectors.register(PluginRegistry::new())?;
-        for (id, setting) in &self.settings.plugins {
-            if !setting.enabled {
-                plugins = plugins.without(id);
-            } else if setting.on_failure != PluginFailure::Hold {
-                plugins = plugins.on_failure(id, setting.on_failure)?;
-            }
-        }
-        let mut config = InspectorConfig::default();
-        config.thresholds = self.settings.thresholds;
-        config.actions = self.settings.category_actions();
-        config.policy = detectors.policy();
-        self.metrics.set("claw_policy_info", &[("policy", &config.policy)], 1);
-        Ok(Inspector::new(plugins, config))
+    /// Where the rules that ship are kept once they are ready.
+    pub(crate) const fn shipped(&self) -> &OnceCell<Detectors> {
+        &self.detectors
     }
 
     /// The whole way of a submission.
@@ -488,7 +474,8 @@ impl Parts {
                 log.drain_outbox().await?;
                 let counters = self.counters().await?;
                 let limiter = self.limiter().await?.clone();
-                let mut gate = Gate::new(self.inspector().await?, vault.clone(), log.clone());
+                let (Judging { detectors, inspector }, rules) = self.active_rules().await?;
+                let mut gate = Gate::new(inspector, vault.clone(), log.clone());
                 if !self.settings.quarantine_enabled {
                     gate = gate.without_quarantine();
                 }
@@ -496,10 +483,19 @@ impl Parts {
                     gate = gate.without_verdict_log();
                 }
                 let tokens = self.tokens().await?.clone();
-                let parts = PipelineParts { gate, limiter, log, vault, tokens };
+                let campaigns = self.lookout(detectors).await?;
+                let parts = PipelineParts { gate, rules, limiter, log, vault, tokens, campaigns };
                 Pipeline::open(parts, self.settings.gate_mode.clone(), counters).await
             })
             .await
+    }
+
+    /// What counts who submits the same, if anything does: beside the limiter's counters.
+    async fn lookout(&self, detectors: Detectors) -> Result<Option<Lookout>, PartsError> {
+        let Some(rules) = self.settings.campaigns else { return Ok(None) };
+        let (keys, redis) = (self.keys().await?, self.redis().await?.cloned());
+        let opened = Lookout::open(rules, keys, detectors, redis, self.metrics.clone()).await;
+        opened.map(Some).map_err(PartsError::Port)
     }
 
     /// Whether one process at a time may have the data folder: rows, counters or the spool lie there.

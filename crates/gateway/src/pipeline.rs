@@ -1,9 +1,10 @@
 //! The way of a submission: limited, inspected, held or passed, logged, remembered.
 
+mod campaigns;
 mod history;
 mod suspensions;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use clawexchange_audit::{AuditLog, Entry};
 use clawexchange_moderation::{Token, Tokens};
@@ -12,15 +13,17 @@ use clawexchange_rate_limiter::{
     Ask, Decision, EndpointTier, LimitError, Limiter, Offence, Permit, TierStatus,
 };
 use clawexchange_ssg_core::{
-    Actor, ActorType, AgentId, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector, Outcome, Recorded,
-    RiskTier, Submission, TrustLevel, Verdict,
+    Actor, ActorType, AgentId, Campaign, ContentEnvelope, Fault as _, Gate, InspectionId, Inspector, Outcome,
+    Recorded, RiskTier, Submission, TrustLevel, Verdict,
 };
 
+pub(crate) use self::campaigns::Lookout;
 use self::history::History;
 pub use self::history::HistoryMark;
 pub(crate) use self::history::{Counters, Shared};
 pub use self::suspensions::{Suspended, SuspensionChange};
 use crate::error::PartsError;
+use crate::rules::{ActiveRules, Judging};
 use crate::settings::{GateMode, GateModes};
 
 /// Limiter, gate and what they remember. Cheap to clone.
@@ -30,10 +33,13 @@ pub struct Pipeline(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     gate: Gate,
+    /// What of the rules is the deployment's own; the gate has them ready to judge.
+    rules: RwLock<Arc<ActiveRules>>,
     limiter: Limiter,
     log: AuditLog,
     vault: Vault,
     tokens: Tokens,
+    campaigns: Option<Lookout>,
     modes: GateModes,
     history: History,
 }
@@ -41,10 +47,12 @@ struct Inner {
 /// What a pipeline is put together of.
 pub(crate) struct PipelineParts {
     pub(crate) gate: Gate,
+    pub(crate) rules: ActiveRules,
     pub(crate) limiter: Limiter,
     pub(crate) log: AuditLog,
     pub(crate) vault: Vault,
     pub(crate) tokens: Tokens,
+    pub(crate) campaigns: Option<Lookout>,
 }
 
 /// What became of a submission.
@@ -96,9 +104,14 @@ impl Pipeline {
         modes: GateModes,
         counters: Counters,
     ) -> Result<Self, PartsError> {
-        let PipelineParts { gate, limiter, log, vault, tokens } = parts;
+        let PipelineParts { mut gate, rules, limiter, log, vault, tokens, campaigns } = parts;
+        if let Some(lookout) = &campaigns {
+            gate = gate.with_campaigns(lookout.clone());
+        }
         let history = History::new(counters, &log).await?;
-        let me = Self(Arc::new(Inner { gate, limiter, log, vault, tokens, modes, history }));
+        let rules = RwLock::new(Arc::new(rules));
+        let me =
+            Self(Arc::new(Inner { gate, rules, limiter, log, vault, tokens, campaigns, modes, history }));
         me.begin_history().await?;
         Ok(me)
     }
@@ -225,9 +238,23 @@ impl Pipeline {
         revoked
     }
 
-    /// What it judges with.
-    pub fn inspector(&self) -> &Inspector {
+    /// What it judges with now.
+    pub fn inspector(&self) -> Inspector {
         self.0.gate.inspector()
+    }
+
+    /// What of the rules is the deployment's own.
+    pub(crate) fn rules(&self) -> Arc<ActiveRules> {
+        Arc::clone(&self.0.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Judges with other rules from the next inspection on.
+    pub(crate) fn judge_with(&self, judging: Judging, rules: ActiveRules) {
+        if let Some(lookout) = &self.0.campaigns {
+            lookout.judge_with(judging.detectors);
+        }
+        self.0.gate.judge_with(judging.inspector);
+        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// `Ok`: the counters survive the end of power.
@@ -263,11 +290,13 @@ fn recorded_of(entry: &Entry) -> Option<Recorded> {
     let held =
         (entry.target_type.as_deref() == Some("quarantine")).then_some(entry.target_id.as_deref()).flatten();
     let mut said = Recorded::new(verdict, meta.get("tier")?.as_str()?.parse().ok()?, entry.created_at);
+    said.policy = meta.get("policy").and_then(|policy| policy.as_str()).map(ToOwned::to_owned);
     said.labels = labels.filter_map(|label| label.as_str().map(ToOwned::to_owned)).collect();
     said.hold = held.and_then(|id| id.parse().ok());
     said.is_repeat = meta.contains_key("repeatOf");
     said.would_be = meta.get("wouldBe").and_then(|word| word.as_str()).and_then(|word| word.parse().ok());
     said.is_sanitized = meta.get("sanitized").and_then(serde_json::Value::as_bool) == Some(true);
+    said.campaign = Campaign::of_event(meta);
     Some(said)
 }
 

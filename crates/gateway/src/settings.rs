@@ -1,5 +1,6 @@
 //! Every setting, where it came from, and all that is wrong with them at once.
 
+mod campaigns;
 mod counters;
 mod database;
 mod keys;
@@ -9,6 +10,8 @@ mod problem;
 mod reader;
 mod redis;
 mod refused;
+mod remote;
+mod rules;
 mod sections;
 pub(crate) mod setting;
 pub(crate) mod table;
@@ -23,15 +26,18 @@ use std::time::Duration;
 
 use clawexchange_detectors::Levels;
 use clawexchange_quarantine::S3Config;
+use clawexchange_rate_limiter::CampaignRules;
 use clawexchange_ssg_core::{
     AgentId, Category, ContentType, EnvelopeBounds, PluginFailure, RiskTier, RuleMode, TierThresholds,
 };
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::rules::Trust;
 pub use problem::{Problem, SettingsError};
 pub(crate) use problem::{nearest, printable, printable_path};
 use reader::Reader;
+pub use remote::{RemoteMode, RemoteSettings};
 use setting::Setting;
 use value::Value;
 pub use words::{
@@ -173,10 +179,16 @@ pub struct Settings {
     pub categories: BTreeMap<Category, CategoryActionSetting>,
     /// Rules that are not in their usual mode.
     pub rules: BTreeMap<String, RuleMode>,
+    /// Whose signatures of rule packs count, and whether one is asked for.
+    pub rule_trust: Trust,
     /// Plugins that are not set as usual.
     pub plugins: BTreeMap<String, PluginSetting>,
     /// How much a caller may have inspected without submitting it.
     pub inspect_bytes: ByteQuota,
+    /// From when on many who submit the same are a campaign; nothing is counted if there are none.
+    pub campaigns: Option<CampaignRules>,
+    /// The classifier that is asked, if there is one.
+    pub remote: Option<RemoteSettings>,
     /// How held content is reviewed.
     pub moderation: ModerationSettings,
     shown: Vec<Shown>,
@@ -231,6 +243,7 @@ impl Settings {
             ("audit_enabled", self.audit_enabled),
             ("gate_shadow", self.gate_mode.shadowed().next().is_some()),
             ("safe_mode", self.safe_mode),
+            ("campaigns_counted", self.campaigns.is_some()),
             ("healthchecks_enabled", self.healthchecks.is_some()),
             // This version takes no other value.
             ("moderation_enforced", false),
@@ -318,8 +331,11 @@ impl Reader<'_> {
             bounds: self.bounds(),
             categories: self.categories(),
             rules: self.rules(),
+            rule_trust: self.rule_trust(),
             plugins: self.plugins(),
             inspect_bytes: self.inspect_bytes(),
+            campaigns: self.campaigns(),
+            remote: self.remote(),
             moderation: ModerationSettings {
                 grant: self.seconds(&table::GRANT),
                 claim: self.seconds(&table::CLAIM) * 60,

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::PartsError;
 use crate::health::CHECKS;
+use crate::rules::{Looked as LookedAtRules, RulesWatch};
 use crate::service::{Service, instance_name};
 
 /// How late what other processes changed is heeded at most, and how much of the log's end is unpinned.
@@ -45,6 +46,7 @@ pub(crate) fn begin(service: &Service, stopped: &watch::Receiver<bool>) -> JoinS
     let settings = service.parts().settings();
     let mut tasks = JoinSet::new();
     tasks.spawn(each_second(service.clone(), stopped.clone()));
+    tasks.spawn(follow_rules(service.clone(), stopped.clone()));
     tasks.spawn(sign(service.clone(), stopped.clone()));
     tasks.spawn(sweep(service.clone(), settings.sweep_interval, stopped.clone()));
     tasks.spawn(follow(service.clone(), stopped.clone()));
@@ -228,6 +230,45 @@ async fn make_months(service: Service, stopped: watch::Receiver<bool>) {
                 tracing::warn!(code = error.code(), %error, hint, "the log has no room for further months");
             }
         }
+    }
+}
+
+/// By itself: making expressions takes a while.
+async fn follow_rules(service: Service, mut stopped: watch::Receiver<bool>) {
+    let watch = match RulesWatch::new(service.parts(), service.pipeline()).await {
+        Ok(watch) => watch,
+        Err(error) => {
+            tracing::error!(code = error.code(), "rules in the database are not watched");
+            return;
+        }
+    };
+    let (mut ticks, mut had_ended) = (Ticks::new(EVERY, stopped.clone()), false);
+    while ticks.next().await {
+        let looked = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            looked = watch.look() => looked,
+        };
+        let policy = || service.pipeline().inspector().config().policy.clone();
+        match looked {
+            Ok(LookedAtRules::Same) => {}
+            Ok(LookedAtRules::Changed) => tracing::info!(policy = policy(), "other rules judge"),
+            Ok(LookedAtRules::Refused(error)) => {
+                tracing::error!(code = error.code(), %error, policy = policy(), "active rule packs are refused; the last good ones go on to judge");
+            }
+            Err(error) => tracing::warn!(code = error.code(), "rules in the database could not be read"),
+        }
+        let rules = service.pipeline().rules();
+        service.metrics().set("claw_rules_refused", &[], u64::from(rules.is_refused));
+        let ends = rules.ends.map_or(0, |ends| ends.as_micros().unsigned_abs() / 1_000_000);
+        service.metrics().set("claw_rules_signature_end_seconds", &[], ends);
+        let has_ended = rules.ends.is_some_and(|ends| ends <= service.clock().now());
+        if has_ended && !had_ended {
+            tracing::warn!(
+                "the signature of the active rule packs has ended; they go on to judge: sign them anew"
+            );
+        }
+        had_ended = has_ended;
     }
 }
 

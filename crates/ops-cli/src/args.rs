@@ -3,6 +3,7 @@
 mod audit;
 mod keys;
 mod limits;
+mod rules;
 mod serve;
 mod token;
 mod watch;
@@ -18,6 +19,9 @@ pub(crate) use self::audit::{
 };
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::limits::{Change, LimitsCommand, OverrideArgs, SimulateArgs};
+pub(crate) use self::rules::{
+    AllowArgs, AllowCommand, DryRun, ListRulesArgs, RulesCommand, SignArgs, SigningKeyArgs,
+};
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::token::TokenCommand;
 pub(crate) use self::watch::{DoctorArgs, HealthcheckArgs, TapArgs};
@@ -92,6 +96,9 @@ pub(crate) enum Command {
     /// Shows and sets how often agents may act.
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Lists, checks and activates rules: those that ship, packs of one's own, and what is allowed all the same.
+    #[command(subcommand, after_help = rules::RULES_EXAMPLES)]
+    Rules(RulesCommand),
     /// Looks the deployment over and says what to mend; changes nothing.
     #[command(after_help = watch::DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
@@ -130,6 +137,7 @@ Examples:
   claw inspect post.txt
   echo 'my key is AKIA…' | claw inspect --explain
   claw inspect post.txt --level 3 --explain --output json
+  claw inspect post.txt --rules rules/ --explain
   claw inspect --json envelope.json
   claw inspect --jsonl posts.jsonl --report report.md --fail-on HIGH";
 
@@ -239,6 +247,9 @@ pub(crate) struct InspectArgs {
     /// Judges with rules up to this level of paranoia, 1 to 4 [default: as `policy.level` is set].
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(crate) level: Option<u8>,
+    /// Judges with packs of one's own besides: a file, or a folder of *.toml. What is active in the database plays no part.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -1,7 +1,10 @@
 //! What each command does.
 
+mod activate;
 mod adopt;
+mod allow;
 mod audit;
+mod bench;
 mod config;
 mod doctor;
 mod follow;
@@ -11,10 +14,13 @@ mod keys;
 mod limits;
 mod man;
 mod migrate;
+mod packs;
 mod prove;
 mod quarantine;
 mod retire;
+mod rules;
 pub(crate) mod serve;
+mod sign;
 mod simulate;
 mod spool;
 mod submit;
@@ -54,6 +60,7 @@ pub(crate) async fn run(cli: &Cli, serving: Option<Settings>) -> Result<Exit, Cl
         Command::Audit(command) => audit::run(command, global).await,
         Command::Spool(command) => spool::run(command, global).await,
         Command::Limits(command) => limits::run(command, global).await,
+        Command::Rules(command) => rules::run(command, global).await,
         Command::Doctor(args) => doctor::run(args, global).await,
         Command::Healthcheck(args) => healthcheck::run(args, global).await,
         Command::Tap(args) => tap::run(args, global).await,
@@ -137,12 +144,6 @@ fn user() -> String {
 /// Reads a file or standard input, and no more than `most` bytes and one.
 fn read_bounded(file: &Path, most: usize) -> Result<Vec<u8>, CliError> {
     use std::io::Read as _;
-    let doing = || {
-        format!(
-            "read {}",
-            if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
-        )
-    };
     let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
@@ -150,8 +151,32 @@ fn read_bounded(file: &Path, most: usize) -> Result<Vec<u8>, CliError> {
     } else {
         std::fs::File::open(file).and_then(|f| f.take(most).read_to_end(&mut bytes))
     };
-    read.map_err(|e| CliError::io(doing(), e))?;
+    read.map_err(|e| CliError::io(reading(file), e))?;
     Ok(bytes)
+}
+
+/// The longest character, less one byte.
+const CUT_BYTES_MAX: usize = 3;
+
+/// The same of a text. What has more than `most` bytes has more than that here too, a few or one: a character that is cut
+/// off is left out.
+fn read_text(file: &Path, most: usize) -> Result<String, CliError> {
+    let most = most + CUT_BYTES_MAX;
+    let mut bytes = read_bounded(file, most)?;
+    if bytes.len() > most
+        && let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        bytes.truncate(error.valid_up_to());
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let what = format!("it is not UTF-8 at byte {}", e.utf8_error().valid_up_to());
+        CliError::io(reading(file), std::io::Error::new(std::io::ErrorKind::InvalidData, what))
+    })
+}
+
+fn reading(file: &Path) -> String {
+    if file == Path::new("-") { "read standard input".to_owned() } else { format!("read {}", file.display()) }
 }
 
 /// Reads one content within the bounds that are set: a text, or an envelope with `--json`.

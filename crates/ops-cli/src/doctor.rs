@@ -11,6 +11,7 @@ mod postgres;
 mod redis;
 mod rights;
 mod rows;
+mod rules;
 
 use std::pin::Pin;
 
@@ -132,7 +133,7 @@ macro_rules! check {
 }
 
 /// Every check, in the order in which they are told: what others need stands first.
-pub(crate) const CHECKS: [Check; 65] = [
+pub(crate) const CHECKS: [Check; 66] = [
     check!("config", "every setting is one, and means what it should", files::config),
     check!("data-folder", "the data folder is ours and open to nobody else", files::data_folder),
     check!("space", "the disk of the data folder has room", files::space),
@@ -177,6 +178,11 @@ pub(crate) const CHECKS: [Check; 65] = [
     check!("room-for-holds", "there is room for further holds", flow::room_for_holds),
     check!("sweep", "what is due is swept", flow::sweep),
     check!("limits", "the limits in the database are valid", flow::limits),
+    check!(
+        "rules",
+        "the rule packs in the database can be used, and are signed for a while yet",
+        rules::active
+    ),
     check!("journal", "the journal of the limiter can be read", flow::journal),
     check!("quarantine-enabled", "suspicious content is held", flow::quarantine_enabled),
     check!("audit-enabled", "verdicts are logged", flow::audit_enabled),

@@ -19,6 +19,21 @@ fn assert_refused(answer: &Answer, code: i32, says: &str) {
 }
 
 #[test]
+fn a_file_of_rules_that_is_too_long_is_told_so_wherever_it_is_cut() {
+    let claw = Claw::new();
+    let path = claw.home.path().join("long.toml");
+    for before in ["", "x", "xx", "xxx"] {
+        std::fs::write(&path, format!("# {before}{}", "\u{1f600}".repeat(300_000))).unwrap();
+        let answer = claw.run(&["rules", "lint", path.to_str().unwrap()]);
+        assert_eq!(answer.code, Some(1), "{}", answer.all());
+        assert!(answer.all().contains("bytes, and 1048576 are the most"), "{}", answer.all());
+        assert!(!answer.all().contains("UTF-8"), "{}", answer.all());
+    }
+    std::fs::write(&path, b"# \xff").unwrap();
+    assert_refused(&claw.run(&["rules", "lint", path.to_str().unwrap()]), 1, "it is not UTF-8 at byte 2");
+}
+
+#[test]
 fn content_that_cannot_be_inspected_is_refused_by_name() {
     let claw = Claw::on_sqlite();
     let deep = format!("{{\"text\":\"x\",\"a\":{}{}}}", "[".repeat(40), "]".repeat(40));

@@ -410,6 +410,45 @@ fn commands_beside_servers_see_and_change_the_same_counters() {
     fleet.stop();
 }
 
+/// Long enough to be part of a campaign, with a link.
+const LURE: &str = "A new market for agents has opened its doors: come and see what it pays for your spare hours, and \
+                    bring a friend along, at https://bazaar.example/welcome today.";
+
+#[test]
+fn a_campaign_that_is_spread_over_instances_is_seen_by_each_and_what_is_released_at_one_is_known_to_all() {
+    let (single, cluster) = (Server::start(), Cluster::of_one());
+    for (url, node) in [(single.url(), &single), (cluster.url(), &cluster.nodes()[0])] {
+        let fleet = Fleet::start(2, &url, &[]);
+        for n in 1..=19 {
+            let said = fleet.submit(n, &format!("agent-{n}"), &format!("{LURE} Yours, agent {n}"));
+            assert_eq!(said.status, 200, "{said:?}");
+            let owners = said.json()["campaign"]["owners"].as_u64().unwrap_or(0);
+            assert_eq!(owners, if n >= 5 { n as u64 } else { 0 }, "{said:?}");
+        }
+        let held = fleet.submit(0, "agent-20", LURE);
+        assert_eq!(held.status, 202, "{held:?}");
+        assert_eq!(held.json()["campaign"]["owners"], 20);
+        assert_eq!(fleet.submit(1, "agent-21", LURE).status, 202, "whomever it asks");
+        let path = format!("/v1/quarantine/{}/decisions", held.json()["quarantineId"].as_str().unwrap());
+        let decision = json!({"action": "release", "reason": "FALSE_POSITIVE"}).to_string();
+        let decided = raw(fleet.served[1].admin, &post(&path, &fleet.people, "", &decision)).unwrap();
+        assert_eq!(decided.status, 200, "{decided:?}");
+        let next = AtomicUsize::new(22);
+        let passes = |at: usize| {
+            let n = next.fetch_add(1, Ordering::SeqCst);
+            let said = fleet.submit(at, &format!("agent-{n}"), LURE);
+            said.status == 200 && said.json()["labels"].to_string().contains("CAMPAIGN")
+        };
+        for at in 0..2 {
+            until("the release", || passes(at));
+        }
+        node.cli(&["FLUSHALL"]);
+        until("that it is learned again", || node.cli(&["EXISTS", "claw:{released}"]).trim() == "1");
+        assert!(passes(0) && passes(1));
+        fleet.stop();
+    }
+}
+
 #[test]
 fn two_processes_without_a_spool_share_a_folder() {
     let fleet = Fleet::start(1, &redis::empty(), &[("CLAW_SPOOL", "false")]);

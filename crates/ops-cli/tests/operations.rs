@@ -8,8 +8,10 @@ mod server;
 #[expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod support;
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 
 use serde_json::{Value, json};
 use server::Server;
@@ -53,6 +55,26 @@ fn hold(claw: &Claw, text: &str, agent: &str) -> String {
         .expect("it is held")
 }
 
+/// Writes drafts into folders and takes each away a little later, as a server does that has much to do, until the other end
+/// is dropped.
+fn drafts_come_and_go(folders: &[PathBuf], over: &Receiver<()>) {
+    let mut drafts = VecDeque::new();
+    for n in 0_u64.. {
+        for folder in folders {
+            let draft = folder.join(format!(".{n}.part"));
+            std::fs::write(&draft, "a draft").unwrap();
+            drafts.push_back(draft);
+        }
+        while drafts.len() > 100 {
+            std::fs::remove_file(drafts.pop_front().unwrap()).unwrap();
+        }
+        if over.try_recv() == Err(TryRecvError::Disconnected) {
+            break;
+        }
+    }
+    drafts.iter().for_each(|draft| std::fs::remove_file(draft).unwrap());
+}
+
 #[test]
 fn a_deployment_is_restored_from_its_backup_as_the_page_says() {
     assert!(
@@ -69,9 +91,15 @@ fn a_deployment_is_restored_from_its_backup_as_the_page_says() {
     let large = format!("{ORDERS} {}", "la ".repeat(40_000));
     let (first, second) = (hold(&claw, ORDERS, "a"), hold(&claw, &large, "b"));
     let server = Server::start(&claw);
-    for block in blocks("Backup") {
-        sh(&claw, &block);
-    }
+    std::thread::scope(|scope| {
+        let (done, over) = mpsc::channel::<()>();
+        let folders = [claw.home.path().join("state/claw"), data.join("objects")];
+        scope.spawn(move || drafts_come_and_go(&folders, &over));
+        for block in blocks("Backup") {
+            sh(&claw, &block);
+        }
+        drop(done);
+    });
     assert_eq!(claw.run(&["quarantine", "release", &first]).code, Some(0), "the server runs on meanwhile");
     assert_eq!(server.stop(), Some(0));
     let lost = hold(&claw, &format!("{ORDERS} Once more."), "c");

@@ -5,11 +5,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use clawexchange_rate_limiter::{
-    Ask, Case, EndpointTier, Limiter, Limits, MemoryConfig, MemoryStore, PenalisedUntil, Quota, Ruling,
-    SlidingLog, Tick,
+    Ask, Case, EndpointTier, Limiter, Limits, MemoryConfig, MemorySightings, MemoryStore, PenalisedUntil,
+    Quota, Ruling, Sighting, SlidingLog, Tick,
 };
 use clawexchange_ssg_core::testing::ManualClock;
-use clawexchange_ssg_core::{AgentId, OwnerId, SystemClock, TrustLevel};
+use clawexchange_ssg_core::{AgentId, OwnerId, Sketch, SystemClock, TrustLevel};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn ask(name: &str, tier: EndpointTier) -> Ask {
@@ -108,5 +108,29 @@ fn journal(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, core, take, limiter, journal);
+/// A text like no other among 100,000, and one of a campaign as large as is remembered.
+fn campaigns(c: &mut Criterion) {
+    let store = MemorySightings::with_clock(100_000, ManualClock::default());
+    let mut submission = 0_u32;
+    let mut see = |text: u32| {
+        submission = submission.wrapping_add(1);
+        let place = |nth: u32| u16::try_from(text.wrapping_mul(0x9e37_79b1).wrapping_add(nth) >> 16).unwrap();
+        let bits = u128::from(text).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let sketch = Sketch::new(bits, [1, 2, 3, 4, 5, 6].map(|nth| place(nth << 16)));
+        store.count(&Sighting { sketch, owner: submission % 200, agent: submission, submission })
+    };
+    for text in 0..100_000 {
+        black_box(see(text));
+    }
+    let mut text = 100_000;
+    c.bench_function("campaigns: another text", |b| {
+        b.iter(|| {
+            text += 1;
+            see(black_box(text))
+        });
+    });
+    c.bench_function("campaigns: the same text", |b| b.iter(|| see(black_box(7))));
+}
+
+criterion_group!(benches, core, take, limiter, journal, campaigns);
 criterion_main!(benches);

@@ -33,6 +33,7 @@
 //! | `redis` | counters in Redis or Valkey, for many processes | no |
 //! | `stored` | limits kept in the database and followed, with their migrations | no |
 
+mod campaigns;
 mod decision;
 mod error;
 #[cfg(feature = "http")]
@@ -56,6 +57,10 @@ mod window;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use campaigns::{
+    CampaignCounter, CampaignRules, CampaignRulesError, KEPT_MAX, MemorySightings, Seen, Sighting,
+    SightingStore,
+};
 pub use decision::{AgentStatus, Ask, Decision, Outlook, OwnerStatus, Permit, TierStatus, WindowStatus};
 pub use error::LimitError;
 pub use limiter::Limiter;

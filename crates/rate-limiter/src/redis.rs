@@ -14,6 +14,7 @@ mod offences;
 mod queue;
 mod script;
 mod shadow;
+mod sightings;
 mod url;
 
 use std::fmt;

@@ -74,7 +74,16 @@ pub(crate) type Actions = BTreeMap<Category, CategoryAction>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lift {
     action: CategoryAction,
-    category: Category,
+    cause: Cause,
+}
+
+/// For what.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Cause {
+    /// Something of it was found.
+    Category(Category),
+    /// Many post the same.
+    Campaign,
 }
 
 impl Lift {
@@ -85,9 +94,16 @@ impl Lift {
         rules
             .iter()
             .filter(|rule| rule.mode == RuleMode::Enforce && rule.points > 0)
-            .filter_map(|rule| Some(Self { action: *actions.get(&rule.category)?, category: rule.category }))
+            .filter_map(|rule| {
+                Some(Self { action: *actions.get(&rule.category)?, cause: Cause::Category(rule.category) })
+            })
             .filter(|lift| lift.tier() > tier)
-            .max_by_key(|lift| (lift.tier(), std::cmp::Reverse(lift.category)))
+            .max_by_key(|lift| (lift.tier(), std::cmp::Reverse(lift.cause)))
+    }
+
+    /// That of content which many post.
+    pub(crate) const fn by_campaign() -> Self {
+        Self { action: CategoryAction::Hold, cause: Cause::Campaign }
     }
 
     pub(crate) const fn tier(self) -> RiskTier {
@@ -97,6 +113,9 @@ impl Lift {
 
 impl fmt::Display for Lift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.action, self.category)
+        match self.cause {
+            Cause::Category(category) => write!(f, "{}:{category}", self.action),
+            Cause::Campaign => write!(f, "{}:campaign", self.action),
+        }
     }
 }

@@ -84,6 +84,8 @@ event_kinds! {
     KeyDestroyed = "KEY_DESTROYED",
     /// A setting that decides was set.
     ConfigChanged = "CONFIG_CHANGED",
+    /// Other rule packs judge, or something else is allowed.
+    RulesChanged = "RULES_CHANGED",
     /// Counters of an agent were forgotten.
     LimitReset = "LIMIT_RESET",
     /// An agent may do nothing, for a while or until that is lifted.

@@ -83,6 +83,8 @@ pub enum Suppression {
     ToldAbout,
     /// The operator allows all hosts that it names.
     AllowedHost,
+    /// The operator allows this value.
+    AllowedValue,
     /// A more specific finding stands at the same place.
     GaveWay,
 }
@@ -98,6 +100,7 @@ impl Suppression {
             Self::Negated => "negated",
             Self::ToldAbout => "told-about",
             Self::AllowedHost => "allowed-host",
+            Self::AllowedValue => "allowed-value",
             Self::GaveWay => "gave-way",
         }
     }

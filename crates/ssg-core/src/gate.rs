@@ -1,11 +1,12 @@
 //! Inspects, and sees to what follows from it: holds, records.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::json;
 
 use crate::actor::Actor;
+use crate::campaign::{Campaigns, Posted};
 use crate::content::{Attribution, ContentEnvelope};
 use crate::event::{AuditEvent, EventError, Target};
 use crate::fault::{Fault, FaultKind};
@@ -19,13 +20,14 @@ use crate::tier::Verdict;
 #[derive(Clone, Debug)]
 pub struct Gate {
     parts: Arc<Parts>,
+    campaigns: Option<Arc<dyn Campaigns>>,
     holds: bool,
     logs_verdicts: bool,
 }
 
 #[derive(Debug)]
 struct Parts {
-    inspector: Inspector,
+    inspector: RwLock<Inspector>,
     quarantine: Box<dyn Quarantine>,
     audit: Box<dyn AuditSink>,
 }
@@ -102,8 +104,17 @@ pub struct Outcome {
 impl Gate {
     /// Puts a gate together.
     pub fn new(inspector: Inspector, quarantine: impl Quarantine, audit: impl AuditSink) -> Self {
+        let inspector = RwLock::new(inspector);
         let parts = Parts { inspector, quarantine: Box::new(quarantine), audit: Box::new(audit) };
-        Self { parts: Arc::new(parts), holds: true, logs_verdicts: true }
+        Self { parts: Arc::new(parts), campaigns: None, holds: true, logs_verdicts: true }
+    }
+
+    /// The same gate, which has counted who else posts the same: content of a campaign is labelled CAMPAIGN, and held if
+    /// whoever counts says so.
+    #[must_use]
+    pub fn with_campaigns(mut self, campaigns: impl Campaigns) -> Self {
+        self.campaigns = Some(Arc::new(campaigns));
+        self
     }
 
     /// The same gate without a quarantine: the verdict QUARANTINE stays, nothing is held, and its event says so.
@@ -121,9 +132,15 @@ impl Gate {
         self
     }
 
-    /// What it inspects with.
-    pub fn inspector(&self) -> &Inspector {
-        &self.parts.inspector
+    /// What it inspects with now.
+    pub fn inspector(&self) -> Inspector {
+        self.parts.inspector.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Inspects with another inspector from the next submission on. What is under way is judged to its end by the one that
+    /// it began with.
+    pub fn judge_with(&self, inspector: Inspector) {
+        *self.parts.inspector.write().unwrap_or_else(PoisonError::into_inner) = inspector;
     }
 
     /// Inspects content, holds it if need be, and records the verdict.
@@ -143,11 +160,13 @@ impl Gate {
 
     async fn decide(&self, submission: Submission) -> Result<Outcome, GateError> {
         let inspection = submission.inspection.unwrap_or_else(InspectionId::fresh);
-        let mut assessment = self.parts.inspector.inspect_as(inspection, &submission.content).await;
+        let inspector = self.inspector();
+        let mut assessment = inspector.inspect_as(inspection, &submission.content).await;
+        self.count(inspection, &submission, &inspector, &mut assessment).await;
         if submission.shadow {
             assessment.only_watched();
         }
-        let is_by_failure = assessment.is_by_failure(&self.parts.inspector.config().thresholds);
+        let is_by_failure = assessment.is_by_failure(&inspector.config().thresholds);
         let event = verdict_event(&submission, &assessment, is_by_failure)?;
         if assessment.verdict() == Verdict::Quarantine && self.holds {
             return self.hold(submission, assessment, event).await;
@@ -161,6 +180,22 @@ impl Gate {
             record.map_err(|source| GateError::NotRecorded { inspection, source })?;
         }
         Ok(Outcome { assessment, is_held: false, is_repeat: false })
+    }
+
+    /// A trial run counts too, or it would not show what would be done.
+    async fn count(
+        &self,
+        inspection: InspectionId,
+        submission: &Submission,
+        inspector: &Inspector,
+        assessment: &mut Assessment,
+    ) {
+        let Some(campaigns) = &self.campaigns else { return };
+        let Submission { content, agent, owner, .. } = submission;
+        let posted = Posted { inspection, content, assessment, agent, owner: owner.as_ref() };
+        if let Some(campaign) = campaigns.count(posted).await {
+            assessment.in_campaign(campaign, &inspector.config().thresholds);
+        }
     }
 
     async fn hold(
@@ -232,6 +267,9 @@ fn verdict_event(s: &Submission, a: &Assessment, is_by_failure: bool) -> Result<
         .with_some("wouldBe", inspection.would_be.map(Verdict::as_str))?
         .with_some("lifted", a.lifted.map(|lift| lift.to_string()))?
         .with_some("sanitized", inspection.sanitized.as_ref().map(|_| true))?;
+    if let Some(campaign) = &inspection.campaign {
+        event = campaign.told_in(event)?;
+    }
     if is_by_failure {
         // It says nothing of the agent, so it must not count against it.
         event = event.with("byFailure", true)?;

@@ -5,13 +5,14 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::action::Lift;
+use crate::campaign::{CAMPAIGN, Campaign};
 use crate::clock::Timestamp;
 use crate::explain::{Position, Suppressed};
 use crate::finding::{Category, RuleMode};
 use crate::id::{InspectionId, QuarantineId};
 use crate::rating::{Adjustment, Confidence, Severity};
-use crate::redact::Sanitized;
-use crate::tier::{RiskScore, RiskTier, Verdict};
+use crate::redact::{REDACTED, Sanitized};
+use crate::tier::{RiskScore, RiskTier, TierThresholds, Verdict};
 
 /// What a caller may see. It has no score, and no text of the content but what is left of it in `sanitized`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +45,9 @@ pub struct Inspection {
     /// What is passed on in place of the content, from which something was cut out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sanitized: Option<Sanitized>,
+    /// How often the same was submitted within an hour, if that was often enough to be a campaign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<Campaign>,
 }
 
 /// One place at which a pattern was found.
@@ -120,10 +124,34 @@ impl Assessment {
     }
 
     /// Whether a failed plugin, and not what was found, made the tier what it is.
-    pub fn is_by_failure(&self, thresholds: &crate::TierThresholds) -> bool {
+    pub fn is_by_failure(&self, thresholds: &TierThresholds) -> bool {
+        !self.failures.is_empty() && self.tier_of_finds(thresholds) < self.inspection.tier
+    }
+
+    /// The tier as it is without failed plugins.
+    fn tier_of_finds(&self, thresholds: &TierThresholds) -> RiskTier {
         let by_score = thresholds.tier(self.score);
-        let found = self.lifted.map_or(by_score, |lift| by_score.max(lift.tier()));
-        !self.failures.is_empty() && found < self.inspection.tier
+        self.lifted.map_or(by_score, |lift| by_score.max(lift.tier()))
+    }
+
+    /// Many post the same.
+    pub(crate) fn in_campaign(&mut self, campaign: Campaign, thresholds: &TierThresholds) {
+        if campaign.is_to_hold {
+            let lift = Lift::by_campaign();
+            if self.tier_of_finds(thresholds) < lift.tier() {
+                self.lifted = Some(lift);
+            }
+            let inspection = &mut self.inspection;
+            inspection.tier = inspection.tier.max(lift.tier());
+            inspection.verdict = inspection.tier.verdict();
+            // It is held as it came, and not passed on without what was cut out.
+            inspection.sanitized = None;
+            inspection.labels.retain(|label| label != REDACTED);
+        }
+        self.inspection.labels.push(CAMPAIGN.to_owned());
+        self.inspection.labels.sort_unstable();
+        self.inspection.labels.dedup();
+        self.inspection.campaign = Some(campaign);
     }
 
     /// Where the content is held.
@@ -177,7 +205,7 @@ pub struct Explanation {
     /// Plugins that gave no result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<PluginFault>,
-    /// Which action lifted the tier above that of the score, such as `block:credentials`.
+    /// What lifted the tier above that of the score, such as `block:credentials` or `hold:campaign`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifted: Option<String>,
     /// What was come upon and not reported, by field and place: at most 100.

@@ -284,6 +284,7 @@ impl Inspector {
                 quarantine_id: None,
                 would_be: None,
                 sanitized: None,
+                campaign: None,
             },
             score: tally.total,
             rules,

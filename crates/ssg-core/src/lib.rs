@@ -50,6 +50,7 @@
 
 mod action;
 mod actor;
+mod campaign;
 mod clock;
 mod content;
 mod escape;
@@ -81,6 +82,7 @@ mod tier;
 
 pub use action::CategoryAction;
 pub use actor::{Actor, ActorType, Caller, TrustLevel, UnknownWord};
+pub use campaign::{CAMPAIGN_WINDOW_SECONDS, Campaign, Campaigns, Posted, Sketch};
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 pub use content::{
     Attribution, ContentEnvelope, ContentError, ContentType, EnvelopeBounds, EnvelopeParts, Field, Joined,

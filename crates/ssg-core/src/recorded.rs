@@ -1,5 +1,6 @@
 //! A verdict that was reached before, told again.
 
+use crate::campaign::Campaign;
 use crate::clock::Timestamp;
 use crate::gate::Outcome;
 use crate::id::QuarantineId;
@@ -26,6 +27,10 @@ pub struct Recorded {
     pub would_be: Option<Verdict>,
     /// It was passed on with what was found cut out.
     pub is_sanitized: bool,
+    /// Of which campaign it was a part.
+    pub campaign: Option<Campaign>,
+    /// The rules that judged.
+    pub policy: Option<String>,
 }
 
 impl Recorded {
@@ -40,6 +45,8 @@ impl Recorded {
             is_repeat: false,
             would_be: None,
             is_sanitized: false,
+            campaign: None,
+            policy: None,
         }
     }
 }
@@ -60,6 +67,10 @@ impl Outcome {
         inspection.labels = said.labels;
         inspection.quarantine_id = said.hold;
         inspection.would_be = said.would_be;
+        inspection.campaign = said.campaign;
+        if let Some(policy) = said.policy {
+            inspection.policy = policy;
+        }
         Some(Self { assessment: again, is_repeat: said.is_repeat, is_held: said.hold.is_some() })
     }
 }

@@ -15,7 +15,7 @@ use crate::json;
 use crate::tier::RiskTier;
 
 /// The label of content of which something was cut out.
-const REDACTED: &str = "REDACTED";
+pub(crate) const REDACTED: &str = "REDACTED";
 
 /// Content with `[REDACTED:<label>]` in place of what was found in it. It was inspected again.
 ///

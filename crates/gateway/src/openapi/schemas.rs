@@ -152,6 +152,18 @@ fn requests() -> Value {
     })
 }
 
+/// How often the same was submitted; agents are not told.
+fn campaign() -> Value {
+    object(&[
+        ("owners", count()),
+        ("agents", count()),
+        ("times", count()),
+        ("ownTimes", count()),
+        ("windowSeconds", count()),
+        ("orMore?", flag()),
+    ])
+}
+
 fn results() -> Value {
     let found = [
         ("category", categories()),
@@ -176,6 +188,7 @@ fn results() -> Value {
         ("quarantineId?", uuid()),
         ("wouldBe?", word(VERDICTS)),
         ("sanitized?", json!({"type": "object"})),
+        ("campaign?", campaign()),
         ("pluginResults?", list(json!({"type": "object"}))),
     ];
     let agents = [
@@ -197,6 +210,7 @@ fn results() -> Value {
         ("policy?", text()),
         ("timestamp?", time()),
         ("truncated?", flag()),
+        ("campaign?", campaign()),
     ];
     let either = json!({"anyOf": [object(&whole), object(&found)]});
     refused.push(("matches?", list(either)));
@@ -377,6 +391,7 @@ fn operation() -> Value {
         "Readiness": object(&[
             ("status", word(&["ok", "degraded", "starting", "draining", "failing"])), ("parts", states),
             ("flags", json!({"type": "object", "additionalProperties": {"type": "boolean"}})), ("policy", text()),
+            ("packs?", text()),
         ]),
         "Document": {"type": "object"},
     })

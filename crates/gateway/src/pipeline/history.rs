@@ -316,6 +316,7 @@ impl Pipeline {
             }
             self.0.limiter.rebuild(&agent, &offences).await?;
         }
+        self.heed_releases_again().await?;
         self.heed_past_suspensions().await?;
         turn.goes_on().await
     }
@@ -364,7 +365,10 @@ impl Pipeline {
         }
         if let Some(id) = forgiven(entry) {
             return match self.0.vault.show(id).await {
-                Ok(record) => Ok(self.0.limiter.unlearn(&record.agent_id, id).await?),
+                Ok(record) => {
+                    self.0.limiter.unlearn(&record.agent_id, id).await?;
+                    self.heed_release(&record).await
+                }
                 // Nobody knows any more whose it was, so it counts against nobody who is known.
                 Err(error) if error.kind() == FaultKind::NotFound => Ok(()),
                 Err(error) => Err(error.into()),
@@ -404,11 +408,11 @@ fn most() -> PageLimit {
     PageLimit::new(u64::from(PageLimit::MAX)).unwrap_or_default()
 }
 
-const RELEASES: [EventKind; 2] = [EventKind::HumanRelease, EventKind::BotRelease];
+pub(super) const RELEASES: [EventKind; 2] = [EventKind::HumanRelease, EventKind::BotRelease];
 const VERDICTS: [EventKind; 3] = [EventKind::SsgWarn, EventKind::SsgQuarantine, EventKind::SsgBlock];
 
 /// Events of these types that may still count.
-fn past(kinds: &[EventKind]) -> Query {
+pub(super) fn past(kinds: &[EventKind]) -> Query {
     let mut query = Query::default();
     query.kinds = kinds.to_vec();
     query.since = Some(SystemClock::new().now().minus(HISTORY));
@@ -416,7 +420,7 @@ fn past(kinds: &[EventKind]) -> Query {
 }
 
 /// The hold that an event of the log says was for nothing.
-fn forgiven(entry: &Entry) -> Option<QuarantineId> {
+pub(super) fn forgiven(entry: &Entry) -> Option<QuarantineId> {
     let is_release = RELEASES.iter().any(|kind| kind.as_str() == entry.event_type);
     let is_false = entry.metadata.get("reason").and_then(|r| r.as_str()) == Some("FALSE_POSITIVE");
     entry.target_id.as_deref().filter(|_| is_release && is_false)?.parse().ok()

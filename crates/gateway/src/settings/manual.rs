@@ -8,7 +8,7 @@ use super::refused::NOT_YET;
 use super::sections::SECTIONS;
 use super::setting::{Setting, Usual};
 use super::table;
-use super::value::{HOSTS_MAX, Kind, SHARE_MIN};
+use super::value::{HOSTS_MAX, Kind, SHARE_MIN, VERIFIER_KEYS_MAX};
 use super::words::{Environment, PolicyProfile};
 
 /// Writes a line; a string takes everything.
@@ -92,7 +92,7 @@ fn toml(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Boolean | Kind::Number { .. } => text.to_owned(),
         Kind::Share if text != "never" => text.to_owned(),
-        Kind::Words(_) | Kind::Networks | Kind::Hosts => {
+        Kind::Words(_) | Kind::Networks | Kind::Hosts | Kind::VerifierKeys => {
             let items: Vec<String> = text.split(',').map(|item| format!("\"{item}\"")).collect();
             format!("[{}]", items.join(", "))
         }
@@ -130,9 +130,18 @@ fn object() -> Map<String, Json> {
 fn insert(table: &mut Map<String, Json>, parts: &[&str], setting: &Setting) {
     let [part, rest @ ..] = parts else { return };
     let place = if part.starts_with('<') {
-        table.insert("propertyNames".to_owned(), json!({ "enum": table::names_of(part) }));
+        // A table may have members of its own beside those that are called by a name.
+        let own = table.get("properties").and_then(Json::as_object).into_iter().flat_map(Map::keys).cloned();
+        let names: Vec<String> = table::names_of(part).into_iter().chain(own).collect();
+        table.insert("propertyNames".to_owned(), json!({ "enum": names }));
         table.entry("additionalProperties")
     } else {
+        if let Some(Json::Array(names)) =
+            table.get_mut("propertyNames").and_then(|names| names.get_mut("enum"))
+            && !names.iter().any(|name| name == part)
+        {
+            names.push((*part).into());
+        }
         let properties = table.entry("properties").or_insert_with(|| json!({}));
         let Json::Object(properties) = properties else { return };
         properties.entry(*part)
@@ -160,6 +169,9 @@ fn leaf(setting: &Setting) -> Json {
         }),
         Kind::Text { chars_max } => json!({ "type": "string", "minLength": 1, "maxLength": chars_max }),
         Kind::Hosts => json!({ "type": "array", "items": { "type": "string" }, "maxItems": HOSTS_MAX }),
+        Kind::VerifierKeys => {
+            json!({ "type": "array", "items": { "type": "string" }, "maxItems": VERIFIER_KEYS_MAX })
+        }
         Kind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Share => json!({ "anyOf": [
             { "type": "integer", "minimum": SHARE_MIN, "maximum": 1000 },
@@ -190,7 +202,7 @@ fn default(kind: Kind, text: &str) -> Json {
     match kind {
         Kind::Boolean => Json::Bool(text == "true"),
         Kind::Number { .. } => text.parse::<u64>().map_or(Json::Null, Json::from),
-        Kind::Words(_) | Kind::Networks | Kind::Hosts => text.split(',').collect(),
+        Kind::Words(_) | Kind::Networks | Kind::Hosts | Kind::VerifierKeys => text.split(',').collect(),
         _ => text.into(),
     }
 }

@@ -1,6 +1,9 @@
 //! The order in which settings are read about.
 
-use super::objects;
+use super::remote::{
+    REMOTE_DEADLINE, REMOTE_FAILURE, REMOTE_MODE, REMOTE_PLAINTEXT, REMOTE_TOKEN, REMOTE_URL,
+};
+use super::rules::{REQUIRE_SIGNATURE, TRUSTED_KEYS};
 use super::setting::{Section, Setting};
 use super::table::{
     ACCEPTED, ACQUIRE_TIMEOUT, ADMIN_LISTEN, ADMIN_USER, ALLOW_HOSTS, AUDIT, AUDIT_OFF_REASON, AUTOBACKUP,
@@ -14,6 +17,7 @@ use super::table::{
     SPOOL_BYTES, SPOOL_DIR, STATE_DIR, STATEMENT_TIMEOUT, SWEEP, TEXT_BYTES, TIERS, TLS_CERT, TLS_KEY,
     TRUSTED_PROXIES, WEEK_KEYS, WHEN_AWAY,
 };
+use super::{campaigns, objects};
 
 /// Where held content lies in S3.
 pub(super) const OBJECTS: &[&Setting] = &[
@@ -32,7 +36,7 @@ pub(super) const OBJECTS: &[&Setting] = &[
 ];
 
 /// All settings in the order in which they are read about.
-pub(crate) static SECTIONS: [Section; 13] = [
+pub(crate) static SECTIONS: [Section; 15] = [
     Section { title: "Deployment", settings: &[&ENV, &CONFIG, &DATA_DIR, &STATE_DIR, &ADMIN_USER] },
     Section {
         title: "Database",
@@ -126,11 +130,28 @@ pub(crate) static SECTIONS: [Section; 13] = [
             &TIERS[2],
             &TIERS[3],
             &RULE_MODE,
+            &TRUSTED_KEYS,
+            &REQUIRE_SIGNATURE,
             &PLUGIN_ENABLED,
             &PLUGIN_FAILURE,
         ],
     },
+    Section {
+        title: "A classifier that is asked",
+        settings: &[
+            &REMOTE_URL,
+            &REMOTE_TOKEN,
+            &REMOTE_MODE,
+            &REMOTE_DEADLINE,
+            &REMOTE_FAILURE,
+            &REMOTE_PLAINTEXT,
+        ],
+    },
     Section { title: "Limits", settings: &[&INSPECT_HOUR, &INSPECT_MINUTE] },
+    Section {
+        title: "Campaigns",
+        settings: &[&campaigns::ENABLED, &campaigns::OWNERS, &campaigns::REPEATS, &campaigns::HOLD_OWNERS],
+    },
     Section {
         title: "Moderation",
         settings: &[

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use clawexchange_audit::NoteVerifier;
 use clawexchange_database::PostgresUrl;
 use clawexchange_rate_limiter::{RedisUrl, RedisUrlError};
 use clawexchange_ssg_core::{AgentId, Fault, MasterKey};
@@ -46,6 +47,8 @@ pub(crate) enum Kind {
     Networks,
     /// Names of hosts.
     Hosts,
+    /// Public keys with their names.
+    VerifierKeys,
     /// A share of at least a half, or never.
     Share,
 }
@@ -74,6 +77,8 @@ const PASSWORD_CHARS_MAX: usize = 1000;
 const NETWORKS_MAX: usize = 256;
 /// As long as a list of hosts gets that people keep by hand.
 pub(super) const HOSTS_MAX: usize = 1000;
+/// Whoever writes rules is few, and a key is exchanged by having two for a while.
+pub(super) const VERIFIER_KEYS_MAX: usize = 16;
 /// RFC 1035, section 2.3.4.
 const HOST_CHARS_MAX: usize = 253;
 const LABEL_CHARS_MAX: usize = 63;
@@ -111,6 +116,9 @@ impl Kind {
             }
             Self::Hosts => format!(
                 "a list of at most {HOSTS_MAX} host names in ASCII, such as example.org or *.example.org"
+            ),
+            Self::VerifierKeys => format!(
+                "a list of at most {VERIFIER_KEYS_MAX} public keys as `claw rules key` prints them, <name>+<8 hex digits>+<base64>"
             ),
             Self::Share => {
                 "a share from 0.5 to 1, such as 0.95, or thousandths from 500 to 1000, or never".to_owned()
@@ -165,7 +173,7 @@ impl Kind {
             Self::Id => AgentId::new(text).map(|id| Value::Text(id.to_string())).map_err(|_unlike| refusal()),
             Self::Address => text.parse().map(Value::Address).map_err(|_unlike| refusal()),
             Self::Share => share(text).map(Value::Share).ok_or_else(refusal),
-            Self::Words(_) | Self::Networks | Self::Hosts => {
+            Self::Words(_) | Self::Networks | Self::Hosts | Self::VerifierKeys => {
                 let items = text.split(',').map(|item| item.trim().to_owned()).filter(|i| !i.is_empty());
                 self.read_list(items.collect())
             }
@@ -179,13 +187,19 @@ impl Kind {
             (Self::Number { .. } | Self::Share, FileValue::Integer(number)) => {
                 self.read_text(&number.to_string())
             }
-            (Self::Words(_) | Self::Networks | Self::Hosts, FileValue::List(items)) => {
+            (Self::Words(_) | Self::Networks | Self::Hosts | Self::VerifierKeys, FileValue::List(items)) => {
                 let texts: Option<Vec<String>> = items.iter().map(FileValue::text).collect();
                 self.read_list(texts.ok_or_else(|| "each item must be text in quotes".to_owned())?)
             }
-            (Self::Boolean | Self::Number { .. } | Self::Words(_) | Self::Networks | Self::Hosts, other) => {
-                Err(self.refusal_of(other))
-            }
+            (
+                Self::Boolean
+                | Self::Number { .. }
+                | Self::Words(_)
+                | Self::Networks
+                | Self::Hosts
+                | Self::VerifierKeys,
+                other,
+            ) => Err(self.refusal_of(other)),
             // An empty text is no value here: whoever wants none leaves the key out.
             (_, FileValue::Text(text)) if text.is_empty() => Err(self.refusal()),
             (_, FileValue::Text(text)) if text.contains('\0') => Err("it holds a NUL".to_owned()),
@@ -204,6 +218,7 @@ impl Kind {
                 fits.then_some(Value::List(items)).ok_or_else(|| self.refusal())
             }
             Self::Networks => self.each(&items, NETWORKS_MAX, network).map(Value::Networks),
+            Self::VerifierKeys => self.each(&items, VERIFIER_KEYS_MAX, verifier_key).map(Value::List),
             _ => self.each(&items, HOSTS_MAX, host).map(Value::List),
         }
     }
@@ -239,6 +254,11 @@ fn boolean(text: &str) -> Option<bool> {
 fn network(text: &str) -> Option<IpNet> {
     let alone = text.parse::<IpAddr>().ok().map(IpNet::from);
     alone.or_else(|| text.parse::<IpNet>().ok().map(|network| network.trunc()))
+}
+
+/// A public key, as it is written.
+fn verifier_key(text: &str) -> Option<String> {
+    text.parse::<NoteVerifier>().ok().map(|key| key.to_string())
 }
 
 /// A host in lower case: letters, digits and hyphens, as RFC 1123 section 2.1 has them.

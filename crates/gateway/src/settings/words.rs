@@ -114,6 +114,13 @@ pub struct RedisSettings {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(pub(super) String);
 
+impl Password {
+    /// It, for whoever shows it to whom it is meant for.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(set)")

@@ -63,7 +63,10 @@ async fn probes_metrics_results_and_events_name_the_same_rules() {
 async fn who_cannot_answer_a_submission_is_not_ready() {
     let server = Running::new().await;
     let ready = server.admin.get("/readyz").send().await.of(200);
-    assert_eq!(ready["parts"], json!({"audit": "ok", "database": "ok", "limiter": "ok", "quarantine": "ok"}));
+    assert_eq!(
+        ready["parts"],
+        json!({"audit": "ok", "database": "ok", "limiter": "ok", "quarantine": "ok", "rules": "ok"})
+    );
     server.execute("ALTER TABLE database_deployment RENAME TO gone").await;
     until(async || server.public.get("/readyz").send().await.status == 503).await;
     let found = server.public.get("/readyz").send().await.of(503);

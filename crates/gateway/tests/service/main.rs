@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod answers;
+mod campaigns;
 mod client;
 mod contract;
 mod described;

@@ -1,7 +1,7 @@
 //! `claw audit`: reads and checks the log.
 
 use clawexchange_audit::{Entry, Query, Report, StateSource};
-use clawexchange_gateway::{HeldStates, Intent, LimitStates, Parts, TokenStates};
+use clawexchange_gateway::{HeldStates, Intent, LimitStates, Parts, RuleStates, TokenStates};
 use clawexchange_ssg_core::{Clock as _, PageLimit, SystemClock};
 
 use crate::args::{AuditCommand, Global, QueryArgs};
@@ -119,7 +119,8 @@ pub(super) async fn verified(parts: &Parts) -> Result<Report, CliError> {
     let held = HeldStates::of(parts.vault().await?.clone());
     let limits = LimitStates::of(parts.stored_limits().await?);
     let tokens = TokenStates::of(parts.tokens().await?.clone());
-    let sources: [&dyn StateSource; 3] = [&held, &limits, &tokens];
+    let rules = RuleStates::of(parts.stored_rules().await?);
+    let sources: [&dyn StateSource; 4] = [&held, &limits, &tokens, &rules];
     let progress = Progress::of(0, "events");
     let mut report = log.verify(&sources, &|done, total| progress.set(done, total)).await?;
     drop(progress);

@@ -1,11 +1,12 @@
 //! `claw inspect`: pure; touches no data folder, stores and counts nothing.
 
-use clawexchange_detectors::Levels;
+use clawexchange_detectors::{Levels, OwnPacks};
 use clawexchange_gateway::{Intent, Parts};
 use clawexchange_ssg_core::{Assessment, Inspector, LineId, ReadAs, RiskTier, Verdict};
 use serde_json::json;
 
 use crate::args::{Global, InspectArgs};
+use crate::command::packs;
 use crate::exit::Exit;
 use crate::lines::{InOrder, Line, Lines};
 use crate::report::{self, CliError};
@@ -18,8 +19,9 @@ pub(crate) async fn run(args: &InspectArgs, global: &Global) -> Result<Exit, Cli
         settings.levels = Levels::new(level, settings.levels.detection().max(level))?;
     }
     let parts = Parts::new(settings, Intent::Use);
-    let inspector = parts.inspector().await?;
-    let reasons = Reasons::of(parts.detectors().await?);
+    let own = args.rules.as_deref().map_or_else(|| Ok(OwnPacks::default()), packs::read)?;
+    let detectors = parts.detectors_with(own)?;
+    let (inspector, reasons) = (parts.inspector_of(&detectors)?, Reasons::of(&detectors));
     if args.content.jsonl {
         let lines = Lines::open(&args.content.file, parts.settings().bounds.clone()).await?;
         return judge_lines(args, lines, &inspector, &reasons).await;

@@ -61,6 +61,16 @@ impl Keys {
         self.named("{", "note", "}", "")
     }
 
+    /// What was seen at the nth place of sketches. Sketches hang on a secret, so that no text chooses its places.
+    pub(super) fn place(&self, nth: usize, place: u16) -> Key {
+        self.named("{c:", &format!("{nth}-{place:04x}"), "}", "")
+    }
+
+    /// Texts that were found harmless.
+    pub(super) fn released(&self) -> Key {
+        self.named("{", "released", "}", "")
+    }
+
     /// The salt of a cluster.
     pub(super) fn salt(&self) -> Key {
         self.named("{", "salt", "}", "")

@@ -35,6 +35,8 @@ pub(super) struct Scripts {
     pub(super) merge: Script,
     pub(super) word: Script,
     pub(super) alive: Script,
+    pub(super) see: Script,
+    pub(super) release: Script,
 }
 
 impl Scripts {
@@ -45,6 +47,8 @@ impl Scripts {
             merge: Script::new(include_str!("merge.lua")),
             word: Script::new(include_str!("word.lua")),
             alive: Script::new(include_str!("alive.lua")),
+            see: Script::new(include_str!("see.lua")),
+            release: Script::new(include_str!("release.lua")),
         }
     }
 }
