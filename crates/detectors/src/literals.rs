@@ -201,8 +201,7 @@ fn folded([a, b, c]: [u8; 3]) -> u64 {
 
 /// The three bytes in a row that ordinary texts have least of, and where they begin.
 fn rarest(literal: &[u8]) -> (usize, [u8; 3]) {
-    let grams =
-        literal.windows(3).enumerate().filter_map(|(at, gram)| Some((at, *gram.first_chunk::<3>()?)));
+    let grams = literal.windows(3).enumerate().filter_map(|(at, gram)| Some((at, *gram.first_chunk::<3>()?)));
     grams.max_by_key(|(_, gram)| rarity_of(gram)).unwrap_or((0, [0; 3]))
 }
 

@@ -59,7 +59,8 @@ const WAYS_MAX: usize = 128;
 pub(crate) fn alternatives(hir: &Hir) -> Vec<Hir> {
     let mut ways = vec![hir.clone()];
     loop {
-        let more: Vec<Hir> = ways.iter().flat_map(|way| parted(way).unwrap_or_else(|| vec![way.clone()])).collect();
+        let more: Vec<Hir> =
+            ways.iter().flat_map(|way| parted(way).unwrap_or_else(|| vec![way.clone()])).collect();
         if more.len() == ways.len() || more.len() > WAYS_MAX {
             return ways;
         }
@@ -72,14 +73,14 @@ fn parted(hir: &Hir) -> Option<Vec<Hir>> {
     match hir.kind() {
         HirKind::Alternation(ways) => Some(grouped(ways)),
         HirKind::Concat(parts) => {
-            let is_fixed =
-                |part: &&Hir| matches!(part.kind(), HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_));
+            let is_fixed = |part: &&Hir| {
+                matches!(part.kind(), HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_))
+            };
             let at = parts.iter().take_while(is_fixed).count();
             let (before, rest) = parts.split_at_checked(at)?;
             let (part, behind) = rest.split_first()?;
             let HirKind::Alternation(ways) = part.kind() else { return None };
-            let whole =
-                |way: Hir| Hir::concat([before, &[way], behind].concat());
+            let whole = |way: Hir| Hir::concat([before, &[way], behind].concat());
             strings(part).is_none().then(|| grouped(ways).into_iter().map(whole).collect())
         }
         _ => None,
@@ -468,7 +469,8 @@ fn heads(parts: &[Part]) -> Option<Vec<String>> {
     let strings = parts.first()?.strings.as_ref()?;
     let head = |string: &Vec<u8>| {
         let string = std::str::from_utf8(string).ok().filter(|s| s.len() >= HEAD_BYTES_MIN)?;
-        let end = (HEAD_BYTES_MIN..=HEAD_BYTES_MAX.min(string.len())).rev().find(|at| string.is_char_boundary(*at));
+        let end =
+            (HEAD_BYTES_MIN..=HEAD_BYTES_MAX.min(string.len())).rev().find(|at| string.is_char_boundary(*at));
         string.get(..end?).map(ToOwned::to_owned)
     };
     let mut heads = strings.iter().map(head).collect::<Option<Vec<_>>>()?;

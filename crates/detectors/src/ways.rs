@@ -48,11 +48,13 @@ impl Ways {
             all.iter().zip(0..).filter_map(has).collect()
         };
         let of_literal = (0..literals.len()).map(ways_of).collect();
-        let mut heads: Vec<&String> = all.iter().filter_map(|way| way.shape.heads.as_ref()).flatten().collect();
+        let mut heads: Vec<&String> =
+            all.iter().filter_map(|way| way.shape.heads.as_ref()).flatten().collect();
         heads.sort_unstable();
         heads.dedup();
         let begin_with = |head: &&String| {
-            let begins = |(way, at): (&Way, u16)| way.shape.heads.as_ref()?.binary_search(head).ok().map(|_| at);
+            let begins =
+                |(way, at): (&Way, u16)| way.shape.heads.as_ref()?.binary_search(head).ok().map(|_| at);
             all.iter().zip(0..).filter_map(begins).collect()
         };
         let of_head = heads.iter().map(begin_with).collect();

@@ -143,24 +143,25 @@ const DIGIT: u8 = 2;
 /// Signs that stand for letters.
 const SIGN: u8 = 4;
 
-/// What a byte can be in a word; zero for what ends it.
-const fn kind_of(b: u8) -> u8 {
-    const KINDS: [u8; 256] = {
-        let mut kinds = [0; 256];
-        let mut at = 0;
-        while at < 128 {
-            let b = at as u8;
-            kinds[at] = match b {
-                b'@' | b'$' | b'!' | b'|' | b'+' => SIGN,
-                _ if b.is_ascii_alphabetic() => LETTER,
-                _ if b.is_ascii_digit() => DIGIT,
-                _ => 0,
-            };
-            at += 1;
-        }
-        kinds
-    };
-    KINDS[b as usize]
+/// What each byte can be in a word; zero for what ends it.
+#[expect(clippy::indexing_slicing, reason = "it is made when this is compiled, and checked then")]
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        kinds[b as usize] = match b {
+            b'@' | b'$' | b'!' | b'|' | b'+' => SIGN,
+            _ if b.is_ascii_alphabetic() => LETTER,
+            _ if b.is_ascii_digit() => DIGIT,
+            _ => 0,
+        };
+        b += 1;
+    }
+    kinds
+};
+
+fn kind_of(b: u8) -> u8 {
+    KINDS.get(usize::from(b)).copied().unwrap_or(0)
 }
 
 /// The word that is meant, in lower case; none where no letter was replaced.
