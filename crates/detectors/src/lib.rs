@@ -47,6 +47,7 @@ mod rule;
 mod settle;
 mod shape;
 mod sketch;
+mod steps;
 mod view;
 mod wallets;
 mod ways;

@@ -49,7 +49,7 @@ const PARTS_MAX: usize = 32;
 
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bytes([u64; 4]);
+pub(crate) struct Bytes([u64; 4]);
 
 /// An expression is taken apart into so many ways at most.
 const WAYS_MAX: usize = 128;
@@ -192,10 +192,10 @@ impl Run {
 }
 
 impl Bytes {
-    const NONE: Self = Self([0; 4]);
-    const ALL: Self = Self([u64::MAX; 4]);
+    pub(crate) const NONE: Self = Self([0; 4]);
+    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
 
-    const fn has(&self, b: u8) -> bool {
+    pub(crate) const fn has(&self, b: u8) -> bool {
         let Self([low, upper, high, highest]) = self;
         let word = match b >> 6 {
             0 => *low,
@@ -212,7 +212,7 @@ impl Bytes {
         }
     }
 
-    fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         let (Self([a, b, c, d]), Self([e, f, g, h])) = (self, other);
         Self([a | e, b | f, c | g, d | h])
     }
@@ -227,6 +227,14 @@ impl Bytes {
             }
         }
         sum
+    }
+}
+
+impl FromIterator<u8> for Bytes {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        let mut all = Self::NONE;
+        bytes.into_iter().for_each(|b| all.add(b));
+        all
     }
 }
 

@@ -4,7 +4,7 @@
 //! way alone is quick, where it is known where it may begin; and most texts have the literals of few ways.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
@@ -13,6 +13,7 @@ use regex_syntax::hir::Hir;
 use crate::literals::Literals;
 use crate::rule::{Match, compiled, parsed};
 use crate::shape::{Shape, alternatives};
+use crate::steps::{Effort, Spent, Steps};
 
 /// All ways of a rule, in the order of its expression.
 pub(crate) struct Ways {
@@ -29,8 +30,10 @@ pub(crate) struct Ways {
 pub(crate) struct Way {
     pub(crate) shape: Shape,
     /// Where it stands among the ways, and the expression of all of them; made when it is first needed.
-    pattern: String,
+    pattern: Arc<str>,
     at: Option<usize>,
+    /// How it is tried; none for what only automata do well.
+    steps: Option<Steps>,
     regex: OnceLock<Regex>,
 }
 
@@ -41,8 +44,9 @@ impl Ways {
     /// `literals` are those of the rule, in lower case.
     pub(crate) fn of(pattern: &str, literals: &[String]) -> Self {
         let ways = alternatives(&parsed(pattern));
+        let pattern: Arc<str> = pattern.into();
         let all: Vec<_> =
-            ways.iter().enumerate().map(|(at, hir)| Way::new(hir, literals, pattern, Some(at))).collect();
+            ways.iter().enumerate().map(|(at, hir)| Way::new(hir, literals, &pattern, at)).collect();
         let ways_of = |literal: usize| {
             let has = |(way, at): (&Way, u16)| way.shape.has(literal).then_some(at);
             all.iter().zip(0..).filter_map(has).collect()
@@ -114,13 +118,20 @@ impl Ways {
 }
 
 impl Way {
-    fn new(hir: &Hir, literals: &[String], pattern: &str, at: Option<usize>) -> Self {
-        Self { shape: Shape::of(hir, literals), pattern: pattern.to_owned(), at, regex: OnceLock::new() }
+    fn new(hir: &Hir, literals: &[String], pattern: &Arc<str>, at: usize) -> Self {
+        Self {
+            shape: Shape::of(hir, literals),
+            pattern: Arc::clone(pattern),
+            at: Some(at),
+            steps: Steps::of(hir),
+            regex: OnceLock::new(),
+        }
     }
 
-    /// A whole expression, as if it were one way.
+    /// A whole expression, as if it were one way, for an automaton.
     pub(crate) fn whole(pattern: &str) -> Self {
-        Self::new(&parsed(pattern), &[], pattern, None)
+        let shape = Shape::of(&parsed(pattern), &[]);
+        Self { shape, pattern: pattern.into(), at: None, steps: None, regex: OnceLock::new() }
     }
 
     /// The first match that begins and ends in `within`.
@@ -133,6 +144,23 @@ impl Way {
     fn find_at(&self, text: &str, within: Range<usize>) -> Option<Match> {
         let whole = self.regex().search(&Input::new(text).span(within).anchored(Anchored::Yes))?.range();
         Some(self.matched(text, whole))
+    }
+
+    /// As [`Self::find`], by trying as long as that does not take too long.
+    fn try_find(&self, text: &str, within: Range<usize>, effort: &mut Effort) -> Option<Match> {
+        let tried = self
+            .steps
+            .as_ref()
+            .map_or(Err(Spent), |steps| steps.find(text.as_bytes(), within.clone(), effort));
+        tried.unwrap_or_else(|Spent| self.find(text, within))
+    }
+
+    fn try_find_at(&self, text: &str, within: Range<usize>, effort: &mut Effort) -> Option<Match> {
+        let tried = self
+            .steps
+            .as_ref()
+            .map_or(Err(Spent), |steps| steps.find_at(text.as_bytes(), within.clone(), effort));
+        tried.unwrap_or_else(|Spent| self.find_at(text, within))
     }
 
     /// A match with its value: what stands in parentheses, if anything does.
@@ -170,11 +198,17 @@ pub(crate) struct Part<'r> {
     starts: Option<Vec<usize>>,
     /// The next match, and from where on it is the next.
     next: Option<(usize, Option<Match>)>,
+    effort: Effort,
 }
+
+/// How many steps may be tried for each byte of a part, and at least.
+const STEPS_A_BYTE: usize = 16;
+const STEPS_MIN: usize = 1024;
 
 impl<'r> Part<'r> {
     pub(crate) fn new(way: &'r Way, order: usize, within: Range<usize>) -> Self {
-        Self { way, order, within, starts: None, next: None }
+        let effort = Effort::of(STEPS_MIN + STEPS_A_BYTE * within.len());
+        Self { way, order, within, starts: None, next: None, effort }
     }
 
     /// Takes those of the places, in order, at which a match in it may begin; false if there are none.
@@ -200,11 +234,12 @@ impl<'r> Part<'r> {
             let from = from.max(self.within.start);
             let next = match &self.starts {
                 _ if from >= self.within.end => None,
-                None => self.way.find(text, from..self.within.end),
+                None => self.way.try_find(text, from..self.within.end, &mut self.effort),
                 Some(starts) => {
                     let first = starts.partition_point(|at| *at < from);
                     let here = starts.get(first..).unwrap_or(&[]).iter();
-                    here.clone().find_map(|at| self.way.find_at(text, *at..self.within.end))
+                    here.clone()
+                        .find_map(|at| self.way.try_find_at(text, *at..self.within.end, &mut self.effort))
                 }
             };
             self.next = Some((from, next));
