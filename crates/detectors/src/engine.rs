@@ -85,7 +85,7 @@ impl Matcher {
                 }
                 parts.extend(narrowed.drain(..).map(|within| Part::new(way, order, within)));
             }
-            parts.sort_unstable_by_key(|part| part.within.start);
+            parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.within.start));
             while let Some((all, mut parts)) = Ways::cluster(&mut parts) {
                 if skip(&all) || !rule.may_match(text, &all) {
                     continue;

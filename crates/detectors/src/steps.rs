@@ -15,8 +15,8 @@ use crate::shape::Bytes;
 pub(crate) struct Steps {
     all: Box<[Step]>,
     sets: Box<[Bytes]>,
-    /// What a match begins with.
-    first: Bytes,
+    /// With what the rest of a match begins, from each step on; none where it may be nothing.
+    firsts: Box<[Option<u16>]>,
     /// How many bytes a match has at least.
     least: usize,
     /// Twice as many as one more than the highest number of a group.
@@ -39,10 +39,8 @@ enum Step {
         many: bool,
     },
     Look(Look),
-    /// The next step, and the other one where that leads nowhere; or first the other. The next one leads nowhere by
-    /// itself where the byte here is not in the set, if there is one.
+    /// The next step, and the other one where that leads nowhere; or first the other.
     Either {
-        set: Option<u16>,
         other: u16,
         next_first: bool,
     },
@@ -104,8 +102,8 @@ impl Steps {
         let mut new = Making::default();
         new.add(hir)?;
         new.push(Step::Found)?;
-        let (first, _) = first(hir);
-        Some(Self { all: new.steps.into(), sets: new.sets.into(), first, least, slots: new.slots })
+        let firsts = new.firsts()?;
+        Some(Self { all: new.steps.into(), sets: new.sets.into(), firsts, least, slots: new.slots })
     }
 
     /// The first match that begins and ends in `within`.
@@ -117,7 +115,7 @@ impl Steps {
     ) -> Result<Option<Match>, Spent> {
         let last = (within.end + 1).saturating_sub(self.least);
         for start in within.start..last {
-            if text.get(start).is_some_and(|b| self.first.has(*b))
+            if self.may(0, text, start, within.end)
                 && let Some(found) = self.find_at(text, start..within.end, effort)?
             {
                 return Ok(Some(found));
@@ -125,6 +123,12 @@ impl Steps {
         }
         effort.left = effort.left.saturating_sub(within.len() / 8);
         Ok(None)
+    }
+
+    /// Whether the byte here is one with which the rest of a match from this step on may begin.
+    fn may(&self, step: u16, text: &[u8], at: usize, end: usize) -> bool {
+        let set = self.firsts.get(usize::from(step)).copied().flatten();
+        set.is_none_or(|set| at < end && text.get(at).is_some_and(|b| self.set(set).has(*b)))
     }
 
     /// The match that begins where `within` does, and ends in it.
@@ -189,21 +193,24 @@ impl Steps {
                 if after < least {
                     return None;
                 }
-                if *many && after > least {
-                    effort.back.push(Back::Shorter { step, least, at: after });
-                } else if !*many && after < most {
-                    effort.back.push(Back::Longer { step, at: after, most });
+                if *many {
+                    self.shorter(step, text, least..after, end, effort)
+                } else {
+                    self.longer(step, text, after..most, end, effort)
                 }
-                Some((next, after))
             }
             Step::Look(look) => looks(*look, text, at).then_some((next, at)),
-            Step::Either { set, other, next_first } => {
-                if set.is_some_and(|set| !here().is_some_and(|b| self.set(set).has(b))) {
-                    return Some((*other, at));
+            Step::Either { other, next_first } => {
+                match (self.may(next, text, at, end), self.may(*other, text, at, end)) {
+                    (true, true) => {
+                        let (now, later) = if *next_first { (next, *other) } else { (*other, next) };
+                        effort.back.push(Back::To { step: later, at });
+                        Some((now, at))
+                    }
+                    (true, false) => Some((next, at)),
+                    (false, true) => Some((*other, at)),
+                    (false, false) => None,
                 }
-                let (now, later) = if *next_first { (next, *other) } else { (*other, next) };
-                effort.back.push(Back::To { step: later, at });
-                Some((now, at))
             }
             Step::Jump(to) => Some((*to, at)),
             Step::Keep(slot) => {
@@ -221,19 +228,18 @@ impl Steps {
             match effort.back.pop()? {
                 Back::To { step, at } => return Some((step, at)),
                 Back::Shorter { step, least, at } => {
-                    let at = at - 1;
-                    if at > least {
-                        effort.back.push(Back::Shorter { step, least, at });
+                    let shorter = self.shorter(step, text, least..at - 1, end, effort);
+                    if shorter.is_some() {
+                        return shorter;
                     }
-                    return Some((step + 1, at));
                 }
                 Back::Longer { step, at, most } => {
                     let Some(Step::Run { set, .. }) = self.all.get(usize::from(step)) else { continue };
-                    if at < end && text.get(at).is_some_and(|b| self.set(*set).has(*b)) {
-                        if at + 1 < most {
-                            effort.back.push(Back::Longer { step, at: at + 1, most });
+                    if text.get(at).is_some_and(|b| self.set(*set).has(*b)) {
+                        let longer = self.longer(step, text, at + 1..most, end, effort);
+                        if longer.is_some() {
+                            return longer;
                         }
-                        return Some((step + 1, at + 1));
                     }
                 }
                 Back::Kept { slot, was } => {
@@ -243,6 +249,50 @@ impl Steps {
                 }
             }
         }
+    }
+
+    /// Goes on behind the longest run that ends in `ends` and that something can follow.
+    fn shorter(
+        &self,
+        step: u16,
+        text: &[u8],
+        ends: Range<usize>,
+        end: usize,
+        effort: &mut Effort,
+    ) -> Option<(u16, usize)> {
+        let next = step + 1;
+        let at = (ends.start..=ends.end).rev().find(|at| self.may(next, text, *at, end))?;
+        effort.left = effort.left.saturating_sub((ends.end - at) / 8);
+        if at > ends.start {
+            effort.back.push(Back::Shorter { step, least: ends.start, at });
+        }
+        Some((next, at))
+    }
+
+    /// The same with the shortest.
+    fn longer(
+        &self,
+        step: u16,
+        text: &[u8],
+        ends: Range<usize>,
+        end: usize,
+        effort: &mut Effort,
+    ) -> Option<(u16, usize)> {
+        let next = step + 1;
+        let Some(Step::Run { set, .. }) = self.all.get(usize::from(step)) else { return None };
+        let set = self.set(*set);
+        let mut at = ends.start;
+        while !self.may(next, text, at, end) {
+            if at >= ends.end || !text.get(at).is_some_and(|b| set.has(*b)) {
+                return None;
+            }
+            at += 1;
+        }
+        effort.left = effort.left.saturating_sub((at - ends.start) / 8);
+        if at < ends.end {
+            effort.back.push(Back::Longer { step, at, most: ends.end });
+        }
+        Some((next, at))
     }
 
     fn set(&self, set: u16) -> &Bytes {
@@ -283,37 +333,6 @@ fn looks(look: Look, text: &[u8], at: usize) -> bool {
         Look::WordEndHalfAscii => !word_after,
         _ => false,
     }
-}
-
-/// With what a match begins, and whether it may be nothing.
-fn first(hir: &Hir) -> (Bytes, bool) {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => (Bytes::NONE, true),
-        HirKind::Literal(literal) => (literal.0.iter().take(1).copied().collect(), literal.0.is_empty()),
-        HirKind::Class(_) => (single(hir).unwrap_or(Bytes::ALL), false),
-        HirKind::Repetition(repeated) => {
-            let (bytes, is_open) = first(&repeated.sub);
-            (bytes, is_open || repeated.min == 0)
-        }
-        HirKind::Capture(group) => first(&group.sub),
-        HirKind::Concat(parts) => first_of(parts),
-        HirKind::Alternation(ways) => ways
-            .iter()
-            .map(first)
-            .fold((Bytes::NONE, false), |(all, any), (b, open)| (all.or(b), any || open)),
-    }
-}
-
-fn first_of(parts: &[Hir]) -> (Bytes, bool) {
-    let mut all = Bytes::NONE;
-    for part in parts {
-        let (bytes, is_open) = first(part);
-        all = all.or(bytes);
-        if !is_open {
-            return (all, false);
-        }
-    }
-    (all, true)
 }
 
 /// The bytes of what matches one byte, whichever it is.
@@ -422,7 +441,7 @@ impl Making {
         (0..least).try_for_each(|_| self.add(sub))?;
         let mut forks = Vec::new();
         for _ in least..most {
-            forks.push(self.fork(first(sub), repeated.greedy)?);
+            forks.push(self.push(Step::Either { other: 0, next_first: repeated.greedy })?);
             self.add(sub)?;
         }
         let end = self.here()?;
@@ -436,7 +455,7 @@ impl Making {
         let (last, before) = ways.split_last()?;
         let mut ends = Vec::new();
         for way in before {
-            let fork = self.fork(first(way), true)?;
+            let fork = self.push(Step::Either { other: 0, next_first: true })?;
             self.add(way)?;
             ends.push(self.push(Step::Jump(0))?);
             let next = self.here()?;
@@ -450,17 +469,41 @@ impl Making {
         Some(())
     }
 
-    /// A choice between what follows, which begins like this, and what is still to be said.
-    fn fork(&mut self, (bytes, is_open): (Bytes, bool), next_first: bool) -> Option<u16> {
-        let set = if is_open { None } else { Some(self.set(bytes)?) };
-        self.push(Step::Either { set, other: 0, next_first })
-    }
-
     fn lead(&mut self, step: u16, to: u16) {
         match self.steps.get_mut(usize::from(step)) {
             Some(Step::Either { other, .. }) => *other = to,
             Some(Step::Jump(target)) => *target = to,
             _ => {}
         }
+    }
+
+    /// With what the rest of a match begins, from each step on. Steps lead to later ones only.
+    fn firsts(&mut self) -> Option<Box<[Option<u16>]>> {
+        let mut firsts: Vec<Option<Bytes>> = vec![None; self.steps.len()];
+        for (at, step) in self.steps.iter().enumerate().rev() {
+            let of = |at: usize| firsts.get(at).copied().flatten();
+            let set = |set: u16| self.sets.get(usize::from(set)).copied();
+            let first = match step {
+                Step::Literal(literal) => literal.first().map(|b| std::iter::once(*b).collect()),
+                Step::Folded(letters) => {
+                    letters.first().map(|b| [*b, b.to_ascii_uppercase()].into_iter().collect())
+                }
+                Step::One(one) => set(*one),
+                Step::Run { set: of_run, least: 0, .. } => {
+                    set(*of_run).zip(of(at + 1)).map(|(run, next)| run.or(next))
+                }
+                Step::Run { set: of_run, .. } => set(*of_run),
+                Step::Either { other, .. } => {
+                    of(at + 1).zip(of(usize::from(*other))).map(|(next, other)| next.or(other))
+                }
+                Step::Jump(to) => of(usize::from(*to)),
+                Step::Look(_) | Step::Keep(_) => of(at + 1),
+                Step::Found => None,
+            };
+            if let Some(place) = firsts.get_mut(at) {
+                *place = first;
+            }
+        }
+        firsts.into_iter().map(|first| first.map_or(Some(None), |first| self.set(first).map(Some))).collect()
     }
 }

@@ -66,15 +66,16 @@ impl Ways {
         Self { all, of_literal, heads, of_head }
     }
 
-    /// Takes the parts from the front that lie over or beside each other, and all of the text that they are about.
+    /// Takes the parts that lie over or beside each other, the first in the text, and all of the text that they are
+    /// about; the parts are in order, the first one last.
     pub(crate) fn cluster<'r>(parts: &mut Vec<Part<'r>>) -> Option<(Range<usize>, Vec<Part<'r>>)> {
-        let mut all = parts.first()?.within.clone();
-        let mut len = 0;
-        while let Some(part) = parts.get(len).filter(|part| part.within.start <= all.end) {
+        let first = parts.pop()?;
+        let (mut all, mut cluster) = (first.within.clone(), vec![first]);
+        while let Some(part) = parts.pop_if(|part| part.within.start <= all.end) {
             all.end = all.end.max(part.within.end);
-            len += 1;
+            cluster.push(part);
         }
-        Some((all, parts.drain(..len).collect()))
+        Some((all, cluster))
     }
 
     /// Looks where matches may begin, and leaves out the parts in which none can.
