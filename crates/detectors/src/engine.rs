@@ -78,12 +78,12 @@ impl Matcher {
         for (at, ways) in windows.finish() {
             let Some(rule) = rules.get(usize::from(at)) else { continue };
             let mut parts = Vec::new();
-            for (order, windows) in ways.into_iter().enumerate() {
+            for (order, OfWay { windows, begins }) in ways.into_iter().enumerate() {
                 let Some(way) = rule.ways().get(order) else { continue };
                 for window in windows {
                     way.shape.narrowed(text.as_bytes(), window, &mut narrowed);
                 }
-                parts.extend(narrowed.drain(..).map(|within| Part::new(way, order, within)));
+                parts.extend(narrowed.drain(..).map(|within| Part::new(way, order, within, &begins)));
             }
             parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.within.start));
             while let Some((all, mut parts)) = Ways::cluster(&mut parts) {
@@ -115,7 +115,8 @@ impl Matcher {
                 for &order in ways.with_literal(usize::from(literal)) {
                     let order = usize::from(order);
                     if let Some(window) = ways.get(order).and_then(|way| way.shape.window(bytes, &place)) {
-                        windows.add(at, ways.len(), order, window);
+                        let begins = window.start..place.start + 1;
+                        windows.add(at, ways.len(), order, window, begins);
                     }
                 }
             }
@@ -129,7 +130,8 @@ impl Matcher {
                     for (order, way) in ways.iter().enumerate() {
                         let reach = way.shape.reach;
                         let window = chain.start.saturating_sub(reach)..(chain.end + reach).min(text.len());
-                        windows.add(at, ways.len(), order, window);
+                        let begins = window.start..chain.end;
+                        windows.add(at, ways.len(), order, window, begins);
                     }
                 }
             });
@@ -222,27 +224,30 @@ struct Windows {
 }
 
 /// The windows of each way of a rule.
-type OfWays = Vec<Vec<Range<usize>>>;
+type OfWays = Vec<OfWay>;
+
+/// The windows of a way, and where in them matches may begin.
+#[derive(Clone, Default)]
+struct OfWay {
+    windows: Vec<Range<usize>>,
+    begins: Vec<Range<usize>>,
+}
 
 impl Windows {
     fn new(rules: usize) -> Self {
         Self { slots: vec![0; rules], touched: Vec::new() }
     }
 
-    /// Windows come in the order of the text, nearly: what overlaps the last one is one with it.
-    fn add(&mut self, rule: u16, ways: usize, way: usize, window: Range<usize>) {
+    fn add(&mut self, rule: u16, ways: usize, way: usize, window: Range<usize>, begins: Range<usize>) {
         let Some(slot) = self.slots.get_mut(usize::from(rule)) else { return };
         if *slot == 0 {
-            self.touched.push((rule, vec![Vec::new(); ways]));
+            self.touched.push((rule, vec![OfWay::default(); ways]));
             *slot = u16::try_from(self.touched.len()).unwrap_or(0);
         }
         let touched = self.touched.get_mut(usize::from(*slot) - 1);
-        let Some(windows) = touched.and_then(|(_, ways)| ways.get_mut(way)) else { return };
-        match windows.last_mut() {
-            Some(last) if window.start <= last.end && last.start <= window.end => {
-                *last = last.start.min(window.start)..last.end.max(window.end);
-            }
-            _ => windows.push(window),
+        if let Some(of_way) = touched.and_then(|(_, ways)| ways.get_mut(way)) {
+            join(&mut of_way.windows, window);
+            join(&mut of_way.begins, begins);
         }
     }
 
@@ -250,19 +255,35 @@ impl Windows {
     fn finish(mut self) -> impl Iterator<Item = (u16, OfWays)> {
         self.touched.sort_unstable_by_key(|(rule, _)| *rule);
         self.touched.into_iter().map(|(rule, mut ways)| {
-            for windows in &mut ways {
-                windows.sort_unstable_by_key(|window| window.start);
-                windows.dedup_by(|next, last| {
-                    let meet = next.start <= last.end;
-                    if meet {
-                        last.end = last.end.max(next.end);
-                    }
-                    meet
-                });
+            for OfWay { windows, begins } in &mut ways {
+                part(windows);
+                part(begins);
             }
             (rule, ways)
         })
     }
+}
+
+/// Ranges come in the order of the text, nearly: what overlaps the last one is one with it.
+fn join(ranges: &mut Vec<Range<usize>>, next: Range<usize>) {
+    match ranges.last_mut() {
+        Some(last) if next.start <= last.end && last.start <= next.end => {
+            *last = last.start.min(next.start)..last.end.max(next.end);
+        }
+        _ => ranges.push(next),
+    }
+}
+
+/// Puts ranges in order, and joins those that meet.
+fn part(ranges: &mut Vec<Range<usize>>) {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
+        let meet = next.start <= last.end;
+        if meet {
+            last.end = last.end.max(next.end);
+        }
+        meet
+    });
 }
 
 /// Chains of at least seven digits with at most two signs or letters between one and the next.

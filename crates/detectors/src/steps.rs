@@ -106,22 +106,23 @@ impl Steps {
         Some(Self { all: new.steps.into(), sets: new.sets.into(), firsts, least, slots: new.slots })
     }
 
-    /// The first match that begins and ends in `within`.
+    /// The first match that begins in `begins` and ends at `end` or before it.
     pub(crate) fn find(
         &self,
         text: &[u8],
-        within: Range<usize>,
+        begins: Range<usize>,
+        end: usize,
         effort: &mut Effort,
     ) -> Result<Option<Match>, Spent> {
-        let last = (within.end + 1).saturating_sub(self.least);
-        for start in within.start..last {
-            if self.may(0, text, start, within.end)
-                && let Some(found) = self.find_at(text, start..within.end, effort)?
+        let last = (end + 1).saturating_sub(self.least).min(begins.end);
+        effort.left = effort.left.saturating_sub(begins.len() / 8);
+        for start in begins.start..last {
+            if self.may(0, text, start, end)
+                && let Some(found) = self.find_at(text, start..end, effort)?
             {
                 return Ok(Some(found));
             }
         }
-        effort.left = effort.left.saturating_sub(within.len() / 8);
         Ok(None)
     }
 

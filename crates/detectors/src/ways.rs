@@ -147,13 +147,24 @@ impl Way {
         Some(self.matched(text, whole))
     }
 
-    /// As [`Self::find`], by trying as long as that does not take too long.
-    fn try_find(&self, text: &str, within: Range<usize>, effort: &mut Effort) -> Option<Match> {
-        let tried = self
-            .steps
-            .as_ref()
-            .map_or(Err(Spent), |steps| steps.find(text.as_bytes(), within.clone(), effort));
-        tried.unwrap_or_else(|Spent| self.find(text, within))
+    /// As [`Self::find`] where matches can begin in `begins` only, by trying as long as that does not take too long.
+    fn try_find(
+        &self,
+        text: &str,
+        begins: &[Range<usize>],
+        within: Range<usize>,
+        effort: &mut Effort,
+    ) -> Option<Match> {
+        let Some(steps) = &self.steps else { return self.find(text, within) };
+        for begins in begins.iter().skip(begins.partition_point(|begins| begins.end <= within.start)) {
+            let begins = begins.start.max(within.start)..begins.end;
+            match steps.find(text.as_bytes(), begins, within.end, effort) {
+                Ok(None) => {}
+                Ok(found) => return found,
+                Err(Spent) => return self.find(text, within),
+            }
+        }
+        None
     }
 
     fn try_find_at(&self, text: &str, within: Range<usize>, effort: &mut Effort) -> Option<Match> {
@@ -195,7 +206,9 @@ pub(crate) struct Part<'r> {
     /// Where the way stands among those of its rule.
     order: usize,
     pub(crate) within: Range<usize>,
-    /// Where the beginnings of matches stand, in order, if few do.
+    /// Where matches may begin, in order and apart from each other.
+    begins: Vec<Range<usize>>,
+    /// Where the heads of matches stand, in order, if few do.
     starts: Option<Vec<usize>>,
     /// The next match, and from where on it is the next.
     next: Option<(usize, Option<Match>)>,
@@ -203,13 +216,17 @@ pub(crate) struct Part<'r> {
 }
 
 /// How many steps may be tried for each byte of a part, and at least.
-const STEPS_A_BYTE: usize = 16;
+const STEPS_A_BYTE: usize = 6;
 const STEPS_MIN: usize = 1024;
 
 impl<'r> Part<'r> {
-    pub(crate) fn new(way: &'r Way, order: usize, within: Range<usize>) -> Self {
+    /// `begins` are in order, and apart from each other.
+    pub(crate) fn new(way: &'r Way, order: usize, within: Range<usize>, begins: &[Range<usize>]) -> Self {
+        let first = begins.partition_point(|begins| begins.end <= within.start);
+        let here = begins.iter().skip(first).take_while(|begins| begins.start < within.end);
+        let begins = here.map(|here| here.start.max(within.start)..here.end.min(within.end)).collect();
         let effort = Effort::of(STEPS_MIN + STEPS_A_BYTE * within.len());
-        Self { way, order, within, starts: None, next: None, effort }
+        Self { way, order, within, begins, starts: None, next: None, effort }
     }
 
     /// Takes those of the places, in order, at which a match in it may begin; false if there are none.
@@ -235,7 +252,7 @@ impl<'r> Part<'r> {
             let from = from.max(self.within.start);
             let next = match &self.starts {
                 _ if from >= self.within.end => None,
-                None => self.way.try_find(text, from..self.within.end, &mut self.effort),
+                None => self.way.try_find(text, &self.begins, from..self.within.end, &mut self.effort),
                 Some(starts) => {
                     let first = starts.partition_point(|at| *at < from);
                     let here = starts.get(first..).unwrap_or(&[]).iter();
