@@ -9,7 +9,7 @@ mod iban;
 mod network;
 mod phone;
 mod placeholder;
-mod rarity;
+pub(crate) mod rarity;
 mod sums;
 mod surroundings;
 mod wallets;

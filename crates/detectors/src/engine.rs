@@ -7,12 +7,13 @@ use crate::error::DetectorsError;
 use crate::literals::Literals;
 use crate::pack::Face;
 use crate::rule::{Match, Rule};
+use crate::ways::{self, Part, Ways};
 
 /// The rules that look at one reading of a text.
 pub(crate) struct Matcher {
     literals: Literals<2048>,
-    /// The rules of each literal.
-    owners: Vec<Vec<u16>>,
+    /// The rules of each literal, each with the place of the literal in its own list.
+    owners: Vec<Vec<(u16, u16)>>,
     /// The rules that look at chains of digits.
     of_digits: Vec<u16>,
     of_face: Vec<u16>,
@@ -32,7 +33,7 @@ pub(crate) struct Work {
 impl Matcher {
     pub(crate) fn new(rules: &[Rule], face: Face) -> Result<Self, DetectorsError> {
         let mut literals: Vec<String> = Vec::new();
-        let mut owners: Vec<Vec<u16>> = Vec::new();
+        let mut owners: Vec<Vec<(u16, u16)>> = Vec::new();
         let mut place = std::collections::HashMap::new();
         let (mut of_digits, mut of_face) = (Vec::new(), Vec::new());
         let too_many =
@@ -43,17 +44,15 @@ impl Matcher {
             if rule.spec.digits {
                 of_digits.push(at);
             }
-            for literal in rule.spec.prefixes.iter().chain(&rule.spec.keywords) {
+            for (literal, place_in_rule) in rule.literals().zip(0..) {
                 let literal = literal.to_ascii_lowercase();
                 let slot = *place.entry(literal.clone()).or_insert_with(|| {
                     literals.push(literal);
                     owners.push(Vec::new());
                     owners.len() - 1
                 });
-                if let Some(rules) = owners.get_mut(slot)
-                    && rules.last() != Some(&at)
-                {
-                    rules.push(at);
+                if let Some(rules) = owners.get_mut(slot) {
+                    rules.push((at, place_in_rule));
                 }
             }
         }
@@ -75,36 +74,50 @@ impl Matcher {
         found: &mut Found<'_>,
     ) {
         let windows = self.windows(rules, text, work);
-        let mut parts = Vec::new();
-        for (at, windows) in windows.finish() {
+        let mut narrowed = Vec::new();
+        for (at, ways) in windows.finish() {
             let Some(rule) = rules.get(usize::from(at)) else { continue };
-            parts.clear();
-            for window in windows {
-                rule.shape().narrowed(text.as_bytes(), window, &mut parts);
+            let mut parts = Vec::new();
+            for (order, OfWay { windows, begins }) in ways.into_iter().enumerate() {
+                let Some(way) = rule.ways().get(order) else { continue };
+                for window in windows {
+                    way.shape.narrowed(text.as_bytes(), window, &mut narrowed);
+                }
+                parts.extend(narrowed.drain(..).map(|within| Part::new(way, order, within, &begins)));
             }
-            for part in parts.drain(..) {
-                if skip(&part) || !rule.may_match(text, &part) {
+            parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.within.start));
+            while let Some((all, mut parts)) = Ways::cluster(&mut parts) {
+                if skip(&all) || !rule.may_match(text, &all) {
                     continue;
                 }
-                work.searched_bytes += part.len();
-                if search(rule, text, part, &mut |m| found(usize::from(at), m)).is_break() {
+                rule.ways().begin(text, &all, &mut parts);
+                if parts.is_empty() {
+                    continue;
+                }
+                work.searched_bytes += parts.iter().map(|part| part.within.len()).sum::<usize>();
+                let mut next = |from: usize| ways::first_of(&mut parts, text, from);
+                if search(rule, text, all, &mut next, &mut |m| found(usize::from(at), m)).is_break() {
                     break;
                 }
             }
         }
     }
 
-    /// Where the literals of each rule stand, with as much to either side as its longest match has.
+    /// Where the literals of each way of each rule stand, with as much to either side as its longest match has.
     fn windows(&self, rules: &[Rule], text: &str, work: &mut Work) -> Windows {
         let mut windows = Windows::new(rules.len());
         let bytes = text.as_bytes();
         self.literals.each(bytes, &mut |literal, place| {
             work.anchors += 1;
             let place = place..place + self.literals.len_of(literal);
-            for &at in self.owners.get(literal).into_iter().flatten() {
-                let window = rules.get(usize::from(at)).and_then(|rule| rule.shape().window(bytes, &place));
-                if let Some(window) = window {
-                    windows.add(at, window);
+            for &(at, literal) in self.owners.get(literal).into_iter().flatten() {
+                let Some(ways) = rules.get(usize::from(at)).map(Rule::ways) else { continue };
+                for &order in ways.with_literal(usize::from(literal)) {
+                    let order = usize::from(order);
+                    if let Some(window) = ways.get(order).and_then(|way| way.shape.window(bytes, &place)) {
+                        let begins = window.start..place.start + 1;
+                        windows.add(at, ways.len(), order, window, begins);
+                    }
                 }
             }
             true
@@ -112,9 +125,14 @@ impl Matcher {
         if !self.of_digits.is_empty() {
             digit_chains(text.as_bytes(), |chain| {
                 work.anchors += 1;
-                for &rule in &self.of_digits {
-                    let reach = rules.get(usize::from(rule)).map_or(0, |rule| rule.shape().reach);
-                    windows.add(rule, chain.start.saturating_sub(reach)..(chain.end + reach).min(text.len()));
+                for &at in &self.of_digits {
+                    let Some(ways) = rules.get(usize::from(at)).map(Rule::ways) else { continue };
+                    for (order, way) in ways.iter().enumerate() {
+                        let reach = way.shape.reach;
+                        let window = chain.start.saturating_sub(reach)..(chain.end + reach).min(text.len());
+                        let begins = window.start..chain.end;
+                        windows.add(at, ways.len(), order, window, begins);
+                    }
                 }
             });
         }
@@ -125,7 +143,9 @@ impl Matcher {
     pub(crate) fn find_by_force(&self, rules: &[Rule], text: &str, found: &mut Found<'_>) {
         for &at in &self.of_face {
             if let Some(rule) = rules.get(usize::from(at)) {
-                let _enough = search(rule, text, 0..text.len(), &mut |m| found(usize::from(at), m));
+                let mut next = |from: usize| rule.find(text, from..text.len());
+                let found = &mut |m: &Match| found(usize::from(at), m);
+                let _enough = search(rule, text, 0..text.len(), &mut next, found);
             }
         }
     }
@@ -142,11 +162,12 @@ fn search(
     rule: &Rule,
     text: &str,
     window: Range<usize>,
+    next: &mut dyn FnMut(usize) -> Option<Match>,
     found: &mut dyn FnMut(&Match) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut at = window.start;
     while at < window.end
-        && let Some(mut m) = rule.find(text, at..window.end)
+        && let Some(mut m) = next(at)
     {
         at = m.whole.end.max(at + 1);
         let value = text.get(m.value.clone()).unwrap_or("");
@@ -195,11 +216,21 @@ fn is_lettered(c: char) -> bool {
     c.is_alphanumeric() && c < '\u{2e80}' && !('\u{e00}'..'\u{e80}').contains(&c)
 }
 
-/// The parts of a text in which each rule is looked for.
+/// The parts of a text in which each way of each rule is looked for.
 struct Windows {
     /// One more than the place of a rule in `touched`, or zero: most texts touch few rules, and many are short.
     slots: Vec<u16>,
-    touched: Vec<(u16, Vec<Range<usize>>)>,
+    touched: Vec<(u16, OfWays)>,
+}
+
+/// The windows of each way of a rule.
+type OfWays = Vec<OfWay>;
+
+/// The windows of a way, and where in them matches may begin.
+#[derive(Clone, Default)]
+struct OfWay {
+    windows: Vec<Range<usize>>,
+    begins: Vec<Range<usize>>,
 }
 
 impl Windows {
@@ -207,38 +238,52 @@ impl Windows {
         Self { slots: vec![0; rules], touched: Vec::new() }
     }
 
-    /// Windows come in the order of the text, nearly: what overlaps the last one is one with it.
-    fn add(&mut self, rule: u16, window: Range<usize>) {
+    fn add(&mut self, rule: u16, ways: usize, way: usize, window: Range<usize>, begins: Range<usize>) {
         let Some(slot) = self.slots.get_mut(usize::from(rule)) else { return };
         if *slot == 0 {
-            self.touched.push((rule, vec![window]));
+            self.touched.push((rule, vec![OfWay::default(); ways]));
             *slot = u16::try_from(self.touched.len()).unwrap_or(0);
-            return;
         }
-        let Some((_, windows)) = self.touched.get_mut(usize::from(*slot) - 1) else { return };
-        match windows.last_mut() {
-            Some(last) if window.start <= last.end && last.start <= window.end => {
-                *last = last.start.min(window.start)..last.end.max(window.end);
-            }
-            _ => windows.push(window),
+        let touched = self.touched.get_mut(usize::from(*slot) - 1);
+        if let Some(of_way) = touched.and_then(|(_, ways)| ways.get_mut(way)) {
+            join(&mut of_way.windows, window);
+            join(&mut of_way.begins, begins);
         }
     }
 
-    /// Rule by rule, in order and apart from each other, so that no rule reads a byte twice.
-    fn finish(mut self) -> impl Iterator<Item = (u16, Vec<Range<usize>>)> {
+    /// Rule by rule, the windows of each way in order and apart from each other, so that no way reads a byte twice.
+    fn finish(mut self) -> impl Iterator<Item = (u16, OfWays)> {
         self.touched.sort_unstable_by_key(|(rule, _)| *rule);
-        self.touched.into_iter().map(|(rule, mut windows)| {
-            windows.sort_unstable_by_key(|window| window.start);
-            windows.dedup_by(|next, last| {
-                let meet = next.start <= last.end;
-                if meet {
-                    last.end = last.end.max(next.end);
-                }
-                meet
-            });
-            (rule, windows)
+        self.touched.into_iter().map(|(rule, mut ways)| {
+            for OfWay { windows, begins } in &mut ways {
+                part(windows);
+                part(begins);
+            }
+            (rule, ways)
         })
     }
+}
+
+/// Ranges come in the order of the text, nearly: what overlaps the last one is one with it.
+fn join(ranges: &mut Vec<Range<usize>>, next: Range<usize>) {
+    match ranges.last_mut() {
+        Some(last) if next.start <= last.end && last.start <= next.end => {
+            *last = last.start.min(next.start)..last.end.max(next.end);
+        }
+        _ => ranges.push(next),
+    }
+}
+
+/// Puts ranges in order, and joins those that meet.
+fn part(ranges: &mut Vec<Range<usize>>) {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
+        let meet = next.start <= last.end;
+        if meet {
+            last.end = last.end.max(next.end);
+        }
+        meet
+    });
 }
 
 /// Chains of at least seven digits with at most two signs or letters between one and the next.

@@ -49,8 +49,10 @@ mod rule;
 mod settle;
 mod shape;
 mod sketch;
+mod steps;
 mod view;
 mod wallets;
+mod ways;
 
 pub use allowed::{AllowKey, AllowList, AllowedHost, AllowedValue};
 pub use detectors::{Detection, Detectors, DetectorsConfig};

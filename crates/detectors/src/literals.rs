@@ -4,25 +4,44 @@
 //! time; only where a bit is set are literals compared. Unlike an automaton of all literals it stays in the cache
 //! however many there are, and it takes no time to make.
 
+use crate::checks::rarity;
+
 /// Finds literals. `WORDS`, a power of two, is the size of its filter: 64 bits each.
 pub(crate) struct Literals<const WORDS: usize> {
     filter: Box<[u64; WORDS]>,
-    /// Where the entries of each bucket begin; one more at the end.
+    /// How many bits are set in the words before each.
+    ranks: Vec<u32>,
+    /// Where the literals of each bit that is set begin in `of_bits`; one more at the end.
     starts: Vec<u32>,
-    entries: Vec<Entry>,
-    /// In lower case.
-    lower: Vec<Box<[u8]>>,
+    /// Literals by the bits of their grams.
+    of_bits: Vec<u16>,
+    all: Vec<Literal>,
     /// Literals of one byte.
     single: Vec<(u8, u16)>,
 }
 
-/// A literal at one of its grams.
-#[derive(Clone, Copy)]
-struct Entry {
-    hash: u64,
-    literal: u16,
-    /// Where in the literal the gram begins.
-    offset: u16,
+/// A literal, and where its gram stands in it.
+struct Literal {
+    /// Up to eight of its bytes around the gram, without regard to case, and which bytes these are: most texts that have
+    /// the gram do not have the literal.
+    near: u64,
+    mask: u64,
+    /// Where in the literal these bytes begin, and the gram.
+    from: usize,
+    offset: usize,
+    /// In lower case.
+    lower: Box<[u8]>,
+}
+
+impl Literal {
+    fn new(lower: Box<[u8]>) -> Self {
+        let (offset, _) = rarest(&lower);
+        let from = offset.min(lower.len().saturating_sub(8));
+        let near = lower.get(from..).unwrap_or(&[]);
+        let missing = 8_usize.saturating_sub(near.len());
+        let mask = u64::MAX.checked_shr(u32::try_from(missing * 8).unwrap_or(0)).unwrap_or(0);
+        Self { near: (eight(near, 0) | CASE) & mask, mask, from, offset, lower }
+    }
 }
 
 /// Makes letters of both cases alike, and some other bytes too: a filter may.
@@ -36,36 +55,38 @@ impl<const WORDS: usize> Literals<WORDS> {
 
     /// Literals by their place in the list, which are fewer than 65,536 and none empty.
     pub(crate) fn new<'a>(list: impl Iterator<Item = &'a str>) -> Self {
-        let lower: Vec<Box<[u8]>> = list.map(|l| l.to_ascii_lowercase().into_bytes().into()).collect();
-        let mut filter = Box::new([0; WORDS]);
-        let (mut entries, mut single) = (Vec::new(), Vec::new());
-        for (at, literal) in lower.iter().enumerate() {
-            let Ok(number) = u16::try_from(at) else { break };
-            match **literal {
+        let all: Vec<_> = list.map(|l| Literal::new(l.to_ascii_lowercase().into_bytes().into())).collect();
+        let mut filter: Box<[u64; WORDS]> = Box::new([0; WORDS]);
+        let (mut grams, mut single) = (Vec::new(), Vec::new());
+        for (literal, at) in all.iter().zip(0_u16..) {
+            match *literal.lower {
                 [] => {}
-                [one] => single.push((one, number)),
+                [one] => single.push((one, at)),
                 // Whatever stands behind it.
-                [a, b] => entries.extend((0..=u8::MAX).filter(|c| c & 0x20 != 0).map(|c| Entry {
-                    hash: Self::hash(folded([a, b, c])),
-                    literal: number,
-                    offset: 0,
-                })),
-                _ => {
-                    let (offset, gram) = rarest(literal);
-                    entries.push(Entry { hash: Self::hash(folded(gram)), literal: number, offset });
+                [a, b] => {
+                    let third = (0..=u8::MAX).filter(|c| c & 0x20 != 0);
+                    grams.extend(third.map(|c| (Self::hash(folded([a, b, c])), at)));
                 }
+                _ => grams.push((Self::hash(folded(rarest(&literal.lower).1)), at)),
             }
         }
-        entries.sort_by_key(|entry| (entry.hash, entry.literal));
-        entries.dedup_by_key(|entry| (entry.hash, entry.literal));
-        for entry in &entries {
-            if let Some(word) = filter.get_mut(Self::word(entry.hash)) {
-                *word |= 1 << (entry.hash & 63);
+        grams.sort_unstable();
+        grams.dedup();
+        for (hash, _) in &grams {
+            if let Some(word) = filter.get_mut(Self::word(*hash)) {
+                *word |= 1 << (hash & 63);
             }
         }
-        let bucket = |word: usize| entries.partition_point(|entry| (Self::word(entry.hash)) < word);
-        let starts = (0..=WORDS).map(|word| u32::try_from(bucket(word)).unwrap_or(u32::MAX)).collect();
-        Self { filter, starts, entries, lower, single }
+        let set_before = |sum: &mut u32, word: &u64| Some(std::mem::replace(sum, *sum + word.count_ones()));
+        let ranks = filter.iter().scan(0, set_before).collect();
+        let groups = grams.chunk_by(|one, next| one.0 == next.0).map(<[_]>::len);
+        let ends = groups.scan(0, |end, len| {
+            *end += u32::try_from(len).unwrap_or(u32::MAX);
+            Some(*end)
+        });
+        let starts = std::iter::once(0).chain(ends).collect();
+        let of_bits = grams.iter().map(|(_, at)| *at).collect();
+        Self { filter, ranks, starts, of_bits, all, single }
     }
 
     const fn hash(gram: u64) -> u64 {
@@ -116,7 +137,7 @@ impl<const WORDS: usize> Literals<WORDS> {
 
     /// How long a literal is.
     pub(crate) fn len_of(&self, literal: usize) -> usize {
-        self.lower.get(literal).map_or(0, |l| l.len())
+        self.all.get(literal).map_or(0, |literal| literal.lower.len())
     }
 
     /// Whether any of them stands in `text`.
@@ -143,15 +164,18 @@ impl<const WORDS: usize> Literals<WORDS> {
         hash: u64,
         found: &mut impl FnMut(usize, usize) -> bool,
     ) -> bool {
-        let word = Self::word(hash);
-        let bounds = self.starts.get(word).zip(self.starts.get(word + 1));
-        let entries = bounds.and_then(|(start, end)| self.entries.get(*start as usize..*end as usize));
-        for entry in entries.into_iter().flatten().filter(|entry| entry.hash == hash) {
-            let literal = self.lower.get(usize::from(entry.literal)).map_or(&[][..], |l| l);
-            if let Some(start) = place.checked_sub(usize::from(entry.offset))
-                && let Some(here) = text.get(start..start + literal.len())
-                && here.eq_ignore_ascii_case(literal)
-                && !found(usize::from(entry.literal), start)
+        let (word, bit) = (Self::word(hash), hash & 63);
+        let before = self.filter.get(word).map_or(0, |word| word & ((1 << bit) - 1));
+        let group = self.ranks.get(word).map_or(0, |rank| rank + before.count_ones()) as usize;
+        let bounds = self.starts.get(group).zip(self.starts.get(group + 1));
+        let of_bit = bounds.and_then(|(start, end)| self.of_bits.get(*start as usize..*end as usize));
+        for &at in of_bit.into_iter().flatten() {
+            let Some(literal) = self.all.get(usize::from(at)) else { continue };
+            if let Some(start) = place.checked_sub(literal.offset)
+                && (eight(text, start + literal.from) | CASE) & literal.mask == literal.near
+                && let Some(here) = text.get(start..start + literal.lower.len())
+                && here.eq_ignore_ascii_case(&literal.lower)
+                && !found(usize::from(at), start)
             {
                 return false;
             }
@@ -160,16 +184,45 @@ impl<const WORDS: usize> Literals<WORDS> {
     }
 }
 
+/// Eight bytes, or as many as there are.
+fn eight(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or(&[]);
+    let whole = rest.first_chunk::<8>().copied();
+    u64::from_le_bytes(whole.unwrap_or_else(|| {
+        let mut some = [0; 8];
+        some.iter_mut().zip(rest).for_each(|(to, b)| *to = *b);
+        some
+    }))
+}
+
 fn folded([a, b, c]: [u8; 3]) -> u64 {
     u64::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0, 0, 0, 0, 0])
 }
 
 /// The three bytes in a row that ordinary texts have least of, and where they begin.
-fn rarest(literal: &[u8]) -> (u16, [u8; 3]) {
-    let grams =
-        literal.windows(3).take(1000).zip(0..).filter_map(|(gram, at)| Some((at, *gram.first_chunk::<3>()?)));
-    let best = grams.min_by_key(|(_, gram)| gram.iter().map(|b| usualness(*b)).product::<u32>());
-    best.unwrap_or((0, [0; 3]))
+fn rarest(literal: &[u8]) -> (usize, [u8; 3]) {
+    let grams = literal.windows(3).enumerate().filter_map(|(at, gram)| Some((at, *gram.first_chunk::<3>()?)));
+    grams.max_by_key(|(_, gram)| rarity_of(gram)).unwrap_or((0, [0; 3]))
+}
+
+/// How rare some bytes in a row are, in sixteenths of a bit: letters after those before them, signs by themselves.
+fn rarity_of(gram: &[u8]) -> u32 {
+    let (mut first, mut second) = (b' ', b' ');
+    let mut sum = 0;
+    for &b in gram {
+        sum += if b.is_ascii_alphabetic() {
+            rarity::letter_cost(first, second, b)
+        } else {
+            16 * (1000 / usualness(b).max(1)).ilog2()
+        };
+        (first, second) = (second, b);
+    }
+    sum
+}
+
+/// How rare a literal is: as its rarest three bytes are.
+pub(crate) fn rarity_of_literal(literal: &[u8]) -> u32 {
+    if literal.len() < 3 { rarity_of(literal) } else { rarity_of(&rarest(literal).1) }
 }
 
 /// How usual a byte is in posts with code, roughly, in thousandths.

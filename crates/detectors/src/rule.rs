@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use clawexchange_ssg_core::{Category, Confidence, Pattern, RuleMode, Severity, Suppression};
 use regex_automata::meta::{self, Regex};
-use regex_automata::{Anchored, Input};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
@@ -14,7 +13,7 @@ use crate::error::DetectorsError;
 use crate::hash::version_of;
 use crate::literals::Literals;
 use crate::pack::{Face, RuleSpec};
-use crate::shape::Shape;
+use crate::ways::{Way, Ways};
 
 /// What a rule is, for lists and documentation.
 #[derive(Debug, Clone, Copy)]
@@ -65,13 +64,15 @@ pub(crate) struct Rule {
     pub(crate) checks: Vec<Check>,
     pub(crate) proofs: Vec<Check>,
     shown: String,
-    shape: OnceLock<Shape>,
-    regex: OnceLock<Regex>,
+    ways: OnceLock<Ways>,
+    /// All of it at once, which only the search by force needs.
+    whole: OnceLock<Way>,
     /// What a match has besides, or near it; none where anything may be there.
     besides: OnceLock<Option<Literals<64>>>,
 }
 
 /// A match of the expression: all of it, and the part that is the value.
+#[derive(Clone)]
 pub(crate) struct Match {
     pub(crate) whole: Range<usize>,
     pub(crate) value: Range<usize>,
@@ -114,8 +115,8 @@ impl Rule {
             checks,
             proofs,
             shown,
-            shape: OnceLock::new(),
-            regex: OnceLock::new(),
+            ways: OnceLock::new(),
+            whole: OnceLock::new(),
             besides: OnceLock::new(),
         })
     }
@@ -158,8 +159,8 @@ impl Rule {
             checks: Vec::new(),
             proofs: Vec::new(),
             shown,
-            shape: OnceLock::new(),
-            regex: OnceLock::new(),
+            ways: OnceLock::new(),
+            whole: OnceLock::new(),
             besides: OnceLock::new(),
         }
     }
@@ -200,13 +201,17 @@ impl Rule {
         self.spec.face == face && !self.spec.pattern.is_empty()
     }
 
-    /// What its matches must look like.
-    pub(crate) fn shape(&self) -> &Shape {
-        self.shape.get_or_init(|| {
-            let literals = self.spec.prefixes.iter().chain(&self.spec.keywords);
-            let literals: Vec<_> = literals.map(|literal| literal.to_ascii_lowercase()).collect();
-            Shape::of(&parsed(&self.spec.pattern), &literals)
+    /// Its expression, way by way.
+    pub(crate) fn ways(&self) -> &Ways {
+        self.ways.get_or_init(|| {
+            let literals: Vec<_> = self.literals().map(|literal| literal.to_ascii_lowercase()).collect();
+            Ways::of(&self.spec.pattern, &literals)
         })
+    }
+
+    /// Of which each match has one, if it has no chain of digits.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &String> {
+        self.spec.prefixes.iter().chain(&self.spec.keywords)
     }
 
     /// Whether a match may lie in this part of a text: what it has besides its first literal is there, or near.
@@ -227,21 +232,9 @@ impl Rule {
         (!words.is_empty()).then(|| Literals::new(words.iter().map(String::as_str)))
     }
 
-    /// The first match that begins and ends in `within`.
+    /// The first match that begins and ends in `within`, of whichever way.
     pub(crate) fn find(&self, text: &str, within: Range<usize>) -> Option<Match> {
-        let regex = self.regex();
-        let input = Input::new(text).span(within);
-        // The plain search is the faster one, and most windows have no match.
-        let whole = regex.search(&input)?.range();
-        let groups = self.shape().groups;
-        if groups < 2 {
-            return Some(Match { value: whole.clone(), whole });
-        }
-        let mut captures = regex.create_captures();
-        let again = Input::new(text).span(whole.clone()).anchored(Anchored::Yes);
-        regex.search_captures(&again, &mut captures);
-        let value = (1..groups).find_map(|group| captures.get_group(group));
-        Some(Match { value: value.map_or_else(|| whole.clone(), |v| v.range()), whole })
+        self.whole.get_or_init(|| Way::whole(&self.spec.pattern)).find(text, within)
     }
 
     /// What may be shown of `value`: its public prefix at most.
@@ -250,15 +243,6 @@ impl Rule {
             Some(prefix) if self.spec.shown.is_none() => format!("{prefix}…"),
             _ => self.shown.clone(),
         }
-    }
-
-    fn regex(&self) -> &Regex {
-        self.regex.get_or_init(|| {
-            #[expect(clippy::expect_used, reason = "expressions are made once when packs are checked")]
-            let regex =
-                compiled(&parsed(&self.spec.pattern)).expect("the expression of a checked rule can be made");
-            regex
-        })
     }
 }
 

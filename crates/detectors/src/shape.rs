@@ -4,23 +4,27 @@ use std::ops::Range;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::literals::usualness;
+use crate::literals::{rarity_of_literal, usualness};
 
 /// Bounds on matches: where they may lie, and what they must have.
 #[derive(Debug)]
 pub(crate) struct Shape {
     /// The longest match, in bytes.
     pub(crate) reach: usize,
-    pub(crate) groups: usize,
+    /// The first bytes of the strings of which one begins each match, in lower case; none where matches begin in other
+    /// ways.
+    pub(crate) heads: Option<Vec<String>>,
     /// What every match has in a row; none where it would say nothing.
     run: Option<Run>,
-    /// How a match lies around its literal, one for each way to match; none where that is not known of all.
-    keys: Vec<Key>,
+    /// How a match lies around its literal; none where that is not known.
+    key: Option<Key>,
 }
 
-/// A way to match: how far it reaches around the literal.
+/// How far a match reaches around the literal that it has.
 #[derive(Debug, Clone)]
 struct Key {
+    /// Of which literals it has one, by their places in the list.
+    literals: Vec<usize>,
     /// From the end of the literal back to the earliest start.
     before: usize,
     /// From the start of the literal to the latest end.
@@ -45,42 +49,79 @@ const PARTS_MAX: usize = 32;
 
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bytes([u64; 4]);
+pub(crate) struct Bytes([u64; 4]);
+
+/// An expression is taken apart into so many ways at most.
+const WAYS_MAX: usize = 128;
+
+/// The ways in which an expression matches, the first of which wins where two begin at one place. Alternatives behind
+/// what can match in one way only are ways too; those that are nothing but strings stay together.
+pub(crate) fn alternatives(hir: &Hir) -> Vec<Hir> {
+    let mut ways = vec![hir.clone()];
+    loop {
+        let more: Vec<Hir> =
+            ways.iter().flat_map(|way| parted(way).unwrap_or_else(|| vec![way.clone()])).collect();
+        if more.len() == ways.len() || more.len() > WAYS_MAX {
+            return ways;
+        }
+        ways = more;
+    }
+}
+
+/// One step of it; none where there is nothing to part.
+fn parted(hir: &Hir) -> Option<Vec<Hir>> {
+    match hir.kind() {
+        HirKind::Alternation(ways) => Some(grouped(ways)),
+        HirKind::Concat(parts) => {
+            let is_fixed = |part: &&Hir| {
+                matches!(part.kind(), HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_))
+            };
+            let at = parts.iter().take_while(is_fixed).count();
+            let (before, rest) = parts.split_at_checked(at)?;
+            let (part, behind) = rest.split_first()?;
+            let HirKind::Alternation(ways) = part.kind() else { return None };
+            let whole = |way: Hir| Hir::concat([before, &[way], behind].concat());
+            strings(part).is_none().then(|| grouped(ways).into_iter().map(whole).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Alternatives, those one after the other that are nothing but strings as one.
+fn grouped(ways: &[Hir]) -> Vec<Hir> {
+    let groups = ways.chunk_by(|one, next| strings(one).is_some() && strings(next).is_some());
+    groups.map(|group| Hir::alternation(group.to_vec())).collect()
+}
 
 impl Shape {
     /// `literals` are those of which every match has one, in lower case.
     pub(crate) fn of(hir: &Hir, literals: &[String]) -> Self {
-        let properties = hir.properties();
-        let ways = match hir.kind() {
-            HirKind::Alternation(ways) => ways.iter().map(|way| key(way, literals)).collect(),
-            _ => key(hir, literals).map(|key| vec![key]),
-        };
+        let parts = parts(hir, literals).unwrap_or_default();
         Self {
-            reach: properties.maximum_len().unwrap_or(0),
-            groups: properties.explicit_captures_len() + 1,
+            reach: hir.properties().maximum_len().unwrap_or(0),
+            heads: heads(&parts),
             run: rarest(hir),
-            keys: ways.unwrap_or_default(),
+            key: key(&parts, literals),
         }
+    }
+
+    /// Whether a match may have this literal where its expression asks for one.
+    pub(crate) fn has(&self, literal: usize) -> bool {
+        self.key.as_ref().is_none_or(|key| key.literals.contains(&literal))
     }
 
     /// Where a match may lie that has this literal where its expression asks for one; none where it cannot.
     pub(crate) fn window(&self, text: &[u8], literal: &Range<usize>) -> Option<Range<usize>> {
-        if self.keys.is_empty() {
+        let Some(Key { before, after, behind, .. }) = &self.key else {
             let reach = self.reach.max(literal.len());
             return Some(literal.end.saturating_sub(reach)..(literal.start + reach).min(text.len()));
+        };
+        if let Some((run, most)) = behind
+            && !run.is_in(text, literal.end..(literal.start + most + run.least).min(text.len()))
+        {
+            return None;
         }
-        let ways = self.keys.iter().filter(|key| {
-            key.behind.as_ref().is_none_or(|(run, most)| {
-                let end = (literal.start + most + run.least).min(text.len());
-                run.is_in(text, literal.end..end)
-            })
-        });
-        let far = ways.fold(None, |far, key| {
-            let (before, after) = far.unwrap_or((0, 0));
-            Some((key.before.max(before), key.after.max(after)))
-        });
-        let (before, after) = far?;
-        let start = literal.end.saturating_sub(before).min(literal.start);
+        let start = literal.end.saturating_sub(*before).min(literal.start);
         Some(start..(literal.start + after).max(literal.end).min(text.len()))
     }
 
@@ -151,10 +192,10 @@ impl Run {
 }
 
 impl Bytes {
-    const NONE: Self = Self([0; 4]);
-    const ALL: Self = Self([u64::MAX; 4]);
+    pub(crate) const NONE: Self = Self([0; 4]);
+    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
 
-    const fn has(&self, b: u8) -> bool {
+    pub(crate) const fn has(&self, b: u8) -> bool {
         let Self([low, upper, high, highest]) = self;
         let word = match b >> 6 {
             0 => *low,
@@ -171,7 +212,7 @@ impl Bytes {
         }
     }
 
-    fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         let (Self([a, b, c, d]), Self([e, f, g, h])) = (self, other);
         Self([a | e, b | f, c | g, d | h])
     }
@@ -186,6 +227,14 @@ impl Bytes {
             }
         }
         sum
+    }
+}
+
+impl FromIterator<u8> for Bytes {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        let mut all = Self::NONE;
+        bytes.into_iter().for_each(|b| all.add(b));
+        all
     }
 }
 
@@ -328,7 +377,8 @@ struct Part {
     least: usize,
     most: usize,
     run: Option<Run>,
-    has_literal: bool,
+    /// Of which literals each match has one; none where it may have none.
+    literals: Option<Vec<usize>>,
 }
 
 /// The parts of an expression one after the other, those with few strings taken together.
@@ -356,43 +406,90 @@ fn parts(hir: &Hir, literals: &[String]) -> Option<Vec<Part>> {
             last.most += most;
             continue;
         }
-        let has_literal = strings.is_none() && has_literal(hir, literals);
-        parts.push(Part { strings, bytes, least, most, run: rarest(hir), has_literal });
+        let of_part = if strings.is_none() { literals_of(hir, literals) } else { None };
+        parts.push(Part { strings, bytes, least, most, run: rarest(hir), literals: of_part });
     }
     for part in &mut parts {
-        part.has_literal |= part.strings.as_ref().is_some_and(|strings| all_have(strings, literals));
+        if let Some(strings) = &part.strings {
+            part.literals = literals_in(strings, literals);
+        }
     }
     Some(parts)
 }
 
-fn all_have(strings: &[Vec<u8>], literals: &[String]) -> bool {
-    strings
-        .iter()
-        .all(|string| literals.iter().any(|l| string.windows(l.len()).any(|here| here == l.as_bytes())))
-}
-
-/// Whether every match has a literal.
-fn has_literal(hir: &Hir, literals: &[String]) -> bool {
-    match hir.kind() {
-        HirKind::Alternation(ways) => ways.iter().all(|way| has_literal(way, literals)),
-        HirKind::Repetition(repeated) => repeated.min > 0 && has_literal(&repeated.sub, literals),
-        _ => parts_have(hir, literals),
-    }
-}
-
-fn parts_have(hir: &Hir, literals: &[String]) -> bool {
-    match hir.kind() {
-        HirKind::Capture(_) | HirKind::Concat(_) => {
-            parts(hir, literals).is_some_and(|parts| parts.iter().any(|part| part.has_literal))
+/// Which literals stand in the strings; none if one of these has no literal.
+fn literals_in(strings: &[Vec<u8>], literals: &[String]) -> Option<Vec<usize>> {
+    let mut all = Vec::new();
+    for string in strings {
+        let here = literals.iter().enumerate().filter(|(_, l)| has(string, l.as_bytes()));
+        let before = all.len();
+        all.extend(here.map(|(at, _)| at));
+        if all.len() == before {
+            return None;
         }
-        _ => strings(hir).is_some_and(|strings| all_have(&strings, literals)),
     }
+    Some(sorted(all))
+}
+
+fn has(string: &[u8], literal: &[u8]) -> bool {
+    string.windows(literal.len()).any(|here| here == literal)
+}
+
+fn sorted(mut all: Vec<usize>) -> Vec<usize> {
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Of which literals every match has one; none where a match may have none.
+fn literals_of(hir: &Hir, literals: &[String]) -> Option<Vec<usize>> {
+    match hir.kind() {
+        HirKind::Alternation(ways) => {
+            let each: Option<Vec<_>> = ways.iter().map(|way| literals_of(way, literals)).collect();
+            Some(sorted(each?.concat()))
+        }
+        HirKind::Repetition(repeated) if repeated.min > 0 => literals_of(&repeated.sub, literals),
+        HirKind::Capture(_) | HirKind::Concat(_) => {
+            let parts = parts(hir, literals)?;
+            let at = with_rarest_literals(&parts, literals)?;
+            parts.into_iter().nth(at)?.literals
+        }
+        _ => literals_in(&strings(hir)?, literals),
+    }
+}
+
+/// The part whose literals stand in the fewest texts.
+fn with_rarest_literals(parts: &[Part], literals: &[String]) -> Option<usize> {
+    let rarity = |part: &Part| {
+        let of_part = part.literals.as_ref()?.iter().filter_map(|at| literals.get(*at));
+        of_part.map(|literal| rarity_of_literal(literal.as_bytes())).min()
+    };
+    let known = parts.iter().enumerate().filter_map(|(at, part)| Some((rarity(part)?, at)));
+    known.max_by_key(|(rarity, at)| (*rarity, std::cmp::Reverse(*at))).map(|(_, at)| at)
+}
+
+/// Heads are looked for if each has at least so many bytes.
+const HEAD_BYTES_MIN: usize = 3;
+/// And no more than so many of them, so that they are few.
+const HEAD_BYTES_MAX: usize = 5;
+
+fn heads(parts: &[Part]) -> Option<Vec<String>> {
+    let strings = parts.first()?.strings.as_ref()?;
+    let head = |string: &Vec<u8>| {
+        let string = std::str::from_utf8(string).ok().filter(|s| s.len() >= HEAD_BYTES_MIN)?;
+        let end =
+            (HEAD_BYTES_MIN..=HEAD_BYTES_MAX.min(string.len())).rev().find(|at| string.is_char_boundary(*at));
+        string.get(..end?).map(ToOwned::to_owned)
+    };
+    let mut heads = strings.iter().map(head).collect::<Option<Vec<_>>>()?;
+    heads.sort_unstable();
+    heads.dedup();
+    Some(heads)
 }
 
 /// How a match lies around the literal that its expression asks for.
-fn key(hir: &Hir, literals: &[String]) -> Option<Key> {
-    let parts = parts(hir, literals)?;
-    let at = parts.iter().position(|part| part.has_literal)?;
+fn key(parts: &[Part], literals: &[String]) -> Option<Key> {
+    let at = with_rarest_literals(parts, literals)?;
     let most =
         |range: Range<usize>| parts.get(range).into_iter().flatten().map(|part| part.most).sum::<usize>();
     let mut behind = Best::default();
@@ -404,8 +501,12 @@ fn key(hir: &Hir, literals: &[String]) -> Option<Key> {
             behind.consider_run(Some(run), far);
         }
     }
-    let behind = behind.0.map(|(run, _, far)| (run, far));
-    Some(Key { before: most(0..at + 1), after: most(at..parts.len()), behind })
+    Some(Key {
+        literals: parts.get(at)?.literals.clone()?,
+        before: most(0..at + 1),
+        after: most(at..parts.len()),
+        behind: behind.0.map(|(run, _, far)| (run, far)),
+    })
 }
 
 #[cfg(test)]
@@ -457,8 +558,12 @@ mod tests {
         assert_eq!(window(assigned, &["key", "token"], "my_key = none, but 0123456789abcdef", 3..6), None);
         // One of two ways, and the literal of the other is not asked for here.
         let either = r"ghp_[A-Za-z0-9]{36}|hf_[a-z]{8}";
-        assert_eq!(window(either, &["ghp_", "hf_"], "an hf_abcdefgh", 3..6), Some((3, 14)));
-        assert_eq!(window(either, &["ghp_", "hf_"], "an hf_abcde", 3..6), None);
+        let ways = |literal: usize| -> Vec<bool> {
+            let literals = ["ghp_".to_owned(), "hf_".to_owned()];
+            let of = |way: &Hir| Shape::of(way, &literals).has(literal);
+            alternatives(&parsed(either)).iter().map(of).collect()
+        };
+        assert_eq!((ways(0), ways(1)), (vec![true, false], vec![false, true]));
         // The expression does not always have the literal: nothing is known.
         assert_eq!(window(r"(?:key|[a-z]{3})=[0-9]{9}", &["key"], "a key", 2..5), Some((0, 5)));
     }

@@ -41,6 +41,13 @@ fn word_cost(word: &[u8]) -> u32 {
     cost
 }
 
+/// What a letter costs after the two bytes before it, in sixteenths of a bit.
+pub(crate) fn letter_cost(first: u8, second: u8, letter: u8) -> u32 {
+    let [a, b, c] =
+        [first, second, letter].map(|b| usize::from(b.to_ascii_lowercase().wrapping_sub(b'a')).min(BORDER));
+    COSTS.get((a * LETTERS + b) * LETTERS + c).copied().map_or(255, u32::from)
+}
+
 /// Runs of digits, words with at most their first letter large, words in capitals, and all other bytes one by one.
 fn each_run(bytes: &[u8], mut found: impl FnMut(&[u8])) {
     let mut at = 0;

@@ -22,14 +22,10 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 pub(crate) fn unwrap(text: &str, out: &mut Vec<Decoded>) {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(start) = next_in_class(bytes, at) {
-        let end = class_end(bytes, start);
-        at = end;
-        if end - start >= RUN_MIN {
-            let (run, whole) = with_folded_lines(bytes, start..end);
-            at = whole.end;
-            decode_run(&run, whole, out);
-        }
+    while let Some(first) = next_run(bytes, at) {
+        let (run, whole) = with_folded_lines(bytes, first);
+        at = whole.end;
+        decode_run(&run, whole, out);
     }
     spaced_digits(bytes, out);
     morse(bytes, out);
@@ -40,8 +36,23 @@ const fn in_class(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')
 }
 
-fn next_in_class(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(at + bytes.get(at..)?.iter().position(|b| in_class(*b))?)
+/// The next run that is long enough. Where none is, only one byte in so many is looked at.
+fn next_run(bytes: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut at = from;
+    while let Some(last) = bytes.get(at + RUN_MIN - 1) {
+        // Signs of equality are padding, which belongs to the run before it.
+        if !in_class(*last) && *last != b'=' {
+            at += RUN_MIN;
+            continue;
+        }
+        let start = at + bytes.get(at..)?.iter().position(|b| in_class(*b))?;
+        let end = class_end(bytes, start);
+        if end - start >= RUN_MIN {
+            return Some(start..end);
+        }
+        at = end;
+    }
+    None
 }
 
 fn class_end(bytes: &[u8], start: usize) -> usize {

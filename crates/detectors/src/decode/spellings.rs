@@ -5,41 +5,61 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-
-use super::words::{is_known, parted, turned};
+use super::words::{Turned, is_known, parted};
 use super::{Decoded, rewritten};
 use crate::view::Map;
 
 pub(crate) fn unwrap(text: &str, out: &mut Vec<Decoded>) {
-    static ROTATED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| turned(rot13));
-    static REVERSED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| turned(reversed));
-    if has_words(text, &ROTATED) {
+    static ROTATED: LazyLock<Turned> = LazyLock::new(|| Turned::new(rot13));
+    static REVERSED: LazyLock<Turned> = LazyLock::new(|| Turned::new(reversed));
+    let (mut rotated, mut turned, mut leet) = (Met::default(), Met::default(), Leet::default());
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let (start, mut kinds) = (at, 0);
+        while let Some(kind) = bytes.get(at).map(|b| kind_of(*b)).filter(|kind| *kind != 0) {
+            kinds |= kind;
+            at += 1;
+        }
+        let run = bytes.get(start..at).unwrap_or(&[]);
+        for part in run.split(|b| kind_of(*b) == SIGN) {
+            rotated.see(part, &ROTATED);
+            turned.see(part, &REVERSED);
+        }
+        if kinds & !LETTER != 0 {
+            leet.see(bytes, start..at);
+        }
+        at = at.max(start + 1);
+    }
+    if rotated.is_enough {
         out.push(Decoded { name: "rot13", text: rot13(text), map: Map::Shifted(0) });
     }
-    if has_words(text, &REVERSED) {
+    if turned.is_enough {
         out.push(Decoded { name: "reversed", text: reversed(text), map: Map::Reversed(text.len()) });
         by_word(text, out);
     }
-    leet(text, out);
+    leet.finish(text, out);
     spaced(text, out);
 }
 
-/// Whether different words of attacks stand in it, turned, with so many letters in all: a short one may be a chance,
+/// Whether different words of attacks were met, turned, with so many letters in all: a short one may be a chance,
 /// such as a loop that is a pool.
-fn has_words(text: &str, words: &LazyLock<Option<AhoCorasick>>) -> bool {
+#[derive(Default)]
+struct Met<'t> {
+    first: Option<&'t [u8]>,
+    is_enough: bool,
+}
+
+impl<'t> Met<'t> {
     const LETTERS_MIN: usize = 9;
-    let Some(words) = &**words else { return false };
-    let bytes = text.as_bytes();
-    let is_part = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-    let mut first = None;
-    words.find_overlapping_iter(text).any(|found| {
-        if is_part(found.start().checked_sub(1)) || is_part(Some(found.end())) {
-            return false;
+
+    fn see(&mut self, run: &'t [u8], words: &Turned) {
+        if run.len() < Turned::LETTERS_MIN || self.is_enough || !words.has(run) {
+            return;
         }
-        let (word, letters) = *first.get_or_insert((found.pattern(), found.len()));
-        word != found.pattern() && letters + found.len() >= LETTERS_MIN
-    })
+        let first = *self.first.get_or_insert(run);
+        self.is_enough = !first.eq_ignore_ascii_case(run) && first.len() + run.len() >= Self::LETTERS_MIN;
+    }
 }
 
 fn rot13(text: &str) -> String {
@@ -78,36 +98,39 @@ fn by_word(text: &str, out: &mut Vec<Decoded>) {
 const LEET_REACH: usize = 200;
 
 /// Digits for letters, around words that become words of attacks.
-fn leet(text: &str, out: &mut Vec<Decoded>) {
-    let mut pieces: Vec<(Range<usize>, String)> = Vec::new();
-    let mut known: Vec<usize> = Vec::new();
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        while bytes.get(at).is_some_and(|b| is_leet(*b)) {
-            at += 1;
-        }
-        let mut word = start..at;
-        while word.len() > 1 && bytes.get(word.end - 1).is_some_and(|b| matches!(b, b'!' | b'|' | b'+')) {
+#[derive(Default)]
+struct Leet {
+    pieces: Vec<(Range<usize>, String)>,
+    /// Where words begin that become words of attacks.
+    known: Vec<usize>,
+}
+
+impl Leet {
+    /// A run of letters, digits and signs that stand for letters.
+    fn see(&mut self, text: &[u8], run: Range<usize>) {
+        let mut word = run;
+        while word.len() > 1 && text.get(word.end - 1).is_some_and(|b| matches!(b, b'!' | b'|' | b'+')) {
             word.end -= 1;
         }
-        if let Some(plain) = bytes.get(word.clone()).and_then(plain_of) {
+        if let Some(plain) = text.get(word.clone()).and_then(plain_of) {
             if plain.len() > 3 && is_known_either_way(&plain) {
-                known.push(word.start);
+                self.known.push(word.start);
             }
-            pieces.push((word, plain));
+            self.pieces.push((word, plain));
         }
-        at = at.max(start + 1);
     }
-    if known.is_empty() {
-        return;
+
+    fn finish(mut self, text: &str, out: &mut Vec<Decoded>) {
+        if self.known.is_empty() {
+            return;
+        }
+        let known = &self.known;
+        self.pieces.retain(|(word, _)| {
+            let next = known.partition_point(|k| *k + LEET_REACH < word.start);
+            known.get(next).is_some_and(|k| *k <= word.start + LEET_REACH)
+        });
+        rewritten(text, "leet", &self.pieces, out);
     }
-    pieces.retain(|(word, _)| {
-        let next = known.partition_point(|k| *k + LEET_REACH < word.start);
-        known.get(next).is_some_and(|k| *k <= word.start + LEET_REACH)
-    });
-    rewritten(text, "leet", &pieces, out);
 }
 
 /// Whether it is a word of attacks, or one turned around.
@@ -115,8 +138,30 @@ fn is_known_either_way(word: &str) -> bool {
     is_known(word) || is_known(&reversed(word))
 }
 
-const fn is_leet(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'@' | b'$' | b'!' | b'|' | b'+')
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
+/// Signs that stand for letters.
+const SIGN: u8 = 4;
+
+/// What each byte can be in a word; zero for what ends it.
+#[expect(clippy::indexing_slicing, reason = "it is made when this is compiled, and checked then")]
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        kinds[b as usize] = match b {
+            b'@' | b'$' | b'!' | b'|' | b'+' => SIGN,
+            _ if b.is_ascii_alphabetic() => LETTER,
+            _ if b.is_ascii_digit() => DIGIT,
+            _ => 0,
+        };
+        b += 1;
+    }
+    kinds
+};
+
+fn kind_of(b: u8) -> u8 {
+    KINDS.get(usize::from(b)).copied().unwrap_or(0)
 }
 
 /// The word that is meant, in lower case; none where no letter was replaced.
@@ -240,6 +285,11 @@ impl Apart {
 pub(crate) fn hidden(text: &str, out: &mut Vec<Decoded>) {
     type Read = fn(char) -> Option<u8>;
     let kinds: [(&'static str, Read); 2] = [("tags", tag), ("variation-selectors", selector)];
+    // All of them begin with one of two bytes, which most texts beyond ASCII do not have.
+    let mut begins = memchr::memchr2_iter(0xf3, 0xef, text.as_bytes());
+    if !begins.any(|at| matches!(text.as_bytes().get(at..), Some([0xf3, 0xa0, ..] | [0xef, 0xb8, ..]))) {
+        return;
+    }
     for (name, read) in kinds {
         let mut run: Vec<u8> = Vec::new();
         let mut start = 0;

@@ -1,7 +1,5 @@
 //! Words of attacks: by them a text is known that is spelled otherwise.
 
-use aho_corasick::AhoCorasick;
-
 /// In the order of the alphabet.
 #[rustfmt::skip]
 const WORDS: [&str; 875] = [
@@ -93,11 +91,48 @@ pub(crate) fn is_known(word: &str) -> bool {
     WORDS.binary_search(&word).is_ok()
 }
 
-/// Words long enough to be hardly a chance, turned by `turn`, to be looked for without regard to ASCII case.
-pub(crate) fn turned(turn: fn(&str) -> String) -> Option<AhoCorasick> {
-    const LETTERS_MIN: usize = 4;
-    let words: Vec<String> = WORDS.iter().filter(|w| w.len() >= LETTERS_MIN).map(|w| turn(w)).collect();
-    AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
+/// Words turned in some way, long enough to be hardly a chance.
+pub(crate) struct Turned {
+    /// In order.
+    words: Vec<String>,
+    /// By length and first letter, a bit for each last letter: few other words pass.
+    ends: [[u32; 26]; Self::LETTERS_MAX + 1],
+}
+
+impl Turned {
+    /// Shorter words are hardly ever meant.
+    pub(crate) const LETTERS_MIN: usize = 4;
+    const LETTERS_MAX: usize = 16;
+
+    pub(crate) fn new(turn: fn(&str) -> String) -> Self {
+        let long = WORDS.iter().filter(|w| (Self::LETTERS_MIN..=Self::LETTERS_MAX).contains(&w.len()));
+        let mut words: Vec<String> = long.map(|w| turn(w)).collect();
+        words.sort_unstable();
+        let mut ends = [[0; 26]; Self::LETTERS_MAX + 1];
+        for word in &words {
+            if let Some((len, first, last)) = outline(word.as_bytes())
+                && let Some(lasts) = ends.get_mut(len).and_then(|firsts| firsts.get_mut(first))
+            {
+                *lasts |= last;
+            }
+        }
+        Self { words, ends }
+    }
+
+    /// Whether a run of letters and digits is one of them, without regard to ASCII case.
+    pub(crate) fn has(&self, run: &[u8]) -> bool {
+        let may_be = outline(run).is_some_and(|(len, first, last)| {
+            self.ends.get(len).and_then(|firsts| firsts.get(first)).is_some_and(|lasts| lasts & last != 0)
+        });
+        let ordered = |word: &String| word.bytes().cmp(run.iter().map(u8::to_ascii_lowercase));
+        may_be && self.words.binary_search_by(ordered).is_ok()
+    }
+}
+
+/// Length, first letter and last one as a bit; a digit counts as some letter.
+fn outline(run: &[u8]) -> Option<(usize, usize, u32)> {
+    let letter = |b: &u8| usize::from(b.to_ascii_lowercase().wrapping_sub(b'a') % 26);
+    Some((run.len(), letter(run.first()?), 1 << letter(run.last()?)))
 }
 
 /// Longer runs are parted at their beginning only.
