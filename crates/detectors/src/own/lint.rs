@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use clawexchange_ssg_core::{Pattern, PatternError, RuleMode};
+use regex_syntax::hir::Hir;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,6 +15,7 @@ use crate::checks::Check;
 use crate::detectors::{Detectors, distance};
 use crate::pack::{PATTERN_BYTES_MAX, RuleSpec, with_terms};
 use crate::rule::{compiled, try_parsed};
+use crate::shape::alternatives;
 
 /// Whose packs are read: those that ship may have rules that are found by code, and short literals.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -474,8 +476,8 @@ impl Judge<'_, '_> {
             }
         }
         let started = Instant::now();
-        let regex = match compiled(&hir) {
-            Ok(regex) => regex,
+        let bytes = match compiled(&hir) {
+            Ok(whole) => of_ways(&hir).unwrap_or_else(|| whole.memory_usage()),
             Err(error) => {
                 let what = match error.size_limit() {
                     Some(limit) => format!("its expression takes more than {limit} bytes"),
@@ -486,6 +488,14 @@ impl Judge<'_, '_> {
             }
         };
         spec.pattern = pattern;
-        (regex.memory_usage(), started.elapsed())
+        (bytes, started.elapsed())
     }
+}
+
+/// How much the ways of an expression take, each of which may need an automaton of its own; none if it has one way.
+fn of_ways(hir: &Hir) -> Option<usize> {
+    let ways = alternatives(hir);
+    // None is larger than all of them at once.
+    let bytes = || ways.iter().filter_map(|way| Some(compiled(way).ok()?.memory_usage())).sum();
+    (ways.len() > 1).then(bytes)
 }
