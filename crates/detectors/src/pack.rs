@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 18] = [
+pub(crate) const PACKS: [(&str, &str); 19] = [
     ("tokens", include_str!("../packs/tokens.toml")),
     ("cloud", include_str!("../packs/cloud.toml")),
     ("models", include_str!("../packs/models.toml")),
@@ -19,6 +19,7 @@ pub(crate) const PACKS: [(&str, &str); 18] = [
     ("named-services", include_str!("../packs/named-services.toml")),
     ("services", include_str!("../packs/services.toml")),
     ("secrets", include_str!("../packs/secrets.toml")),
+    ("doubtful", include_str!("../packs/doubtful.toml")),
     ("personal-data", include_str!("../packs/personal-data.toml")),
     ("national-ids", include_str!("../packs/national-ids.toml")),
     ("injection", include_str!("../packs/injection.toml")),
