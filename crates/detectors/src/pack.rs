@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 19] = [
+pub(crate) const PACKS: [(&str, &str); 20] = [
     ("tokens", include_str!("../packs/tokens.toml")),
     ("cloud", include_str!("../packs/cloud.toml")),
     ("models", include_str!("../packs/models.toml")),
@@ -26,6 +26,7 @@ pub(crate) const PACKS: [(&str, &str); 19] = [
     ("injection-languages", include_str!("../packs/injection-languages.toml")),
     ("jailbreak", include_str!("../packs/jailbreak.toml")),
     ("social-engineering", include_str!("../packs/social-engineering.toml")),
+    ("lures-languages", include_str!("../packs/lures-languages.toml")),
     ("malicious-code", include_str!("../packs/malicious-code.toml")),
     ("obfuscation", include_str!("../packs/obfuscation.toml")),
 ];
