@@ -13,6 +13,7 @@ pub(crate) mod rarity;
 mod sums;
 mod surroundings;
 mod wallets;
+mod written;
 
 use std::ops::Range;
 
@@ -129,6 +130,18 @@ pub(crate) enum Check {
     NotVariable,
     /// A password that somebody might have, though it looks made up.
     WeakPassword,
+    /// A password that somebody wrote down, however weak.
+    WrittenPassword,
+    /// Written down as a key or token, made up or not.
+    WrittenToken,
+    /// The form of a token goes on so that it is neither a name nor for the reader to fill in.
+    WrittenForm,
+    /// Short, counting, repeating, an identifier by its form, or no random value.
+    MadeUp,
+    /// Long enough for a secret, and neither counting, repeating nor an identifier by its form.
+    StrongForm,
+    /// Small and large letters and digits.
+    AllClasses,
     /// Base64 of a name, a colon and a password.
     BasicPair,
     /// Base64.
@@ -228,6 +241,12 @@ impl Check {
             "real-password" => Self::RealPassword,
             "not-variable" => Self::NotVariable,
             "weak-password" => Self::WeakPassword,
+            "written-password" => Self::WrittenPassword,
+            "written-token" => Self::WrittenToken,
+            "written-form" => Self::WrittenForm,
+            "made-up" => Self::MadeUp,
+            "strong-form" => Self::StrongForm,
+            "all-classes" => Self::AllClasses,
             "basic-pair" => Self::BasicPair,
             "base64-value" => Self::Base64Value,
             "shell-near" => Self::ShellNear,
@@ -262,7 +281,8 @@ impl Check {
             Self::JwtHeader => "jwt-header",
             Self::PemBody => "pem-body",
             Self::Entropy(_) | Self::Rare(_) | Self::Random | Self::Counting => "entropy",
-            Self::Digits(_) | Self::Signs | Self::Mixed => "mixed",
+            Self::Digits(_) | Self::Signs | Self::Mixed | Self::AllClasses => "mixed",
+            Self::WrittenToken | Self::WrittenForm | Self::MadeUp | Self::StrongForm => "form",
             Self::NotPlaceholder | Self::NotDummy | Self::NotDummyNumber => "no-placeholder",
             Self::SeedWords => "seed-words",
             Self::UnknownHost
@@ -275,6 +295,7 @@ impl Check {
             | Self::PasswordLike
             | Self::RealPassword
             | Self::NotVariable
+            | Self::WrittenPassword
             | Self::WeakPassword => "password",
             Self::BasicPair | Self::Base64Value => "base64",
             Self::ShellNear | Self::NotZipTool | Self::NotNegated | Self::PaysMore => "context",
@@ -368,6 +389,16 @@ impl Check {
             Self::RealPassword => placeholder::is_real_password(value),
             Self::NotVariable => !placeholder::is_variable(value),
             Self::WeakPassword => placeholder::is_weak_password(value),
+            Self::WrittenPassword => written::is_written_password(value),
+            Self::WrittenToken => written::is_written_token(value),
+            Self::WrittenForm => written::is_written_form(value),
+            Self::MadeUp => {
+                written::is_of_weak_form(value)
+                    || placeholder::is_dummy(value)
+                    || !placeholder::is_random(value)
+            }
+            Self::StrongForm => !written::is_of_weak_form(value),
+            Self::AllClasses => written::has_all_classes(value),
             Self::BasicPair => is_basic_pair(value),
             Self::Base64Value => STANDARD_NO_PAD.decode(value.trim_end_matches('=')).is_ok(),
             Self::ShellNear => placeholder::has_shell(site),

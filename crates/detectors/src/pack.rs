@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DetectorsError;
 
 /// The packs that ship, by name.
-pub(crate) const PACKS: [(&str, &str); 18] = [
+pub(crate) const PACKS: [(&str, &str); 20] = [
     ("tokens", include_str!("../packs/tokens.toml")),
     ("cloud", include_str!("../packs/cloud.toml")),
     ("models", include_str!("../packs/models.toml")),
@@ -19,12 +19,14 @@ pub(crate) const PACKS: [(&str, &str); 18] = [
     ("named-services", include_str!("../packs/named-services.toml")),
     ("services", include_str!("../packs/services.toml")),
     ("secrets", include_str!("../packs/secrets.toml")),
+    ("doubtful", include_str!("../packs/doubtful.toml")),
     ("personal-data", include_str!("../packs/personal-data.toml")),
     ("national-ids", include_str!("../packs/national-ids.toml")),
     ("injection", include_str!("../packs/injection.toml")),
     ("injection-languages", include_str!("../packs/injection-languages.toml")),
     ("jailbreak", include_str!("../packs/jailbreak.toml")),
     ("social-engineering", include_str!("../packs/social-engineering.toml")),
+    ("lures-languages", include_str!("../packs/lures-languages.toml")),
     ("malicious-code", include_str!("../packs/malicious-code.toml")),
     ("obfuscation", include_str!("../packs/obfuscation.toml")),
 ];

@@ -10,6 +10,11 @@ use crate::explain::{KEPT_MAX, Refusal, Refusals};
 use crate::hit::Hit;
 use crate::rule::Rule;
 
+/// Points from which a text is held with the usual thresholds.
+const HELD: u32 = 60;
+/// The pack of what is told of and not held for.
+const DOUBTFUL: &str = "doubtful";
+
 impl Detectors {
     /// One hit a rule and place, without those that say again what a stronger one at the same place says; and that
     /// something was wrapped, where something was found in it.
@@ -42,7 +47,12 @@ impl Detectors {
             Cover::of(some.filter(|h| self.rule(h.rule).is_some_and(wanted)).map(|h| &h.span))
         };
         let reported = |wanted: &dyn Fn(&Rule) -> bool| cover(wanted, false);
+        // What is only doubtful says nothing more where something else is found that is not.
+        let is_credential = |r: &Rule| r.is_enforced() && r.spec.category == Category::Credentials;
+        let is_doubtful = |r: &Rule| is_credential(r) && r.spec.pack == DOUBTFUL && r.spec.score < HELD;
+        let is_sure = |r: &Rule| is_credential(r) && r.spec.score >= HELD;
         let (private, strong, named) = (reported(&is_private), reported(&is_strong), reported(&is_named));
+        let sure = reported(&is_sure);
         // What is allowed covers only what lies in it: a longer value around it is another one.
         let allowed = cover(&is_private, true);
         let gives_way = |hit: &Hit| {
@@ -50,6 +60,7 @@ impl Detectors {
                 let generic = rule.spec.generic;
                 (generic || is_contact(rule)) && allowed.holds(&hit.span)
                     || generic && strong.meets(&hit.span)
+                    || is_doubtful(rule) && sure.meets(&hit.span)
                     || is_contact(rule) && private.meets(&hit.span)
                     || is_contact(rule) && generic && named.meets(&hit.span)
             })

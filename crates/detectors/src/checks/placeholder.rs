@@ -86,6 +86,8 @@ pub(crate) fn is_placeholder(value: &str) -> bool {
         || has_long_run(value)
         || distinct(value) < 5.min(value.len() / 2)
         || sequence(value.to_ascii_lowercase().as_bytes()) * 2 > value.len()
+        || longest_sequence(value.to_ascii_lowercase().as_bytes()) >= 12
+        || value.ends_with("..")
         || is_published(value)
 }
 
@@ -297,9 +299,23 @@ pub(crate) fn is_counting(value: &str) -> bool {
         && !has_long_run(value)
 }
 
-/// Keys, tokens and passwords that standards and manuals show to everybody, by the first eight bytes of their SHA-256,
-/// so that none of them stands here.
-const PUBLISHED: [[u8; 8]; 27] = [
+/// Keys, tokens and passwords that standards, manuals and the tests of public libraries show to everybody, by
+/// the first eight bytes of their SHA-256, so that none of them stands here.
+const PUBLISHED: [[u8; 8]; 41] = [
+    [0x27, 0xa9, 0xa4, 0x29, 0x31, 0xdf, 0xf7, 0xeb],
+    [0x49, 0xf7, 0x77, 0xdb, 0x99, 0x5e, 0x82, 0x60],
+    [0x87, 0x31, 0x26, 0x1c, 0xb7, 0x2d, 0x86, 0x26],
+    [0x37, 0xf8, 0xf0, 0x9b, 0xdf, 0x12, 0xc2, 0xf2],
+    [0xeb, 0x54, 0x0d, 0x2b, 0x6e, 0xe2, 0xa0, 0xa4],
+    [0x20, 0x37, 0xab, 0xca, 0xff, 0xb2, 0xb7, 0x77],
+    [0xe4, 0xa5, 0x54, 0x2b, 0xb7, 0xfd, 0x7b, 0x67],
+    [0x4c, 0x98, 0x24, 0x2d, 0xca, 0xdc, 0x8b, 0x29],
+    [0xa1, 0x9f, 0x89, 0xab, 0x35, 0x55, 0xea, 0xc1],
+    [0x3f, 0x37, 0x0c, 0x9d, 0xd8, 0x22, 0x5c, 0x63],
+    [0xdc, 0x0f, 0xcf, 0x04, 0x6c, 0x61, 0x64, 0x0c],
+    [0xea, 0x9b, 0xb1, 0x08, 0x2c, 0xf9, 0x56, 0x63],
+    [0xa6, 0xc8, 0x14, 0xbc, 0x55, 0x5a, 0xe6, 0x2c],
+    [0x31, 0x04, 0x3a, 0xae, 0x8b, 0xe2, 0x2d, 0xf7],
     [0x8b, 0xe5, 0xd1, 0x13, 0xc0, 0x87, 0x1c, 0xe1],
     [0xf7, 0x01, 0x0e, 0xd4, 0x65, 0x87, 0x92, 0x92],
     [0x31, 0x04, 0x3a, 0xae, 0x8b, 0xe2, 0x2d, 0xf7],
@@ -445,7 +461,7 @@ pub(crate) fn is_zip_tool(command: &str) -> bool {
         .any(|tool| command.contains(tool))
 }
 
-fn distinct(value: &str) -> usize {
+pub(super) fn distinct(value: &str) -> usize {
     let mut seen = [false; 256];
     for b in value.bytes() {
         if let Some(s) = seen.get_mut(usize::from(b)) {
@@ -466,23 +482,38 @@ fn has_long_run(value: &str) -> bool {
 }
 
 /// How many bytes stand in runs of at least four that count up or down.
-fn sequence(value: &[u8]) -> usize {
+pub(super) fn sequence(value: &[u8]) -> usize {
     let mut total = 0;
+    each_sequence(value, |run| total += run);
+    total
+}
+
+/// The longest of these runs.
+pub(super) fn longest_sequence(value: &[u8]) -> usize {
+    let mut longest = 0;
+    each_sequence(value, |run| longest = longest.max(run));
+    longest
+}
+
+fn each_sequence(value: &[u8], mut found: impl FnMut(usize)) {
     let mut run = 1;
     let mut step = 0i16;
-    let flush = |run: usize| if run >= 4 { run } else { 0 };
     for pair in value.windows(2) {
         let &[a, b] = pair else { continue };
         let here = i16::from(b) - i16::from(a);
         if here.abs() == 1 && (run == 1 || here == step) {
             run += 1;
         } else {
-            total += flush(run);
+            if run >= 4 {
+                found(run);
+            }
             run = 1;
         }
         step = here;
     }
-    total + flush(run)
+    if run >= 4 {
+        found(run);
+    }
 }
 
 /// Lower-case or Title words with separators and hardly a digit: a name, not a secret.
