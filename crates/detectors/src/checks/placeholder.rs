@@ -86,7 +86,7 @@ pub(crate) fn is_placeholder(value: &str) -> bool {
         || has_long_run(value)
         || distinct(value) < 5.min(value.len() / 2)
         || sequence(value.to_ascii_lowercase().as_bytes()) * 2 > value.len()
-        || longest_sequence(value.to_ascii_lowercase().as_bytes()) >= 12
+        || longest_sequence(value.to_ascii_lowercase().as_bytes()) >= 13
         || value.ends_with("..")
         || is_published(value)
 }
