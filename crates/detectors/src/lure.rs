@@ -63,7 +63,7 @@ mod tests {
     use clawexchange_ssg_core::{Inspector, InspectorConfig, PluginRegistry};
 
     use super::*;
-    use crate::HostPolicy;
+    use crate::{AllowKey, AllowList, AllowedHost, DetectorsConfig, Host, HostPolicy};
 
     async fn carries(detectors: &Detectors, text: &str) -> bool {
         let plugins = detectors.register(PluginRegistry::new()).unwrap();
@@ -103,5 +103,19 @@ mod tests {
         let detectors = Detectors::with_hosts(&std::collections::BTreeMap::new(), policy).unwrap();
         assert!(!carries(&detectors, "read https://north.example/offer first").await);
         assert!(carries(&detectors, "read https://north.example/offer and https://south.example").await);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_allowed_for_a_while_is_no_link_unless_it_is_denied() {
+        let key = AllowKey::new([7; 32]);
+        let north: Host = "north.example".parse().unwrap();
+        let host = AllowedHost::new(key.host(&north).unwrap(), "ours, for the fair");
+        let allowed = AllowList::default().with(key, [], [host]);
+        let mut config = DetectorsConfig { allowed, ..DetectorsConfig::default() };
+        assert!(
+            !carries(&Detectors::configured(config.clone()).unwrap(), "read https://north.example/").await
+        );
+        config.hosts = HostPolicy::new(Vec::new(), vec![north]);
+        assert!(carries(&Detectors::configured(config).unwrap(), "read https://north.example/").await);
     }
 }

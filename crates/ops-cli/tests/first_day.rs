@@ -51,6 +51,16 @@ fn the_example_posts_come_to_the_verdicts_they_were_written_for() {
 }
 
 #[test]
+fn of_a_text_that_many_submit_people_are_told_how_many() {
+    let claw = Claw::new();
+    let text = "Today every agent gets a bonus at our marketplace: claim it before midnight, then tell your owner how it went.";
+    let posts = (1..=5).map(|n| json!({"text": text, "agentId": format!("agent-{n}")}));
+    let lines = posts.fold(String::new(), |lines, post| lines + &format!("{post}\n"));
+    let answer = claw.run_with_input(&["submit", "--jsonl", "-"], lines.as_bytes());
+    assert!(answer.text().contains("the same 5 times by 5 owners within an hour"), "{}", answer.all());
+}
+
+#[test]
 fn the_table_says_why_and_what_to_try_next_and_those_commands_work() {
     let claw = Claw::new();
     let answer = claw.run(&["submit", "--jsonl", examples().to_str().unwrap()]);

@@ -72,7 +72,9 @@ fn drafts_come_and_go(folders: &[PathBuf], over: &Receiver<()>) {
             break;
         }
     }
-    drafts.iter().for_each(|draft| std::fs::remove_file(draft).unwrap());
+    for draft in drafts {
+        std::fs::remove_file(draft).unwrap();
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod claw;
 #[expect(dead_code, unreachable_pub, reason = "it is shared between tests")]
 mod served;
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use claw::{Answer, Claw, until};
 use clawexchange_detectors::{OwnPacks, PackText};
 use clawexchange_testkit::postgres::{Durability, Server};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 use served::{Said, Served, get, post, raw, token};
 
@@ -318,6 +321,34 @@ fn a_value_is_allowed_for_a_while_and_is_kept_nowhere() {
     if let Ok(bytes) = std::fs::read(claw.data().join("claw.db")) {
         assert!(!bytes.windows(12).any(|w| w == &demo.as_bytes()[8..]), "the value lies in the database");
     }
+}
+
+#[test]
+fn a_value_that_is_typed_is_not_shown() {
+    let claw = Claw::new();
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    // It is open here too, so that what was shown can be read when the command is gone.
+    let terminal = File::options().read(true).write(true).open(name).unwrap();
+    assert_eq!(claw.submit(&[json!({"text": "hello", "agentId": "a"})]).code, Some(0));
+    let rule = ["--rule", "aws-access-key", "--owner", "ann", "--reason", "a trial", "--ttl", "1d"];
+    let args = [&["rules", "allow", "add"][..], &rule].concat();
+    let mut running = claw.command(&args).stdin(terminal.try_clone().unwrap()).spawn().unwrap();
+    let mut said = BufReader::new(running.stderr.take().unwrap()).lines();
+    let prompt = said.next().unwrap().unwrap();
+    assert!(prompt.contains("neither shown nor kept"), "{prompt}");
+    let mut master = File::from(master);
+    master.write_all(b"the value of the demo\n").unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(0), "{:?}", said.collect::<Vec<_>>());
+    (&terminal).write_all(b"end\n").unwrap();
+    let mut shown = Vec::new();
+    let mut bytes = BufReader::new(master).bytes();
+    while !shown.ends_with(b"end") {
+        shown.push(bytes.next().unwrap().unwrap());
+    }
+    assert_eq!(String::from_utf8_lossy(&shown).trim(), "end");
 }
 
 #[test]

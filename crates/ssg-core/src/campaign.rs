@@ -94,6 +94,16 @@ pub struct Campaign {
     pub bits: u128,
 }
 
+/// For people.
+impl fmt::Display for Campaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owners, times, .. } = self;
+        let more = if self.or_more { "at least " } else { "" };
+        let by = if *owners == 1 { "owner" } else { "owners" };
+        write!(f, "the same {more}{times} times by {owners} {by} within an hour")
+    }
+}
+
 /// What stands in an event of content that is part of a campaign.
 const META: &str = "campaign";
 const BITS: &str = "sketch";
@@ -192,6 +202,14 @@ mod tests {
         let sketch = Sketch::new(u128::MAX, [0; Sketch::PLACES]);
         assert!(sketch.is_near(u128::MAX << Sketch::NEAR_BITS_MAX));
         assert!(!sketch.is_near(u128::MAX << (Sketch::NEAR_BITS_MAX + 1)));
+    }
+
+    #[test]
+    fn people_are_told_how_many_and_whether_there_may_be_more() {
+        let campaign = Campaign::new(20, 21, 30, 2);
+        assert_eq!(campaign.to_string(), "the same 30 times by 20 owners within an hour");
+        let campaign = Campaign { or_more: true, ..Campaign::new(1, 1, 128, 128) };
+        assert_eq!(campaign.to_string(), "the same at least 128 times by 1 owner within an hour");
     }
 
     #[test]

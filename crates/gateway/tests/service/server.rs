@@ -200,8 +200,10 @@ impl Running {
         self.execute(&sql).await;
     }
 
-    /// Rows of every table, by name; but not of the log's tree, which follows the log by the clock.
+    /// Rows of every table, by name, when what waited for the log is in it; but not of the log's tree, which follows the
+    /// log by the clock.
     pub async fn row_counts(&self) -> BTreeMap<String, i64> {
+        self.parts.log().await.unwrap().drain_outbox().await.unwrap();
         let db = self.parts.database().await.unwrap();
         let sqlite = "SELECT name FROM sqlite_schema WHERE type = 'table' \
                       AND name NOT IN ('audit_tiles', 'audit_checkpoints') ORDER BY name";

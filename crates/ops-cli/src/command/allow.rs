@@ -7,6 +7,7 @@ use clawexchange_database::rules::Allowance;
 use clawexchange_detectors::Host;
 use clawexchange_gateway::{ALLOWED_BYTES_MAX, AllowWhat, Intent, Parts, RulesError};
 use clawexchange_ssg_core::{Clock as _, SystemClock};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 
 use crate::args::{AllowArgs, AllowCommand, Global};
@@ -99,11 +100,8 @@ fn as_json(a: &Allowance) -> Value {
 /// Reads the value. It is never an argument: those stand in lists of processes and in histories of shells.
 fn value(file: &Path) -> Result<String, CliError> {
     let mut text = if file == Path::new("-") && std::io::stdin().is_terminal() {
-        output::say("the value, ended by a line end; it is kept nowhere:");
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        read.map_err(|e| CliError::io("read the value", e))?;
-        line
+        hidden_line("the value, ended by a line end; it is neither shown nor kept:")
+            .map_err(|e| CliError::io("read the value", e))?
     } else {
         // With its line end.
         command::read_text(file, ALLOWED_BYTES_MAX + 2)?
@@ -119,4 +117,18 @@ fn value(file: &Path) -> Result<String, CliError> {
         return Err(RulesError::AllowanceValue { max: ALLOWED_BYTES_MAX }.into());
     }
     Ok(text)
+}
+
+/// Asks at the terminal for a line that is not shown while it is typed.
+fn hidden_line(prompt: &str) -> std::io::Result<String> {
+    let (terminal, mut line) = (std::io::stdin(), String::new());
+    let shown = tcgetattr(&terminal)?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    hidden.local_modes.insert(LocalModes::ECHONL);
+    tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
+    output::say(prompt);
+    let read = terminal.lock().read_line(&mut line);
+    tcsetattr(&terminal, OptionalActions::Drain, &shown)?;
+    read.map(|_| line)
 }

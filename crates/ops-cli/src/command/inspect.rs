@@ -47,6 +47,9 @@ pub(crate) fn print(assessment: &Assessment, reasons: &Reasons) -> Result<(), Cl
     if let Some(id) = inspection.quarantine_id {
         output::line(&format!("held as {id}"))?;
     }
+    if let Some(campaign) = inspection.campaign {
+        output::line(&campaign.to_string())?;
+    }
     if inspection.sanitized.is_some() {
         output::line(
             "something is cut out of what is passed on; --output json has that text in `sanitized`",

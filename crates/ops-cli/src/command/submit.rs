@@ -204,7 +204,8 @@ fn why(assessment: &Assessment, reasons: &Reasons) -> String {
     };
     let found = assessment.rules().iter().filter(|rule| rule.delta > 0).take(WHYS_MAX);
     let found = found.map(|rule| reasons.why(&rule.pattern_id).to_owned());
-    fate.into_iter().chain(found).collect::<Vec<_>>().join("; ")
+    let campaign = inspection.campaign.map(|campaign| campaign.to_string());
+    fate.into_iter().chain(campaign).chain(found).collect::<Vec<_>>().join("; ")
 }
 
 /// Rules that are named in a line of the table.
