@@ -57,10 +57,15 @@ impl Workspace {
         names
     }
 
-    /// A cargo command at the root.
+    /// A cargo command at the root, which sees nothing of the one that runs this program: some build scripts look at what
+    /// cargo sets, and would run again each time that one is called by hand and the other from here.
     pub(crate) fn cargo(&self, args: &[&str]) -> Command {
         let mut command = Command::new(cargo());
         command.args(args).current_dir(&self.root);
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.to_str().is_some_and(is_of_this_package)) {
+            command.env_remove(name);
+        }
         command
     }
 
@@ -84,6 +89,11 @@ impl Workspace {
         let digits = commit.as_deref().and_then(|commit| commit.get(..16));
         digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
     }
+}
+
+/// Whether `cargo run` sets a variable for the package that it runs.
+fn is_of_this_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 fn cargo() -> std::ffi::OsString {
