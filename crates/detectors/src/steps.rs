@@ -508,3 +508,63 @@ impl Making {
         firsts.into_iter().map(|first| first.map_or(Some(None), |first| self.set(first).map(Some))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use regex_automata::Input;
+
+    use super::*;
+    use crate::rule::{compiled, parsed};
+
+    /// Every sort of step, and orders of choice that change what is found.
+    const EXPRESSIONS: [&str; 16] = [
+        "ab0",
+        "(?i)ab",
+        "[ab]{1,3}(0)",
+        "a{0,2}?b",
+        "a[^\n]{0,6}?(b{1,2})[01]",
+        "(a|ab)(0|b0)?1",
+        "(?:a|(b)|0){2,4}",
+        r"\b(?:aa|b)_?1\b",
+        "^a[ab]{0,3}$",
+        "(?m)^(?:a|b)[01]{1,3}$",
+        r#"(?i)a(?:b[= ]{0,3}){0,2}["=]{0,2}([01ab]{2,4})(?:[^01]|$)"#,
+        "(?:(a)|b){1,3}0",
+        "(?:a?b?){1,3}1",
+        "(?:ab??){1,2}(0?)1",
+        r"\Ba[ab_]{1,8}?\B",
+        "(?:[ab]{1,4}[01]{1,4}){2}",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn trying_finds_what_an_automaton_finds(text in r#"[aAbB01 _="\n]{0,24}"#, from in 0_usize..6) {
+            for expression in EXPRESSIONS {
+                let hir = parsed(expression);
+                let steps = Steps::of(&hir).expect(expression);
+                let regex = compiled(&hir).unwrap();
+                let mut places = regex.create_captures();
+                let from = from.min(text.len());
+                regex.captures(Input::new(&text).span(from..text.len()), &mut places);
+                let wanted = places.get_match().map(|whole| {
+                    let value = places.iter().skip(1).flatten().next().map_or(whole.range(), |span| span.range());
+                    (whole.range(), value)
+                });
+                let mut effort = Effort::of(usize::MAX);
+                let found = steps.find(text.as_bytes(), from..text.len(), text.len(), &mut effort).unwrap();
+                prop_assert_eq!(found.map(|m| (m.whole, m.value)), wanted, "{} in {:?}", expression, text);
+            }
+        }
+    }
+
+    #[test]
+    fn trying_ends_where_it_may_take_no_more_steps() {
+        let steps = Steps::of(&parsed("(?:[ab]{1,40}[ab]{1,40}){4}0")).unwrap();
+        let text = "ab".repeat(80);
+        let mut effort = Effort::of(10_000);
+        assert!(matches!(steps.find(text.as_bytes(), 0..text.len(), text.len(), &mut effort), Err(Spent)));
+    }
+}
