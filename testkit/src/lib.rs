@@ -1,6 +1,7 @@
 //! Throwaway deployments for the tests of the workspace.
 
 pub mod postgres;
+mod process;
 pub mod proxy;
 pub mod redis;
 pub mod registry;

@@ -15,6 +15,8 @@ use clawexchange_ssg_core::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::OnceCell;
 
+use crate::process::{self, is_running};
+
 /// The variable that has the suites of the workspace use PostgreSQL instead of SQLite: `postgres`.
 pub const SWITCH: &str = "CLAW_TEST_DATABASE";
 
@@ -227,7 +229,7 @@ impl Server {
         let _stays = std::fs::write(self.folder.join("stays"), "");
         let server = self.pid();
         // Frozen first, so that none begins another one meanwhile.
-        self.each_process(Signal::STOP);
+        self.each_process(process::freeze);
         let all = server.map_or_else(Vec::new, |pid| children(pid.as_raw_nonzero().get()));
         let all: Vec<Pid> = all.into_iter().filter_map(Pid::from_raw).chain(server).collect();
         for pid in &all {
@@ -244,20 +246,20 @@ impl Server {
 
     /// Freezes it and all of its processes: connections stay open and nothing answers.
     pub fn freeze(&self) {
-        self.each_process(Signal::STOP);
+        self.each_process(process::freeze);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.each_process(Signal::CONT);
+        self.each_process(|pid| {
+            let _may_be_gone = kill_process(pid, Signal::CONT);
+        });
     }
 
-    fn each_process(&self, signal: Signal) {
+    fn each_process(&self, act: impl Fn(Pid)) {
         let Some(server) = self.pid() else { return };
-        for child in children(server.as_raw_nonzero().get()).into_iter().filter_map(Pid::from_raw) {
-            let _may_be_gone = kill_process(child, signal);
-        }
-        let _may_be_gone = kill_process(server, signal);
+        let children = children(server.as_raw_nonzero().get()).into_iter().filter_map(Pid::from_raw);
+        children.chain([server]).for_each(act);
     }
 
     fn pid(&self) -> Option<Pid> {
@@ -279,12 +281,6 @@ impl Drop for Server {
         self.thaw();
         self.end();
     }
-}
-
-/// Whether a process is there and has not ended.
-fn is_running(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// The processes that a process began.

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::process::{self, is_running};
+
 pub use self::cluster::Cluster;
 pub use self::sentinels::Sentinels;
 
@@ -327,17 +329,15 @@ impl Server {
 
     /// Freezes it: connections stay open, new ones are made, and nothing answers.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        if let Some(pid) = self.pid() {
+            process::freeze(pid);
+        }
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid() {
-            let _may_be_gone = kill_process(pid, signal);
+            let _may_be_gone = kill_process(pid, Signal::CONT);
         }
     }
 
@@ -360,12 +360,6 @@ impl Drop for Server {
         // The keeper of one that was killed is gone already and left the folder.
         let _may_be_gone = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Whether a process is there and has not ended.
-fn is_running(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// The value after `name:` in what Redis writes as lines.

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
+use crate::process;
+
 pub use serve::serve_if_asked;
 
 /// The variable that has the suites of the workspace keep objects in S3 instead of in files: `s3`.
@@ -248,19 +250,20 @@ impl Server {
 
     /// Freezes it: connections stay open and nothing answers.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        if let Some(pid) = self.pid() {
+            process::freeze(pid);
+        }
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
+        if let Some(pid) = self.pid() {
+            let _may_be_gone = kill_process(pid, Signal::CONT);
+        }
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
-            let _may_be_gone = kill_process(pid, signal);
-        }
+    fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.child.as_ref()?.id()).ok()?)
     }
 }
 
