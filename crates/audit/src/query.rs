@@ -102,11 +102,7 @@ impl AuditLog {
                 .push(format!("(l.created_us, l.log, l.batch_id, l.ord) < ({us}, {log}, {batch}, {ord})"));
         }
         let most = usize::from(limit.get());
-        let text = format!(
-            "SELECT {COLUMNS} {} ORDER BY l.created_us DESC, l.log DESC, l.batch_id DESC, l.ord DESC LIMIT {}",
-            sql.clause(),
-            most + 1
-        );
+        let text = sql.newest(most + 1);
         let on = if query.may_be_behind { self.0.db.replica() } else { self.0.db.read() };
         let mut rows = on.rows(&text, sql.values).await?;
         let more = rows.len() > most;
@@ -182,8 +178,7 @@ impl AuditLog {
             let mut ids: Vec<String> = known.into_iter().map(|s| s.alias).collect();
             ids.push(actor.clone());
             ids.extend(actor.strip_prefix("erased:").map(ToOwned::to_owned));
-            let ids: Vec<String> = ids.into_iter().map(|id| sql.put(id)).collect();
-            sql.wanted.push(format!("l.actor_id IN ({})", ids.join(", ")));
+            sql.one_of("l.actor_id", ids);
         }
         if let Some(kind) = query.actor_type {
             sql.equal("l.actor_type", kind.as_str());
@@ -191,9 +186,8 @@ impl AuditLog {
         if let Some(target) = &query.target {
             let names = [subjects::agent_subject(target)];
             let known = subjects::find(&self.0.db.read(), "subject_id", &names).await?;
-            let ids: Vec<String> = known.into_iter().map(|s| s.alias).chain([target.clone()]).collect();
-            let ids: Vec<String> = ids.into_iter().map(|id| sql.put(id)).collect();
-            sql.wanted.push(format!("l.target_id IN ({})", ids.join(", ")));
+            let ids = known.into_iter().map(|s| s.alias).chain([target.clone()]).collect();
+            sql.one_of("l.target_id", ids);
         }
         if let Some(kind) = &query.target_type {
             sql.equal("l.target_type", kind.clone());
@@ -291,6 +285,8 @@ fn entry(row: &Row) -> Result<Entry, AuditError> {
 #[derive(Default)]
 struct Conditions {
     wanted: Vec<String>,
+    /// Of these one must hold, and no two do.
+    either: Vec<String>,
     values: Vec<Value>,
 }
 
@@ -306,8 +302,36 @@ impl Conditions {
         self.wanted.push(format!("{column} = {mark}"));
     }
 
-    fn clause(&self) -> String {
-        if self.wanted.is_empty() { String::new() } else { format!("WHERE {}", self.wanted.join(" AND ")) }
+    /// One of some values, which are sought for one by one if no other column is: an index has the newest rows of one
+    /// value at hand, and those of two values only one after the other.
+    fn one_of(&mut self, column: &str, mut values: Vec<String>) {
+        values.sort_unstable();
+        values.dedup();
+        let marks: Vec<String> = values.into_iter().map(|value| self.put(value)).collect();
+        if self.either.is_empty() {
+            self.either = marks.iter().map(|mark| format!("{column} = {mark}")).collect();
+        } else {
+            self.wanted.push(format!("{column} IN ({})", marks.join(", ")));
+        }
+    }
+
+    /// The statement for so many of the newest.
+    fn newest(&self, at_most: usize) -> String {
+        let order =
+            format!("ORDER BY l.created_us DESC, l.log DESC, l.batch_id DESC, l.ord DESC LIMIT {at_most}");
+        let select = |one: Option<&String>| {
+            let wanted: Vec<&str> = self.wanted.iter().chain(one).map(String::as_str).collect();
+            let clause = if wanted.is_empty() { "" } else { "WHERE" };
+            format!("SELECT {COLUMNS} {clause} {} {order}", wanted.join(" AND "))
+        };
+        match self.either.as_slice() {
+            [] | [_] => select(self.either.first()),
+            several => {
+                let parts = several.iter().enumerate();
+                let parts = parts.map(|(n, one)| format!("SELECT * FROM ({}) AS part{n}", select(Some(one))));
+                format!("SELECT * FROM ({}) AS l {order}", parts.collect::<Vec<_>>().join(" UNION ALL "))
+            }
+        }
     }
 }
 

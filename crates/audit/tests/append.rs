@@ -190,6 +190,34 @@ async fn every_filter_narrows_and_pages_neither_skip_nor_repeat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_one_who_acts_under_two_names_are_in_order_and_whole() {
+    let f = fixture().await;
+    for n in 0..9 {
+        f.log.append(f.event(EventKind::SsgPass, "somebody-else", &format!("post-{n}"))).await.unwrap();
+        let mut event = f.event(EventKind::SsgPass, "ann", &format!("post-{n}"));
+        if n % 3 == 0 {
+            event = AuditEvent::new(EventKind::HumanDelete, Actor::human("ann").unwrap(), f.clock.now());
+        }
+        f.log.append(event).await.unwrap();
+    }
+    let mut query = Query::default();
+    query.actor = Some("ann".to_owned());
+    let all = f.log.query(&query, None, PageLimit::default()).await.unwrap().items;
+    assert_eq!(all.iter().filter(|entry| entry.event_type == EventKind::HumanDelete.as_str()).count(), 3);
+    assert!(all.len() == 9 && all.windows(2).all(|w| w[0].created_at >= w[1].created_at), "{all:?}");
+    let (mut paged, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = f.log.query(&query, cursor.as_ref(), PageLimit::new(2).unwrap()).await.unwrap();
+        paged.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_loses_nothing_of_the_others() {
     let f = fixture().await;
     let mut impatient = Vec::new();
