@@ -231,14 +231,12 @@ const NO_VALUES: [&str; 30] = [
     "unknown",
 ];
 
-/// Pieces of what is filled in later, or of a name.
-const FILLED_IN: [&str; 26] = [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "secret",
-    "token",
+/// Pieces of names.
+const FILLED_IN: [&str; 9] =
+    ["password", "passwd", "pwd", "passphrase", "secret", "token", "apikey", "api_key", "private"];
+
+/// Pieces of what a program fills in.
+pub(super) const BY_PROGRAM: [&str; 17] = [
     "config",
     "getenv",
     "environ",
@@ -255,10 +253,7 @@ const FILLED_IN: [&str; 26] = [
     "opts",
     "option",
     "settings",
-    "apikey",
-    "api_key",
     "credential",
-    "private",
 ];
 
 /// Whether the value was written down for good: neither filled in later, nor code, nor a word that says nothing.
@@ -274,7 +269,7 @@ pub(crate) fn is_assigned(value: &str) -> bool {
         && !value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '\\', '|'])
         && !value.contains("::")
         && !value.starts_with(['$', '%', '@', '&', '#', '/', '-', '.', ',', ';', ':'])
-        && !FILLED_IN.iter().any(|piece| lower.contains(piece))
+        && !FILLED_IN.iter().chain(&BY_PROGRAM).any(|piece| lower.contains(piece))
         && distinct(value) >= 4
 }
 

@@ -1,10 +1,10 @@
 //! What was written down for good although it is weak, made up or of no exact form: such values are told of, and not
 //! held for.
 
-use super::placeholder::{distinct, is_variable, longest_sequence};
+use super::placeholder::{BY_PROGRAM, distinct, is_variable, longest_sequence};
 
-/// Pieces of what the reader is to fill in, of what a program fills in, and of names.
-const FILLED_IN: [&str; 36] = [
+/// Pieces of what the reader is to fill in, and of names.
+const FILLED_IN: [&str; 19] = [
     "your",
     "xxxx",
     "example.",
@@ -17,23 +17,6 @@ const FILLED_IN: [&str; 36] = [
     "…",
     "here",
     "goes",
-    "getenv",
-    "environ",
-    "env.",
-    "config",
-    "request",
-    "param",
-    "self.",
-    "this.",
-    "args",
-    "input",
-    "form.",
-    "field",
-    "user.",
-    "opts",
-    "option",
-    "settings",
-    "credential",
     "process",
     "todo",
     "****",
@@ -42,6 +25,10 @@ const FILLED_IN: [&str; 36] = [
     "my-",
     "://",
 ];
+
+fn is_filled_in(lower: &str) -> bool {
+    FILLED_IN.iter().chain(&BY_PROGRAM).any(|piece| lower.contains(piece))
+}
 
 /// What stands for a password in code, types and manuals.
 const NO_PASSWORDS: [&str; 30] = [
@@ -127,7 +114,7 @@ pub(super) fn is_written_password(value: &str) -> bool {
         && !value.starts_with(|c: char| c.is_ascii_punctuation())
         && !value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '|', '\\', '$', '`'])
         && !value.contains("::")
-        && !FILLED_IN.iter().any(|piece| lower.contains(piece))
+        && !is_filled_in(&lower)
         && !NO_PASSWORDS.iter().any(|word| lower.starts_with(word))
         && !is_for_trial(&lower)
 }
@@ -158,7 +145,7 @@ pub(super) fn is_written_token(value: &str) -> bool {
         && !["mint1111", "-key", "_key", "-token", "_token", "-secret", "_secret", "response", "access."]
             .iter()
             .any(|piece| lower.contains(piece))
-        && !FILLED_IN.iter().any(|piece| lower.contains(piece))
+        && !is_filled_in(&lower)
 }
 
 /// Whether a long value is little else than one letter, as in tests; of `x` it would be for the reader to fill in.
@@ -175,7 +162,7 @@ pub(super) fn is_written_form(value: &str) -> bool {
         four.iter().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
             || four.iter().filter(|b| b.is_ascii_digit()).count() >= 2
     });
-    marks && !is_variable(value) && !FILLED_IN.iter().any(|piece| lower.contains(piece))
+    marks && !is_variable(value) && !is_filled_in(&lower)
 }
 
 /// Whether little speaks for a value that is only called a secret: it is short, an identifier by its form, or has a long
